@@ -1,0 +1,44 @@
+"""Where samples come from, how they are batched and how they are augmented."""
+
+from pydantic import Field
+
+from unetpp.config.section import AUTO, Auto, Section
+
+__all__ = ["AugmentConfig", "DataConfig"]
+
+
+class DataConfig(Section):
+    uri: str = ""
+    """Packed dataset: a folder, `s3://bucket/prefix` or any fsspec URI."""
+    batch_size: int | Auto = Field(AUTO)
+    """Samples per optimiser step over all workers."""
+    crop: int | Auto = Field(AUTO)
+    """Side of the square training crop in pixels; smaller samples are padded."""
+    workers: int = Field(2, ge=1)
+    """Shard-reading tasks that run at once for each training worker."""
+    window_bytes: int = Field(256 * 2**20, ge=2**20)
+    """Decoded bytes inside which rows are shuffled; bounds the memory of one reading task."""
+    cache_bytes: int = Field(0, ge=0)
+    """Limit of the node-local shard cache; 0 reads every shard anew each epoch."""
+    drop_last: bool = False
+    """Leave out the last, smaller batch of an epoch."""
+    seed: int = Field(0, ge=0)
+    """Seed of the sample order, the crops and the augmentation."""
+
+
+class AugmentConfig(Section):
+    """Random transforms of image and mask together, on the training device."""
+
+    enabled: bool = True
+    flip: float = Field(0.5, ge=0, le=1)
+    """Probability of a flip, drawn for each axis."""
+    rotate_deg: float = Field(30.0, ge=0, le=180)
+    """Largest rotation to either side, in degrees."""
+    scale: tuple[float, float] = (0.8, 1.25)
+    """Range of the zoom factor, drawn log-uniformly."""
+    affine: float = Field(0.5, ge=0, le=1)
+    """Probability that a sample is rotated and scaled."""
+    colour: float = Field(0.2, ge=0, le=1)
+    """Largest change of contrast (relative) and of each channel's brightness (in standard deviations)."""
+    noise: float = Field(0.05, ge=0)
+    """Largest standard deviation of added Gaussian noise, in image standard deviations."""

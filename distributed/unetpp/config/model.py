@@ -1,0 +1,36 @@
+"""The nested network (DESIGN: UNet++ grid X[i][j])."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from unetpp.config.section import AUTO, Auto, Section
+
+__all__ = ["ModelConfig"]
+
+
+class ModelConfig(Section):
+    in_channels: int | Auto = Field(AUTO)
+    num_classes: int | Auto = Field(AUTO)
+    """Logit channels: 1 for a binary task, one per class or label otherwise."""
+    depth: int | Auto = Field(AUTO)
+    """Number of down-samplings d, 1 to 6; the grid has (d+1)(d+2)/2 nodes."""
+    width: int = Field(32, ge=1)
+    """Channels of level 0; level i has width * 2**i unless `widths` is given."""
+    widths: tuple[int, ...] | None = None
+    """Channels of each level 0..depth, in place of `width`."""
+    dilation: int | tuple[int, ...] = 1
+    """Dilation of the 3x3 convolutions, one for all levels or one per level 0..depth."""
+    dense: Literal["unet", "plus", "pp"] = "pp"
+    """Skip wiring on the same blocks: U-Net, UNet+ or UNet++."""
+    norm: Literal["none", "batch", "group", "instance"] = "batch"
+    activation: Literal["relu", "leaky_relu", "silu", "gelu"] = "relu"
+    upsample: Literal["bilinear", "deconv", "pixelshuffle"] = "bilinear"
+    dropout: float = Field(0.0, ge=0, lt=1)
+    attention: bool = False
+    """Attention gates on the skip connections."""
+    deep_supervision: bool = True
+    """Train a head on every level 1..depth; without it only the deepest head exists."""
+    spatial_dims: Literal[2, 3] = 2
+    image_classes: int | Auto = Field(AUTO)
+    """Outputs of the image-level classification head on the bottleneck; 0 leaves it out."""

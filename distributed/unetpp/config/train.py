@@ -1,0 +1,63 @@
+"""Optimiser, training loop and scale."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from unetpp.config.section import AUTO, Auto, Section
+
+__all__ = ["OptimConfig", "ScaleConfig", "TrackerName", "TrainConfig"]
+
+TrackerName = Literal["tensorboard", "mlflow", "wandb"]
+
+
+class OptimConfig(Section):
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-4, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """Nesterov momentum of SGD."""
+    schedule: Literal["cosine", "poly", "constant"] = "cosine"
+    warmup: float = Field(0.05, ge=0, lt=1)
+    """Fraction of all steps over which the learning rate rises linearly."""
+    poly_power: float = Field(0.9, gt=0)
+
+
+class TrainConfig(Section):
+    epochs: int = Field(20, ge=1)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    compile: bool = False
+    channels_last: bool = True
+    accumulate: int = Field(1, ge=1)
+    """Forward-backward passes per optimiser step; divides each worker's share of the batch."""
+    clip: float = Field(1.0, ge=0)
+    """Largest gradient norm; 0 leaves gradients alone."""
+    ema: float = Field(0.0, ge=0, lt=1)
+    """Decay of the exponential moving average of the weights; 0 keeps none."""
+    sync_bn: bool = False
+    """Batch statistics over all workers."""
+    validate_every: int = Field(1, ge=1)
+    """Epochs between validations."""
+    patience: int = Field(0, ge=0)
+    """Validations without a better Dice before training stops; 0 never stops early."""
+    keep_checkpoints: int = Field(2, ge=1)
+    """Latest checkpoints kept beside the best one."""
+    max_nonfinite: int = Field(10, ge=0)
+    """Steps with a NaN or Inf loss or gradient that are skipped before the run fails."""
+    seed: int = Field(0, ge=0)
+    """Seed of the weights and of dropout."""
+    trackers: tuple[TrackerName, ...] = ("tensorboard",)
+    """Experiment trackers beside metrics.jsonl; mlflow and wandb need their extras."""
+
+
+class ScaleConfig(Section):
+    workers: int | tuple[int, int] = 1
+    """DDP workers, or (min, max) for an elastic number."""
+    gpu: bool | Auto = AUTO
+    """One GPU per worker."""
+    cpus_per_worker: float | Auto = Field(AUTO)
+    """Logical CPUs that Ray reserves for each worker."""
+    address: str | None = None
+    """Address of a running Ray cluster; without it Ray starts inside this process."""
+    max_failures: int = Field(2, ge=0)
+    """Restarts of the worker group after a lost worker."""

@@ -1,0 +1,1 @@
+"""Errors, logs, storage, dataset manifest, provenance and seeds: no torch, no ray."""

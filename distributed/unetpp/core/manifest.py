@@ -1,0 +1,109 @@
+"""The dataset manifest: what a packed dataset holds, committed last, read first.
+
+The byte-level format is specified in ``distributed/unetpp/data/README.md``.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+__all__ = [
+    "IGNORE",
+    "MANIFEST_POINTER",
+    "SCHEMA_VERSION",
+    "ChannelStats",
+    "ClassInfo",
+    "Manifest",
+    "ShardInfo",
+    "SplitInfo",
+    "Task",
+]
+
+SCHEMA_VERSION = 1
+MANIFEST_POINTER = "manifest.json"
+IGNORE = 255
+"""Mask value of a pixel that never counts, once a mask has left storage.
+
+In a multilabel mask, a bit field of at most seven labels, it is the top bit.
+"""
+
+Task = Literal["binary", "multiclass", "multilabel"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ShardInfo(_Frozen):
+    """One immutable parquet file; `name` is relative to the dataset URI."""
+
+    name: str
+    sha256: str
+    bytes: int
+    rows: int
+    decoded_bytes: int
+    """Image and mask bytes of all rows once decompressed."""
+
+
+class SplitInfo(_Frozen):
+    rows: int
+    shards: tuple[ShardInfo, ...]
+
+
+class ClassInfo(_Frozen):
+    name: str
+    colour: tuple[int, int, int]
+
+
+class ChannelStats(_Frozen):
+    """Pixel statistics of one image channel over the train split, in raw units."""
+
+    mean: float
+    std: float
+    p01: float
+    p50: float
+    p99: float
+
+
+class Manifest(_Frozen):
+    """Everything a reader needs to plan: classes, shards, fingerprint, origin."""
+
+    schema_version: int = SCHEMA_VERSION
+    version: str
+    task: Task
+    classes: tuple[ClassInfo, ...]
+    """Binary: one entry, the foreground. Multiclass: one per index. Multilabel: one per bit."""
+    ignore_index: int | None
+    channels: int
+    dtype: Literal["uint8", "uint16", "float32"]
+    splits: dict[str, SplitInfo]
+    channel_stats: tuple[ChannelStats, ...]
+    sizes: dict[str, int]
+    """Rows per "HEIGHTxWIDTH", all splits."""
+    class_pixels: tuple[int, ...]
+    """Train pixels per class, in the order of `classes`."""
+    foreground_histogram: tuple[int, ...]
+    """Train rows per foreground-fraction decile: [0, .1), [.1, .2), ... [.9, 1]."""
+    image_labels: tuple[str, ...] = ()
+    """Names of the optional image-level classes; `label` in a row indexes them."""
+    command: str
+    versions: dict[str, str]
+    fingerprint: str
+    """sha256 over sources and options; the same inputs give the same value."""
+
+    @property
+    def num_classes(self) -> int:
+        """Number of scored classes, also the number of logit channels (binary: 1)."""
+        return len(self.classes)
+
+    @property
+    def max_size_px(self) -> tuple[int, int]:
+        """Largest (height, width) over all rows, each taken on its own."""
+        pairs = [tuple(map(int, size.split("x"))) for size in self.sizes]
+        return max(p[0] for p in pairs), max(p[1] for p in pairs)
+
+    @property
+    def min_size_px(self) -> tuple[int, int]:
+        """Smallest (height, width) over all rows, each taken on its own."""
+        pairs = [tuple(map(int, size.split("x"))) for size in self.sizes]
+        return min(p[0] for p in pairs), min(p[1] for p in pairs)

@@ -1,0 +1,106 @@
+"""The files of one training run, wherever its URI points.
+
+    config.yaml        effective configuration, every `auto` decided
+    decisions.json     what was decided automatically and why
+    dataset.json       the dataset manifest the run was started with
+    provenance.json    code, versions and command
+    metrics.jsonl      one object per epoch
+    checkpoints/       see core/checkpoints.py
+    tensorboard/       event files
+    result.json        written once, at the end
+"""
+
+import json
+from typing import Any
+
+import yaml
+
+from unetpp.core.checkpoints import CheckpointStore
+from unetpp.core.errors import ExistsError, InputError
+from unetpp.core.manifest import Manifest
+from unetpp.core.storage import Storage, open_storage
+
+__all__ = ["RunDir"]
+
+_CONFIG = "config.yaml"
+_DECISIONS = "decisions.json"
+_DATASET = "dataset.json"
+_PROVENANCE = "provenance.json"
+_METRICS = "metrics.jsonl"
+_RESULT = "result.json"
+
+
+class RunDir:
+    """Typed access to a run's files; picklable, opened from its URI anywhere."""
+
+    def __init__(self, uri: str) -> None:
+        self.storage: Storage = open_storage(uri)
+        self.uri = self.storage.uri
+        self.checkpoints = CheckpointStore(self.storage.child("checkpoints"))
+
+    def exists(self) -> bool:
+        """Whether a run was ever started here."""
+        return self.storage.exists(_CONFIG)
+
+    def require(self) -> "RunDir":
+        """Return self.
+
+        Raises:
+            InputError: no run was started here.
+        """
+        if not self.exists():
+            raise InputError(f"no run at {self.uri}: {_CONFIG} is missing; name the folder `unetpp train` wrote")
+        return self
+
+    def create(
+        self, config: dict[str, Any], decisions: list[dict[str, Any]], manifest: Manifest, provenance: dict[str, Any]
+    ) -> None:
+        """Write what is known before the first step.
+
+        Raises:
+            ExistsError: a run is here already.
+        """
+        if self.exists():
+            raise ExistsError(f"a run exists at {self.uri}; use --resume to continue it or another out= for a new one")
+        self._write_json(_DECISIONS, decisions)
+        self.storage.write(_DATASET, manifest.model_dump_json(indent=1).encode())
+        self._write_json(_PROVENANCE, provenance)
+        self.storage.write(_CONFIG, yaml.safe_dump(config, sort_keys=False).encode())
+
+    def read_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = yaml.safe_load(self.storage.read(_CONFIG))
+        return config
+
+    def read_decisions(self) -> list[dict[str, Any]]:
+        decisions: list[dict[str, Any]] = json.loads(self.storage.read(_DECISIONS))
+        return decisions
+
+    def read_dataset(self) -> Manifest:
+        return Manifest.model_validate_json(self.storage.read(_DATASET))
+
+    def read_provenance(self) -> dict[str, Any]:
+        provenance: dict[str, Any] = json.loads(self.storage.read(_PROVENANCE))
+        return provenance
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """Finished epochs, oldest first; empty before the first one ends."""
+        if not self.storage.exists(_METRICS):
+            return []
+        return [json.loads(line) for line in self.storage.read(_METRICS).splitlines() if line]
+
+    def write_metrics(self, epochs: list[dict[str, Any]]) -> None:
+        """Replace the metrics file; object stores cannot append, and it is small."""
+        self.storage.write(_METRICS, "".join(json.dumps(epoch) + "\n" for epoch in epochs).encode())
+
+    def read_result(self) -> dict[str, Any] | None:
+        """The final result, or None while the run is unfinished."""
+        if not self.storage.exists(_RESULT):
+            return None
+        result: dict[str, Any] = json.loads(self.storage.read(_RESULT))
+        return result
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        self._write_json(_RESULT, result)
+
+    def _write_json(self, name: str, value: Any) -> None:
+        self.storage.write(name, json.dumps(value, indent=1).encode())
