@@ -1,0 +1,90 @@
+"""What a run reads, in which order: training and validation steps of every epoch, as pure data.
+
+One schedule covers all epochs, so a single Ray Data execution feeds a whole run: the next epoch and the
+validation set are read while the current epoch trains, and an epoch costs no pipeline start-up.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from unetpp.core.manifest import Manifest, SplitInfo
+from unetpp.data.order import EpochOrder, epoch_order, num_steps, sequential_order, units
+
+__all__ = ["Position", "StreamPlan", "Unit", "schedule"]
+
+
+@dataclass(frozen=True, order=True)
+class Position:
+    """A place in the sample order that holds for any number of workers."""
+
+    epoch: int = 0
+    step: int = 0
+    """Training steps of the epoch already done."""
+
+
+@dataclass(frozen=True)
+class StreamPlan:
+    """Everything that decides the batches of a run; picklable."""
+
+    uri: str
+    manifest: Manifest
+    batch_size: int
+    crop: int
+    epochs: int
+    validate_every: int
+    seed: int
+    window_bytes: int
+    drop_last: bool
+    reading_tasks: int
+
+    @cached_property
+    def train_steps(self) -> int:
+        """Optimiser steps in an epoch."""
+        return num_steps(self._split("train").rows, self.batch_size, drop_last=self.drop_last)
+
+    def val_batch_size(self, world_size: int) -> int:
+        """Images in a global validation batch: one a worker where sizes differ."""
+        return self.batch_size if len(self.manifest.sizes) == 1 else world_size
+
+    def val_steps(self, world_size: int) -> int:
+        """Validation batches in an epoch that validates."""
+        rows = self._split("val").rows
+        return num_steps(rows, self.val_batch_size(world_size), drop_last=False)
+
+    def validates(self, epoch: int) -> bool:
+        """Whether the epoch, counted from 0, ends with a validation."""
+        last = epoch == self.epochs - 1
+        return self._split("val").rows > 0 and (last or (epoch + 1) % self.validate_every == 0)
+
+    def order(self, split: str, epoch: int) -> EpochOrder:
+        """Rows of a split in the order they are read in that epoch."""
+        shards = self._split(split).shards
+        rows, sizes = [s.rows for s in shards], [s.decoded_bytes for s in shards]
+        if split == "train":
+            return epoch_order(rows, sizes, seed=self.seed, epoch=epoch, window_bytes=self.window_bytes)
+        return sequential_order(rows, sizes, window_bytes=self.window_bytes)
+
+    def _split(self, name: str) -> SplitInfo:
+        return self.manifest.splits.get(name, SplitInfo(rows=0, shards=()))
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Steps [first, last) of one epoch and split: the work of one reading task."""
+
+    split: str
+    epoch: int
+    first: int
+    last: int
+
+
+def schedule(plan: StreamPlan, epoch: int, *, world_size: int, first_step: int = 0) -> Iterator[Unit]:
+    """Units of one epoch, training before validation."""
+    order = plan.order("train", epoch)
+    for first, last in units(order, batch_size=plan.batch_size, steps=plan.train_steps, first_step=first_step):
+        yield Unit("train", epoch, first, last)
+    if plan.validates(epoch):
+        order, batch_size = plan.order("val", epoch), plan.val_batch_size(world_size)
+        for first, last in units(order, batch_size=batch_size, steps=plan.val_steps(world_size)):
+            yield Unit("val", epoch, first, last)

@@ -1,0 +1,118 @@
+"""A tiny packed dataset, a session without Ray and configurations that train in a second."""
+
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from unetpp.config.run import RunConfig
+from unetpp.core.manifest import ChannelStats, ClassInfo, Manifest, SplitInfo
+from unetpp.core.rundir import RunDir
+from unetpp.core.storage import open_storage
+from unetpp.data.batch import HostBatch
+from unetpp.data.read import read_unit
+from unetpp.data.schedule import Position, StreamPlan, schedule
+from unetpp.data.shards import Sample, encode_shard, shard_info
+from unetpp.data.store import commit_manifest
+from unetpp.train.job import TrainJob, run_job
+from unetpp.train.state import TrainState
+
+SIDE_PX = 16
+
+
+def write_dataset(folder: Path, rows: Mapping[str, int], *, rows_per_shard: int = 5) -> Manifest:
+    """Bright squares on noise, packed with the real writer."""
+    storage, generator = open_storage(str(folder)), np.random.default_rng(0)
+    splits: dict[str, SplitInfo] = {}
+    for split, count in rows.items():
+        samples = [_sample(f"{split}-{index}", generator) for index in range(count)]
+        infos = []
+        for first in range(0, count, rows_per_shard):
+            part = samples[first : first + rows_per_shard]
+            data = encode_shard(part)
+            info = shard_info(split, len(infos), part, data)
+            storage.write(info.name, data)
+            infos.append(info)
+        splits[split] = SplitInfo(rows=count, shards=tuple(infos))
+    manifest = Manifest(
+        version="00001",
+        task="binary",
+        classes=(ClassInfo(name="square", colour=(255, 0, 0)),),
+        ignore_index=None,
+        channels=1,
+        dtype="uint8",
+        splits=splits,
+        channel_stats=(ChannelStats(mean=90, std=50, p01=0, p50=80, p99=230),),
+        sizes={f"{SIDE_PX}x{SIDE_PX}": sum(rows.values())},
+        class_pixels=(1000,),
+        foreground_histogram=(0,) * 10,
+        command="test",
+        versions={},
+        fingerprint="test",
+    )
+    commit_manifest(storage, manifest)
+    return manifest
+
+
+def _sample(name: str, generator: np.random.Generator) -> Sample:
+    image = generator.integers(0, 120, (SIDE_PX, SIDE_PX, 1)).astype(np.uint8)
+    mask = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
+    top, left = generator.integers(0, SIDE_PX - 6, 2)
+    mask[top : top + 6, left : left + 6] = 1
+    image[mask == 1] += 100
+    return Sample(name, name, image, mask, None, f"{name}.png", (SIDE_PX, SIDE_PX))
+
+
+def tiny_config(uri: str, **sections: dict[str, Any]) -> RunConfig:
+    """Every `auto` decided; sections override fields."""
+    fields: dict[str, dict[str, Any]] = {
+        "data": {"uri": uri, "batch_size": 4, "crop": SIDE_PX},
+        "model": {"in_channels": 1, "num_classes": 1, "depth": 2, "width": 4, "image_classes": 0, "norm": "group"},
+        "train": {"epochs": 3, "precision": "fp32", "trackers": ()},
+        "scale": {"gpu": False, "cpus_per_worker": 1},
+    }
+    for name, values in sections.items():
+        fields[name] = fields.get(name, {}) | values
+    return RunConfig.model_validate(fields)
+
+
+class LocalSession:
+    """One rank's session, fed by reading the schedule directly; asks to stop after `stop_after` steps."""
+
+    def __init__(self, *, rank: int = 0, world_size: int = 1, stop_after: int | None = None) -> None:
+        self.rank, self.world_size = rank, world_size
+        self.reports: list[dict[str, Any]] = []
+        self.steps = 0
+        self._stop_after = stop_after
+
+    def batches(self, plan: StreamPlan, start: Position) -> Generator[HostBatch, None, None]:
+        for epoch in range(start.epoch, plan.epochs):
+            first_step = start.step if epoch == start.epoch else 0
+            for unit in schedule(plan, epoch, world_size=self.world_size, first_step=first_step):
+                yield from read_unit(plan, unit, rank=self.rank, world_size=self.world_size)
+
+    def report(self, metrics: Mapping[str, Any]) -> None:
+        self.reports.append(dict(metrics))
+
+    def heartbeat(self, progress: Mapping[str, Any]) -> bool:
+        self.steps += 1
+        return self._stop_after is not None and self.steps >= self._stop_after
+
+
+def start_run(config: RunConfig, manifest: Manifest) -> TrainJob:
+    """Claim the run folder as `new_run` does."""
+    RunDir(config.run_uri).create(config.model_dump(mode="json"), [], manifest, {})
+    return TrainJob(config, manifest, config.run_uri)
+
+
+def train(job: TrainJob, session: LocalSession | None = None) -> TrainState:
+    torch.use_deterministic_algorithms(True)
+    return run_job(job, session or LocalSession(), torch.device("cpu"))
+
+
+def final_weights(job: TrainJob) -> dict[str, bytes]:
+    found = RunDir(job.run_uri).checkpoints.latest()
+    assert found is not None
+    return {name: data for name, data in found[1].items() if name.endswith("safetensors")}
