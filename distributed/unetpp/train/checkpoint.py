@@ -1,0 +1,64 @@
+"""A learner and its state as checkpoint files, and back.
+
+    model.safetensors   weights and buffers
+    ema.safetensors     averaged weights, where they are kept
+    optimizer.pt        optimiser and schedule, tensors only
+    state.json          TrainState
+"""
+
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from unetpp.models.load import EMA_FILE, MODEL_FILE
+from unetpp.train.learner import Learner
+from unetpp.train.state import TrainState
+
+__all__ = ["pack_checkpoint", "unpack_checkpoint"]
+
+_OPTIMIZER_FILE = "optimizer.pt"
+_STATE_FILE = "state.json"
+
+
+def pack_checkpoint(learner: Learner, state: TrainState) -> dict[str, bytes]:
+    """Serialise everything needed to continue as if never stopped."""
+    files = {
+        MODEL_FILE: safetensors.torch.save(_contiguous(learner.model.state_dict())),
+        _STATE_FILE: json.dumps(state.to_json(), indent=1).encode(),
+    }
+    if learner.ema is not None:
+        files[EMA_FILE] = safetensors.torch.save(_contiguous(learner.ema.module.state_dict()))
+    stream = io.BytesIO()
+    averaged = int(learner.ema.n_averaged) if learner.ema is not None else 0
+    progress = {
+        "optimizer": learner.optimizer.state_dict(),
+        "schedule": learner.schedule.state_dict(),
+        "averaged": averaged,
+    }
+    # LambdaLR drops its lambdas from the state dict; what is left is numbers.
+    torch.save(progress, stream)
+    files[_OPTIMIZER_FILE] = stream.getvalue()
+    return files
+
+
+def unpack_checkpoint(files: Mapping[str, bytes], learner: Learner) -> TrainState:
+    """Restore a learner in place and return where it stood."""
+    learner.model.load_state_dict(safetensors.torch.load(files[MODEL_FILE]))
+    progress: dict[str, Any] = torch.load(
+        io.BytesIO(files[_OPTIMIZER_FILE]), map_location=learner.device, weights_only=True
+    )
+    learner.optimizer.load_state_dict(progress["optimizer"])
+    learner.schedule.load_state_dict(progress["schedule"])
+    if learner.ema is not None:
+        learner.ema.module.load_state_dict(safetensors.torch.load(files[EMA_FILE]))
+        learner.ema.n_averaged.fill_(progress["averaged"])
+    return TrainState.from_json(json.loads(files[_STATE_FILE]))
+
+
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

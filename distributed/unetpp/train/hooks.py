@@ -1,0 +1,78 @@
+"""What happens beside learning, in a fixed order after each epoch.
+
+    1. score        keep the best value and the patience count in the state        (every rank)
+    2. checkpoint   save, mark the best, thin out                                  (rank 0)
+    3. metrics      append to metrics.jsonl                                        (rank 0)
+    4. trackers     TensorBoard and others; their failure is logged, never raised  (rank 0)
+    5. report       hand the metrics to whatever runs the session                  (every rank)
+
+A checkpoint is safe before anything reports the epoch it belongs to.
+"""
+
+from typing import Any
+
+from unetpp.config.run import RunConfig
+from unetpp.core.rundir import RunDir
+from unetpp.train.checkpoint import pack_checkpoint
+from unetpp.train.learner import Learner
+from unetpp.train.loop import EpochInfo
+from unetpp.train.session import Session
+from unetpp.train.state import TrainState
+from unetpp.train.trackers import Trackers
+
+__all__ = ["EpochHooks"]
+
+
+class EpochHooks:
+    """The hooks of one worker; only rank 0 writes."""
+
+    def __init__(self, config: RunConfig, run: RunDir, learner: Learner, state: TrainState, session: Session) -> None:
+        self._config, self._run, self._learner = config, run, learner
+        self._state, self._session = state, session
+        self._is_writer = session.rank == 0
+        # Epochs past the checkpoint that a lost worker had already written are trained again.
+        self._epochs = [e for e in run.read_metrics() if e["epoch"] <= state.epoch] if self._is_writer else []
+        self._trackers = Trackers(config, run) if self._is_writer else None
+
+    def after_epoch(self, info: EpochInfo) -> None:
+        """Run all hooks for a finished epoch."""
+        is_best = self._score(info.metrics)
+        self._state.finished = self._state.epoch == self._config.train.epochs or self.out_of_patience()
+        if self._trackers is not None:
+            self.save(best=is_best)
+            self._epochs.append(info.metrics)
+            self._run.write_metrics(self._epochs)
+            self._trackers.log(info.metrics)
+        self._session.report(info.metrics)
+
+    def out_of_patience(self) -> bool:
+        """Whether early stopping ends the run; the same on every rank."""
+        patience = self._config.train.patience
+        return patience > 0 and self._state.validations_since_best >= patience
+
+    def save(self, *, best: bool = False) -> None:
+        """Write a checkpoint of the current state, from rank 0."""
+        if not self._is_writer:
+            return
+        store, step = self._run.checkpoints, self._state.global_step
+        store.save(step, pack_checkpoint(self._learner, self._state))
+        if best:
+            assert self._state.best_value is not None
+            store.mark_best(step, self._state.best_value)
+        store.thin_out(self._config.train.keep_checkpoints)
+
+    def close(self) -> None:
+        """Flush the trackers."""
+        if self._trackers is not None:
+            self._trackers.close()
+
+    def _score(self, metrics: dict[str, Any]) -> bool:
+        if "val" not in metrics:
+            return False
+        value = float(metrics["val"]["dice"])
+        if self._state.best_value is not None and value <= self._state.best_value:
+            self._state.validations_since_best += 1
+            return False
+        self._state.best_value, self._state.best_epoch = value, metrics["epoch"]
+        self._state.validations_since_best = 0
+        return True

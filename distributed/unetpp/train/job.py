@@ -1,0 +1,109 @@
+"""One worker's part of a training run, in any session: load, resume, loop, hooks.
+
+Nothing here knows Ray; `worker.py` provides the session for Ray Train.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+import torch
+
+from unetpp.config.run import RunConfig
+from unetpp.core.manifest import Manifest
+from unetpp.core.rundir import RunDir
+from unetpp.data.batch import HostBatch
+from unetpp.data.schedule import StreamPlan
+from unetpp.train.checkpoint import unpack_checkpoint
+from unetpp.train.hooks import EpochHooks
+from unetpp.train.learner import Learner
+from unetpp.train.loop import EpochInfo, StepInfo, Trainee, training
+from unetpp.train.session import Session
+from unetpp.train.state import TrainState
+
+__all__ = ["TrainJob", "run_job", "stream_plan"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """What every worker of a run is given; picklable."""
+
+    config: RunConfig
+    manifest: Manifest
+    run_uri: str
+
+
+def run_job(job: TrainJob, session: Session, device: torch.device) -> TrainState:
+    """Train until the last epoch, early stopping or a request to stop, and return where the run stands.
+
+    Continues from the newest checkpoint that verifies, where the run has one.
+    """
+    run = RunDir(job.run_uri)
+    plan = stream_plan(job)
+    total_steps = plan.train_steps * job.config.train.epochs
+    learner = Learner(job.config, job.manifest, total_steps, device)
+    state = TrainState()
+    if (found := run.checkpoints.latest()) is not None:
+        step, files = found
+        state = unpack_checkpoint(files, learner)
+        logger.info("continuing from step %d: epoch %d, step %d of it", step, state.epoch, state.step)
+    hooks = EpochHooks(job.config, run, learner, state, session)
+    trainee = Trainee(learner, job.config, job.manifest, plan, session.rank, session.world_size)
+    # The generator is closed on every way out, which stops the reading tasks.
+    with closing(session.batches(plan, state.position)) as batches:
+        _drive(trainee, state, batches, hooks, session)
+    hooks.close()
+    return state
+
+
+def stream_plan(job: TrainJob) -> StreamPlan:
+    """The batches of a run, from its configuration and its dataset."""
+    data = job.config.data
+    return StreamPlan(
+        uri=data.uri,
+        manifest=job.manifest,
+        batch_size=int(data.batch_size),
+        crop=int(data.crop),
+        epochs=job.config.train.epochs,
+        validate_every=job.config.train.validate_every,
+        seed=data.seed,
+        window_bytes=data.window_bytes,
+        drop_last=data.drop_last,
+        reading_tasks=data.workers,
+    )
+
+
+def _drive(
+    trainee: Trainee, state: TrainState, batches: Iterator[HostBatch], hooks: EpochHooks, session: Session
+) -> None:
+    events = training(trainee, state, batches)
+    stop: bool | None = None
+    while not state.finished:
+        try:
+            event = events.send(stop)
+        except StopIteration:
+            # Asked to stop inside an epoch: the state names the next step, so nothing is lost.
+            hooks.save()
+            return
+        stop = None
+        match event:
+            case StepInfo():
+                stop = session.heartbeat(_progress(event))
+            case EpochInfo():
+                hooks.after_epoch(event)
+
+
+def _progress(info: StepInfo) -> dict[str, float]:
+    sums = info.sums
+    return {
+        "epoch": info.epoch + 1,
+        "step": info.step,
+        "steps": info.steps,
+        "loss": sums.loss / max(sums.images, 1),
+        "images_per_s": sums.images / max(sums.seconds, 1e-9),
+        "data_wait": sums.wait_s / max(sums.seconds, 1e-9),
+    }
+

@@ -1,0 +1,164 @@
+"""The training loop: a generator of what happened, with no side effects but learning.
+
+    for each epoch from the state's position:
+        for each step:
+            wait for a batch; move and augment it; forward, backward, update
+            yield StepInfo
+        validate on the schedule
+        yield EpochInfo
+
+Checkpoints, logs and progress are hooks on what it yields (see hooks.py). Sending True stops the run
+before the next step, on all ranks alike.
+"""
+
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from unetpp.config.run import RunConfig
+from unetpp.core.errors import NonFiniteError, UnetppError
+from unetpp.core.manifest import Manifest
+from unetpp.data.batch import HostBatch
+from unetpp.data.schedule import StreamPlan
+from unetpp.train.collective import any_rank, sum_over_ranks
+from unetpp.train.learner import Learner
+from unetpp.train.state import EpochSums, TrainState
+from unetpp.train.step import StepResult, train_step
+from unetpp.train.transfer import to_device
+from unetpp.train.validate import validate
+
+__all__ = ["EpochInfo", "StepInfo", "StopRequest", "Trainee", "training"]
+
+StopRequest = bool | None
+
+
+@dataclass(frozen=True)
+class StepInfo:
+    """After one optimiser step; values of this rank."""
+
+    epoch: int
+    step: int
+    """Steps of the epoch done, 1-based."""
+    steps: int
+    loss: float
+    sums: EpochSums
+
+
+@dataclass(frozen=True)
+class EpochInfo:
+    """After one epoch; the same on every rank."""
+
+    metrics: dict[str, Any]
+    """epoch (1-based), step, loss, lr, images_per_s, data_wait, seconds, val where validated."""
+
+
+@dataclass(frozen=True)
+class Trainee:
+    """What the loop trains and on what; fixed for the run."""
+
+    learner: Learner
+    config: RunConfig
+    manifest: Manifest
+    plan: StreamPlan
+    rank: int
+    world_size: int
+
+
+def training(
+    trainee: Trainee, state: TrainState, batches: Iterator[HostBatch]
+) -> Generator[StepInfo | EpochInfo, StopRequest, None]:
+    """Train from `state` to the last epoch, updating `state` in place before each yield.
+
+    Raises:
+        NonFiniteError: more steps than `train.max_nonfinite` had a NaN or Inf gradient.
+        UnetppError: the stream did not deliver the scheduled batches or rows.
+    """
+    for epoch in range(state.epoch, trainee.config.train.epochs):
+        sums, first_step = EpochSums(), state.step
+        started_s = time.perf_counter()
+        for step in range(state.step, trainee.plan.train_steps):
+            batch, wait_s = _next_batch(batches, epoch, step)
+            result = _step(trainee, state, batch)
+            _advance(state, sums, result, wait_s, time.perf_counter() - started_s)
+            stop = yield StepInfo(epoch, step + 1, trainee.plan.train_steps, result.loss_sum, sums)
+            if any_rank(bool(stop), trainee.learner.device):
+                return
+        metrics = _epoch_metrics(trainee, state, sums)
+        _assert_rows(trainee, first_step, metrics["images"])
+        if trainee.plan.validates(epoch):
+            steps = trainee.plan.val_steps(trainee.world_size)
+            window_px = max(int(trainee.config.data.crop), 256)
+            metrics["val"] = validate(trainee.learner, batches, steps, trainee.manifest, window_px)
+        metrics["seconds"] = time.perf_counter() - started_s
+        state.seconds += metrics["seconds"]
+        state.epoch, state.step = epoch + 1, 0
+        yield EpochInfo(metrics)
+
+
+def _next_batch(batches: Iterator[HostBatch], epoch: int, step: int) -> tuple[HostBatch, float]:
+    started_s = time.perf_counter()
+    batch = next(batches, None)
+    if batch is None or (batch.split, batch.epoch, batch.step) != ("train", epoch, step):
+        found = None if batch is None else (batch.split, batch.epoch, batch.step)
+        raise UnetppError(f"the stream must deliver train step {step} of epoch {epoch}; it delivered {found}")
+    return batch, time.perf_counter() - started_s
+
+
+def _step(trainee: Trainee, state: TrainState, host: HostBatch) -> StepResult:
+    config = trainee.config
+    augment = config.augment if config.augment.enabled else None
+    batch = to_device(host, trainee.learner, augment=augment, seed=config.data.seed)
+    result = train_step(
+        trainee.learner,
+        batch,
+        accumulate=config.train.accumulate,
+        clip=config.train.clip,
+        world_size=trainee.world_size,
+        seed=(config.train.seed, state.global_step, trainee.rank),
+    )
+    state.nonfinite_steps += not result.finite
+    if state.nonfinite_steps > config.train.max_nonfinite:
+        raise NonFiniteError(
+            f"{state.nonfinite_steps} steps had a NaN or Inf gradient, more than train.max_nonfinite="
+            f"{config.train.max_nonfinite}, the last at step {state.global_step}; lower optim.lr={config.optim.lr}"
+        )
+    return result
+
+
+def _advance(state: TrainState, sums: EpochSums, result: StepResult, wait_s: float, seconds: float) -> None:
+    sums.loss += result.loss_sum
+    sums.images += result.images
+    sums.wait_s += wait_s
+    sums.seconds = seconds
+    sums.steps += 1
+    state.step += 1
+    state.global_step += 1
+
+
+def _assert_rows(trainee: Trainee, first_step: int, images: int) -> None:
+    plan = trainee.plan
+    last = min(plan.train_steps * plan.batch_size, plan.manifest.splits["train"].rows)
+    expected = max(last - first_step * plan.batch_size, 0)
+    if images != expected:
+        raise UnetppError(f"an epoch from step {first_step} must train on {expected} samples; it saw {images}")
+
+
+def _epoch_metrics(trainee: Trainee, state: TrainState, sums: EpochSums) -> dict[str, Any]:
+    device = trainee.learner.device
+    totals = torch.tensor([sums.loss, sums.images, sums.wait_s, sums.seconds], dtype=torch.float64, device=device)
+    loss, images, wait_s, seconds = sum_over_ranks(totals).tolist()
+    return {
+        "epoch": state.epoch + 1,
+        "step": state.global_step,
+        "loss": loss / max(images, 1),
+        "lr": trainee.learner.optimizer.param_groups[0]["lr"],
+        "images": int(images),
+        "images_per_s": images * trainee.world_size / max(seconds, 1e-9),
+        "data_wait": wait_s / max(seconds, 1e-9),
+        "train_seconds": seconds / trainee.world_size,
+        "nonfinite_steps": state.nonfinite_steps,
+        "workers": trainee.world_size,
+    }

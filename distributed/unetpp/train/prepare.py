@@ -1,0 +1,74 @@
+"""From a configuration to a run that can start: dataset read, `auto` decided, folder claimed."""
+
+from unetpp.config.load import config_hash, flatten
+from unetpp.config.planning import Decision, resolve
+from unetpp.config.hardware import Hardware
+from unetpp.config.run import RunConfig
+from unetpp.core.errors import ConfigError, InputError
+from unetpp.core.provenance import collect
+from unetpp.core.rundir import RunDir
+from unetpp.core.storage import open_storage, preflight
+from unetpp.data.store import load_manifest
+from unetpp.train.job import TrainJob
+
+__all__ = ["new_run", "resumed_run"]
+
+
+def new_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Decision, ...]]:
+    """Decide every `auto`, claim the run folder and write what is known before the first step.
+
+    Raises:
+        ConfigError: a value does not fit the dataset.
+        StorageError: the dataset or the run folder cannot be used.
+        ExistsError: the run folder holds a run.
+    """
+    if not config.data.uri:
+        raise ConfigError("data.uri is empty; name a packed dataset: data.uri=URI")
+    config = _absolute(config)
+    dataset = open_storage(config.data.uri)
+    preflight(dataset, write=False)
+    manifest = load_manifest(dataset)
+    if "train" not in manifest.splits or manifest.splits["train"].rows == 0:
+        raise InputError(f"dataset {config.data.uri} has no rows in split train; pack it with smaller --val and --test")
+    resolved, decisions = resolve(config, manifest, hardware)
+    run = RunDir(resolved.run_uri)
+    preflight(run.storage, write=True)
+    run.create(
+        resolved.model_dump(mode="json"),
+        [{"field": d.field, "value": d.value, "reason": d.reason} for d in decisions],
+        manifest,
+        collect(config_hash=config_hash(resolved)),
+    )
+    return TrainJob(resolved, manifest, resolved.run_uri), decisions
+
+
+def resumed_run(config: RunConfig) -> TrainJob:
+    """Continue the run at the configured place with its own configuration and dataset version.
+
+    Raises:
+        InputError: there is no run.
+        ConfigError: the command asks for other values than the run was started with.
+    """
+    config = _absolute(config)
+    run = RunDir(config.run_uri).require()
+    stored = RunConfig.model_validate(run.read_config())
+    defaults, asked, kept = flatten(RunConfig()), flatten(config), flatten(stored)
+    changed = [
+        f"{key}={asked[key]} (run: {kept[key]})"
+        for key in asked
+        if not key.startswith("scale.") and asked[key] not in (defaults[key], kept[key])
+    ]
+    if changed:
+        raise ConfigError(
+            f"--resume continues a run as it was started; remove {', '.join(changed)} or start a new run with another out="
+        )
+    scale = config.scale if config.scale != RunConfig().scale else stored.scale
+    # The run may have been moved or be reached by another path since.
+    resumed = stored.model_copy(update={"out": config.out, "name": config.name, "scale": scale})
+    return TrainJob(resumed, run.read_dataset(), resumed.run_uri)
+
+
+def _absolute(config: RunConfig) -> RunConfig:
+    """Paths that mean the same in every worker, whatever its working directory."""
+    data = config.data.model_copy(update={"uri": open_storage(config.data.uri).uri}) if config.data.uri else config.data
+    return config.model_copy(update={"data": data, "out": open_storage(config.out).uri})

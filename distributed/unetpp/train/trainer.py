@@ -1,0 +1,132 @@
+"""A training run on a connected Ray: TorchTrainer, progress to a listener, clean stop on Ctrl-C."""
+
+import logging
+import os
+import tempfile
+import threading
+import time
+import uuid
+from typing import Any, Protocol
+
+import fsspec.core
+import pyarrow.fs
+import ray
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchConfig, TorchTrainer
+
+from unetpp.core.errors import NonFiniteError, UnetppError
+from unetpp.core.rundir import RunDir
+from unetpp.train.job import TrainJob
+from unetpp.train.worker import ProgressBoard, WorkerArguments, train_worker
+
+__all__ = ["Listener", "fit"]
+
+logger = logging.getLogger(__name__)
+
+_POLL_S = 0.2
+_COLLECTIVE_TIMEOUT_S = 600
+
+
+class Listener(Protocol):
+    """Someone who watches a run."""
+
+    def progress(self, values: dict[str, Any]) -> None: ...
+
+    def epoch(self, metrics: dict[str, Any]) -> None: ...
+
+    def stopping(self) -> None: ...
+
+
+def fit(job: TrainJob, listener: Listener) -> bool:
+    """Train and return whether the run finished; False after a clean stop.
+
+    The first Ctrl-C stops before the next step with a checkpoint, the second at once.
+
+    Raises:
+        UnetppError: the workers failed more often than `scale.max_failures`.
+    """
+    board = ray.remote(num_cpus=0)(ProgressBoard).remote()
+    outcome: dict[str, BaseException] = {}
+
+    def run() -> None:
+        try:
+            _trainer(job, board).fit()
+        except BaseException as error:  # carried to the caller's thread
+            outcome["error"] = error
+
+    thread = threading.Thread(target=run, name="torch-trainer", daemon=True)
+    thread.start()
+    stopped = _watch(thread, board, listener)
+    ray.kill(board)
+    if "error" in outcome:
+        raise _explain(outcome["error"]) from outcome["error"]
+    return not stopped
+
+
+def _watch(thread: threading.Thread, board: Any, listener: Listener) -> bool:
+    stopped, epochs_seen = False, 0
+    while True:
+        try:
+            alive = thread.is_alive()
+            progress, epochs = ray.get(board.read.remote(epochs_seen))
+            for metrics in epochs:
+                listener.epoch(metrics)
+            epochs_seen += len(epochs)
+            if not alive:
+                return stopped
+            if progress:
+                listener.progress(progress)
+            time.sleep(_POLL_S)
+        except KeyboardInterrupt:
+            if stopped:
+                raise
+            stopped = True
+            listener.stopping()
+            board.request_stop.remote()
+
+
+def _trainer(job: TrainJob, board: Any) -> TorchTrainer:
+    config = job.config
+    use_gpu = bool(config.scale.gpu)
+    cpus = float(config.scale.cpus_per_worker)
+    node_cpus = os.cpu_count() or 1
+    threads = max(1, node_cpus // config.max_workers)
+    arguments: WorkerArguments = {"job": job, "board": board, "threads": threads}
+    path, filesystem = _ray_storage(job)
+    return TorchTrainer(
+        train_worker,
+        train_loop_config=dict(arguments),
+        torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo", timeout_s=_COLLECTIVE_TIMEOUT_S),
+        scaling_config=ScalingConfig(
+            num_workers=config.scale.workers, use_gpu=use_gpu, resources_per_worker={"CPU": cpus, "GPU": int(use_gpu)}
+        ),
+        run_config=RunConfig(
+            # Ray's own bookkeeping is thrown away: what must survive is in the run folder.
+            name=f"unetpp-{uuid.uuid4().hex[:12]}",
+            storage_path=path,
+            storage_filesystem=filesystem,
+            failure_config=FailureConfig(max_failures=config.scale.max_failures, controller_failure_limit=3),
+        ),
+    )
+
+
+def _ray_storage(job: TrainJob) -> tuple[str, pyarrow.fs.FileSystem | None]:
+    """Where Ray Train keeps its snapshots: beside the run if workers on other nodes must reach it."""
+    storage = RunDir(job.run_uri).storage
+    if storage.is_local:
+        return tempfile.mkdtemp(prefix="unetpp-ray-train-"), None
+    filesystem, path = fsspec.core.url_to_fs(storage.uri)
+    return f"{path}/ray-train", pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(filesystem))
+
+
+def _explain(error: BaseException) -> UnetppError:
+    """The cause in one line, typed where a worker raised one of our own errors."""
+    text = str(error)
+    for line in reversed(text.splitlines()):
+        name, _, message = line.strip().partition(": ")
+        kind = name.rsplit(".", 1)[-1]
+        if kind == NonFiniteError.__name__:
+            return NonFiniteError(message)
+        if kind.endswith(("Error", "Exception")) and message:
+            return UnetppError(f"training failed: {kind}: {message}")
+    return UnetppError(f"training failed: {text.splitlines()[-1] if text else type(error).__name__}")

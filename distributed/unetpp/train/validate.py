@@ -1,0 +1,40 @@
+"""Score every level on the validation split; counts are summed over workers, never averages."""
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from unetpp.core.manifest import Manifest
+from unetpp.data.batch import HostBatch
+from unetpp.models.inference import predict_logits
+from unetpp.objective.metrics import SegmentationMetrics
+from unetpp.train.collective import sum_over_ranks
+from unetpp.train.learner import Learner
+from unetpp.train.transfer import to_device
+
+__all__ = ["validate"]
+
+
+@torch.no_grad()
+def validate(
+    learner: Learner, batches: Iterator[HostBatch], num_batches: int, manifest: Manifest, window_px: int
+) -> dict[str, Any]:
+    """Read exactly `num_batches` validation batches and score them at their own size.
+
+    Returns:
+        The same values on every rank; see `SegmentationMetrics.compute`.
+    """
+    model = learner.scored_model
+    levels = learner.model.supervised_levels
+    metrics = SegmentationMetrics(manifest.num_classes, levels, manifest.task)
+    model.eval()
+    for host in itertools.islice(batches, num_batches):
+        batch = to_device(host, learner, augment=None, seed=0)
+        with learner.autocast():
+            output = predict_logits(model, batch.images, window_px=window_px)
+        metrics.update(output, batch.masks, batch.weights > 0)
+    model.train()
+    metrics.load_state(sum_over_ranks(metrics.state().to(learner.device)))
+    return metrics.compute([info.name for info in manifest.classes])

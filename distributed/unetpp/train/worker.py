@@ -1,0 +1,93 @@
+"""The training loop inside a Ray Train worker: the session that Ray Train provides."""
+
+import time
+from collections.abc import Generator, Mapping
+from typing import Any, TypedDict
+
+import ray
+import ray.train
+import ray.train.torch
+import torch
+
+from unetpp.core.logs import setup_logging
+from unetpp.data.batch import HostBatch
+from unetpp.data.schedule import Position, StreamPlan
+from unetpp.data.stream import stream_batches
+from unetpp.train.job import TrainJob, run_job
+
+__all__ = ["ProgressBoard", "WorkerArguments", "train_worker"]
+
+_HEARTBEAT_S = 0.25
+
+
+class ProgressBoard:
+    """An actor between rank 0 and whoever watches: progress one way, the wish to stop the other."""
+
+    def __init__(self) -> None:
+        self._progress: dict[str, Any] = {}
+        self._epochs: list[dict[str, Any]] = []
+        self._stop = False
+
+    def update(self, progress: dict[str, Any]) -> bool:
+        """Replace the progress inside the epoch; returns whether to stop."""
+        self._progress = progress
+        return self._stop
+
+    def add_epoch(self, metrics: dict[str, Any]) -> None:
+        """Append a finished epoch."""
+        self._progress = {}
+        self._epochs.append(metrics)
+
+    def read(self, epochs_seen: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Progress inside the epoch, and the finished epochs the caller has not seen."""
+        return self._progress, self._epochs[epochs_seen:]
+
+    def request_stop(self) -> None:
+        """Ask the workers to stop before their next step."""
+        self._stop = True
+
+
+class WorkerArguments(TypedDict):
+    """`train_loop_config` of every worker."""
+
+    job: TrainJob
+    board: Any
+    threads: int
+
+
+class _RaySession:
+    def __init__(self, board: Any) -> None:
+        context = ray.train.get_context()
+        self.rank: int = context.get_world_rank()
+        self.world_size: int = context.get_world_size()
+        self._board = board
+        self._pending: Any = None
+        self._last_s = 0.0
+
+    def batches(self, plan: StreamPlan, start: Position) -> Generator[HostBatch, None, None]:
+        return stream_batches(plan, rank=self.rank, world_size=self.world_size, start=start)
+
+    def report(self, metrics: Mapping[str, Any]) -> None:
+        if self.rank == 0:
+            ray.get(self._board.add_epoch.remote(dict(metrics)))
+        ray.train.report(dict(metrics))
+
+    def heartbeat(self, progress: Mapping[str, Any]) -> bool:
+        if self.rank != 0:
+            return False
+        # Never wait for the board: its answer to the last call is read when it has arrived.
+        if self._pending is not None and ray.wait([self._pending], timeout=0)[0]:
+            stop: bool = ray.get(self._pending)
+            self._pending = None
+            return stop
+        if self._pending is None and time.monotonic() - self._last_s > _HEARTBEAT_S:
+            self._pending, self._last_s = self._board.update.remote(dict(progress)), time.monotonic()
+        return False
+
+
+def train_worker(arguments: WorkerArguments) -> None:
+    """Run one rank; Ray Train calls this in every worker and calls it again after a lost one."""
+    session = _RaySession(arguments["board"])
+    setup_logging(rank=session.rank)
+    torch.set_num_threads(arguments["threads"])
+    run_job(arguments["job"], session, ray.train.torch.get_device())
