@@ -1,0 +1,1 @@
+"""Ray clusters: started in this process or connected to."""
