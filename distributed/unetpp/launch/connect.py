@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 import ray
+from ray._raylet import Config
 
 from unetpp.core.errors import UserError
 from unetpp.launch.token import ensure_token
@@ -49,6 +50,8 @@ def connected(address: str | None, *, workers: int = 1, cpus_per_worker: float =
         yield
         return
     ensure_token()
+    # Ray reads the mode when it is imported, which has happened by now; this is how it refreshes it itself.
+    Config.initialize("")
     environment = _ENVIRONMENT if address else _ENVIRONMENT | _EMBEDDED_ENVIRONMENT
     for name, value in environment.items():
         os.environ.setdefault(name, value)
@@ -64,7 +67,7 @@ def connected(address: str | None, *, workers: int = 1, cpus_per_worker: float =
 
 def _join(address: str, environment: dict[str, str]) -> None:
     try:
-        ray.init(address=address, logging_level=logging.ERROR, runtime_env={"env_vars": environment})
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, runtime_env={"env_vars": environment})
     except (ConnectionError, RuntimeError) as error:
         raise UserError(
             f"no Ray cluster answers at scale.address={address}: {error}; "
@@ -85,5 +88,5 @@ def _start(workers: int, cpus_per_worker: float) -> None:
         include_dashboard=False,
         object_store_memory=store_bytes,
         logging_level=logging.ERROR,
-        log_to_driver=True,
+        log_to_driver=False,
     )

@@ -1,9 +1,6 @@
 """From a configuration to a run that can start: dataset read, `auto` decided, folder claimed."""
 
-from unetpp.config.load import config_hash, flatten
-from unetpp.config.planning import Decision, resolve
-from unetpp.config.hardware import Hardware
-from unetpp.config.run import RunConfig
+from unetpp.config import Decision, Hardware, RunConfig, config_hash, flatten, resolve
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.provenance import collect
 from unetpp.core.rundir import RunDir

@@ -34,6 +34,8 @@ class Listener(Protocol):
 
     def epoch(self, metrics: dict[str, Any]) -> None: ...
 
+    def warning(self, text: str) -> None: ...
+
     def stopping(self) -> None: ...
 
 
@@ -64,14 +66,15 @@ def fit(job: TrainJob, listener: Listener) -> bool:
 
 
 def _watch(thread: threading.Thread, board: Any, listener: Listener) -> bool:
-    stopped, epochs_seen = False, 0
+    stopped = False
     while True:
         try:
             alive = thread.is_alive()
-            progress, epochs = ray.get(board.read.remote(epochs_seen))
+            progress, epochs, warnings = ray.get(board.read.remote())
+            for text in warnings:
+                listener.warning(text)
             for metrics in epochs:
                 listener.epoch(metrics)
-            epochs_seen += len(epochs)
             if not alive:
                 return stopped
             if progress:

@@ -1,5 +1,7 @@
 """The training loop inside a Ray Train worker: the session that Ray Train provides."""
 
+import logging
+import os
 import time
 from collections.abc import Generator, Mapping
 from typing import Any, TypedDict
@@ -9,7 +11,7 @@ import ray.train
 import ray.train.torch
 import torch
 
-from unetpp.core.logs import setup_logging
+from unetpp.core.logs import RedactSecrets, setup_logging
 from unetpp.data.batch import HostBatch
 from unetpp.data.schedule import Position, StreamPlan
 from unetpp.data.stream import stream_batches
@@ -26,6 +28,7 @@ class ProgressBoard:
     def __init__(self) -> None:
         self._progress: dict[str, Any] = {}
         self._epochs: list[dict[str, Any]] = []
+        self._warnings: list[str] = []
         self._stop = False
 
     def update(self, progress: dict[str, Any]) -> bool:
@@ -38,9 +41,15 @@ class ProgressBoard:
         self._progress = {}
         self._epochs.append(metrics)
 
-    def read(self, epochs_seen: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """Progress inside the epoch, and the finished epochs the caller has not seen."""
-        return self._progress, self._epochs[epochs_seen:]
+    def add_warning(self, text: str) -> None:
+        """Pass on a line that a worker logged."""
+        self._warnings.append(text)
+
+    def read(self) -> tuple[dict[str, Any], list[dict[str, Any]], list[str]]:
+        """Progress inside the epoch, and the epochs and warnings since the last call."""
+        epochs, self._epochs = self._epochs, []
+        warnings, self._warnings = self._warnings, []
+        return self._progress, epochs, warnings
 
     def request_stop(self) -> None:
         """Ask the workers to stop before their next step."""
@@ -81,13 +90,26 @@ class _RaySession:
             self._pending = None
             return stop
         if self._pending is None and time.monotonic() - self._last_s > _HEARTBEAT_S:
-            self._pending, self._last_s = self._board.update.remote(dict(progress)), time.monotonic()
+            self._pending, self._last_s = self._board.update.remote({**progress, "pid": os.getpid()}), time.monotonic()
         return False
+
+
+class _BoardHandler(logging.Handler):
+    """Carries a worker's warnings to whoever watches; Ray's own log lines stay in its log files."""
+
+    def __init__(self, board: Any, rank: int) -> None:
+        super().__init__(logging.WARNING)
+        self._board = board
+        self.setFormatter(RedactSecrets(f"%(levelname)s [rank {rank}] %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._board.add_warning.remote(self.format(record))
 
 
 def train_worker(arguments: WorkerArguments) -> None:
     """Run one rank; Ray Train calls this in every worker and calls it again after a lost one."""
     session = _RaySession(arguments["board"])
     setup_logging(rank=session.rank)
+    logging.getLogger("unetpp").addHandler(_BoardHandler(arguments["board"], session.rank))
     torch.set_num_threads(arguments["threads"])
     run_job(arguments["job"], session, ray.train.torch.get_device())

@@ -1,0 +1,103 @@
+"""The yardstick: a plain single-process PyTorch loop, every sample in memory, nothing distributed.
+
+Same network, objective, optimiser, schedule, augmentation, batch size and number of epochs as a unetpp
+run, written the way one writes it by hand. Its data path costs nothing but slicing a tensor, which makes
+it the hardest loop to keep up with on one machine.
+
+    python benchmarks/plain_loop.py --data data/dsb2018-128 --epochs 12
+"""
+
+import argparse
+import json
+import time
+from typing import Any
+
+import numpy as np
+import torch
+
+from unetpp.config import RunConfig, detect_hardware, load_config, resolve
+from unetpp.core.manifest import Manifest
+from unetpp.core.storage import open_storage
+from unetpp.data.augment import apply_augment, draw_params
+from unetpp.data.normalise import Normalise
+from unetpp.data.shards import iter_samples
+from unetpp.data.store import load_manifest
+from unetpp.models import build_model
+from unetpp.objective import build_objective
+from unetpp.objective.metrics import SegmentationMetrics
+from unetpp.train.optim import build_optimizer, build_schedule
+
+
+def train_plain(overrides: list[str]) -> dict[str, Any]:
+    """Train as configured and return pooled Dice on val and test of the best epoch, and images per second."""
+    config = load_config(None, overrides)
+    storage = open_storage(config.data.uri)
+    manifest = load_manifest(storage)
+    config, _ = resolve(config, manifest, detect_hardware())
+    data = {split: _load(storage, manifest, split) for split in ("train", "val", "test")}
+    normalise = Normalise(manifest.channel_stats)
+
+    torch.manual_seed(config.train.seed)
+    model = build_model(config.model).to(memory_format=torch.channels_last)
+    objective = build_objective(config.loss, manifest.task, model.supervised_levels)
+    images, masks = data["train"]
+    batch_size = int(config.data.batch_size)
+    steps = -(-len(images) // batch_size)
+    optimizer = build_optimizer(model, config.optim)
+    schedule = build_schedule(optimizer, config.optim, steps * config.train.epochs)
+
+    best: dict[str, Any] = {"val": -1.0}
+    rates = []
+    for epoch in range(config.train.epochs):
+        started_s = time.perf_counter()
+        order = torch.randperm(len(images))
+        for step in range(steps):
+            rows = order[step * batch_size : (step + 1) * batch_size]
+            _step(config, model, objective, optimizer, normalise, images[rows], masks[rows], epoch, step)
+            schedule.step()
+        rates.append(len(images) / (time.perf_counter() - started_s))
+        val = _dice(model, manifest, normalise, *data["val"])
+        if val > best["val"]:
+            best = {"epoch": epoch + 1, "val": val, "test": _dice(model, manifest, normalise, *data["test"])}
+    steady = rates[1:] or rates
+    return best | {"images_per_s": len(steady) / sum(1 / rate for rate in steady)}
+
+
+def _step(
+    config: RunConfig, model: Any, objective: Any, optimizer: Any, normalise: Any,
+    images: torch.Tensor, masks: torch.Tensor, epoch: int, step: int,
+) -> None:  # fmt: skip
+    batch = normalise(images.permute(0, 3, 1, 2))
+    positions = np.arange(len(images)) + step * int(config.data.batch_size)
+    params = draw_params(config.augment, seed=config.data.seed, epoch=epoch, positions=positions, channels=batch.shape[1])
+    batch, masks = apply_augment(batch, masks, params)
+    optimizer.zero_grad(set_to_none=True)
+    objective(model(batch), masks, None).mean().backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), config.train.clip)
+    optimizer.step()
+
+
+def _load(storage: Any, manifest: Manifest, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+    samples = list(iter_samples(storage, manifest, split))
+    return (
+        torch.from_numpy(np.stack([sample.image for sample in samples])),
+        torch.from_numpy(np.stack([sample.mask for sample in samples])),
+    )
+
+
+@torch.no_grad()
+def _dice(model: Any, manifest: Manifest, normalise: Any, images: torch.Tensor, masks: torch.Tensor) -> float:
+    metrics = SegmentationMetrics(manifest.num_classes, model.supervised_levels, manifest.task)
+    model.eval()
+    for rows in torch.arange(len(images)).split(8):
+        metrics.update(model(normalise(images[rows].permute(0, 3, 1, 2))), masks[rows])
+    model.train()
+    return float(metrics.compute([info.name for info in manifest.classes])["dice"])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("overrides", nargs="*", help="key=value, as for unetpp train")
+    arguments = parser.parse_args()
+    print(json.dumps(train_plain([f"data.uri={arguments.data}", *arguments.overrides])))

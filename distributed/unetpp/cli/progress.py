@@ -1,0 +1,93 @@
+"""Training progress in the terminal: one line per epoch, and a live line inside the epoch on a tty."""
+
+import sys
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+__all__ = ["TrainProgress", "epoch_line"]
+
+
+class TrainProgress:
+    """A `Listener` that draws on stderr; plain lines where stderr is not a terminal."""
+
+    def __init__(self, epochs: int, *, first_epoch: int = 0) -> None:
+        self._epochs, self._done = epochs, first_epoch
+        self._console = Console(file=sys.stderr, highlight=False)
+        self._seconds: list[float] = []
+        self._bar: Progress | None = None
+        self._started_s = time.monotonic()
+        self.start_up_s: float | None = None
+        """From the creation of this object to the first progress of a worker."""
+
+    def __enter__(self) -> "TrainProgress":
+        if self._console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+                console=self._console,
+                transient=True,
+            )
+            self._bar.start()
+            self._bar.add_task("starting workers", total=None, note="")
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def progress(self, values: dict[str, Any]) -> None:
+        self._note_start()
+        if self._bar is None:
+            return
+        note = (
+            f"loss {values['loss']:.4f}  {values['images_per_s']:.1f} img/s  data-wait {values['data_wait']:.1%}"
+        )
+        self._bar.update(
+            self._bar.task_ids[0],
+            description=f"epoch {values['epoch']}/{self._epochs}",
+            completed=values["step"],
+            total=values["steps"],
+            note=note,
+        )
+
+    def epoch(self, metrics: dict[str, Any]) -> None:
+        self._note_start()
+        self._done = metrics["epoch"]
+        self._seconds.append(metrics["seconds"])
+        left_s = (self._epochs - self._done) * sum(self._seconds) / len(self._seconds)
+        self._console.print(epoch_line(metrics, self._epochs, left_s), soft_wrap=True)
+
+    def warning(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def stopping(self) -> None:
+        self._console.print("stopping after this step; Ctrl-C again to abort")
+
+    def _note_start(self) -> None:
+        if self.start_up_s is None:
+            self.start_up_s = time.monotonic() - self._started_s
+            self._console.print(f"workers ready after {self.start_up_s:.1f} s")
+
+
+def epoch_line(metrics: dict[str, Any], epochs: int, left_s: float) -> str:
+    """One epoch in one line: rate, waiting for data, loss, Dice of every level, time left."""
+    line = (
+        f"epoch {metrics['epoch']:>3}/{epochs}  {metrics['images_per_s']:6.1f} img/s  "
+        f"data-wait {metrics['data_wait']:4.1%}  loss {metrics['loss']:.4f}"
+    )
+    if "val" in metrics:
+        levels = "  ".join(f"L{name} {values['dice']:.4f}" for name, values in metrics["val"]["levels"].items())
+        line += f"  Dice {levels}"
+    return f"{line}  {metrics['seconds']:.1f} s  left {_clock(left_s)}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

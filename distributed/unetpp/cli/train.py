@@ -1,0 +1,97 @@
+"""unetpp train: one run from a configuration."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unetpp.cli.output import emit, note
+
+if TYPE_CHECKING:
+    from unetpp.config import RunConfig
+    from unetpp.config.planning import Decision
+
+__all__ = ["register", "run_training", "split_arguments"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def train(
+        arguments: Annotated[
+            list[str] | None, typer.Argument(metavar="[CONFIG.yaml] key=value ...", help="A YAML file, then overrides.")
+        ] = None,
+        resume: Annotated[bool, typer.Option("--resume", help="Continue the run at out= where it stopped.")] = False,
+        json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    ) -> None:
+        """Train UNet++ on a packed dataset."""
+        from unetpp.config import load_config
+
+        path, overrides = split_arguments(arguments or [])
+        emit(run_training(load_config(path, overrides), resume=resume), json=json)
+
+
+def split_arguments(arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """The config file, if the first argument is none of the `key=value` form, and the overrides."""
+    if arguments and "=" not in arguments[0]:
+        return Path(arguments[0]), list(arguments[1:])
+    return None, list(arguments)
+
+
+def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]:
+    """Train as configured and return the result object.
+
+    Raises:
+        UserError: something the caller can fix.
+    """
+    from unetpp.cli.progress import TrainProgress
+    from unetpp.config import detect_hardware
+    from unetpp.core.logs import setup_logging
+    from unetpp.train.prepare import new_run, resumed_run
+    from unetpp.train.summary import summarise
+
+    setup_logging("WARNING")
+    started_s = time.monotonic()
+    if resume:
+        job = resumed_run(config)
+        note(f"continuing {job.run_uri}")
+    else:
+        job, decisions = new_run(config, detect_hardware())
+        _print_decisions(decisions)
+    scale = job.config.scale
+    first_epoch = len(_epochs(job.run_uri))
+    with TrainProgress(job.config.train.epochs, first_epoch=first_epoch) as progress:
+        from unetpp.launch.connect import connected
+        from unetpp.train.trainer import fit
+
+        with connected(scale.address, workers=job.config.max_workers, cpus_per_worker=float(scale.cpus_per_worker)):
+            finished = fit(job, progress)
+    result = summarise(job, finished=finished, wall_s=time.monotonic() - started_s, start_up_s=progress.start_up_s)
+    _print_next(result, finished)
+    return result
+
+
+def _epochs(run_uri: str) -> list[dict[str, Any]]:
+    from unetpp.core.rundir import RunDir
+
+    return RunDir(run_uri).read_metrics()
+
+
+def _print_decisions(decisions: "tuple[Decision, ...]") -> None:
+    for decision in decisions:
+        note(f"auto  {decision.field} = {decision.value}  ({decision.reason})")
+
+
+def _print_next(result: dict[str, Any], finished: bool) -> None:
+    run = result["run"]
+    if not finished:
+        note(f"stopped; nothing is lost. Continue: unetpp train out={run} --resume")
+        return
+    metrics = result["metrics"]
+    if metrics:
+        note(f"best epoch {result['best_epoch']}: Dice {metrics['dice']:.4f}  IoU {metrics['iou']:.4f}")
+    note(f"evaluate: unetpp evaluate {run} --split test")
+    note(f"report:   unetpp report {run}")

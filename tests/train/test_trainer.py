@@ -1,0 +1,101 @@
+"""Runs on Ray: workers fed by Ray Data agree with each other, with one worker and with an undisturbed run."""
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fakes import final_weights, start_run, tiny_config, train, write_dataset
+from unetpp.core.errors import NonFiniteError
+from unetpp.core.rundir import RunDir
+from unetpp.train.trainer import fit
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster"), pytest.mark.timeout(240)]
+
+
+class Recorder:
+    """A listener that remembers, and acts at each new value of progress."""
+
+    def __init__(self, act: Callable[[dict[str, Any]], None] = lambda values: None) -> None:
+        self.epochs: list[dict[str, Any]] = []
+        self.warnings: list[str] = []
+        self.stop_announced = False
+        self._act = act
+
+    def progress(self, values: dict[str, Any]) -> None:
+        self._act(values)
+
+    def epoch(self, metrics: dict[str, Any]) -> None:
+        self.epochs.append(metrics)
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
+
+    def stopping(self) -> None:
+        self.stop_announced = True
+
+
+@pytest.fixture(scope="module")
+def larger(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("larger")
+    return str(folder), write_dataset(folder, {"train": 102, "val": 21}, rows_per_shard=20)
+
+
+def job_for(tmp_path, dataset, name, **sections):
+    uri, manifest = dataset
+    return start_run(tiny_config(uri, **sections).model_copy(update={"out": str(tmp_path / name)}), manifest)
+
+
+def curve(job) -> list[float]:
+    """Loss and validation Dice of every epoch, one after the other."""
+    return [value for epoch in RunDir(job.run_uri).read_metrics() for value in (epoch["loss"], epoch["val"]["dice"])]
+
+
+def test_fit_one_worker_equals_the_loop_without_ray(tmp_path, larger):
+    here, on_ray = (job_for(tmp_path, larger, name) for name in ("here", "ray"))
+    train(here)
+    recorder = Recorder()
+    assert fit(on_ray, recorder)
+    assert [epoch["epoch"] for epoch in recorder.epochs] == [1, 2, 3]
+    assert curve(on_ray) == pytest.approx(curve(here), rel=1e-4)
+
+
+@pytest.mark.parametrize("model", [{"norm": "group"}, {"norm": "batch"}])
+def test_fit_two_workers_give_the_loss_curve_of_one(tmp_path, larger, model):
+    # Batch statistics are shared, so that they too are those of the global batch.
+    training = {"sync_bn": model["norm"] == "batch", "epochs": 2}
+    jobs = [
+        job_for(tmp_path, larger, f"w{workers}", model=model, train=training, scale={"workers": workers})
+        for workers in (1, 2)
+    ]
+    for job in jobs:
+        assert fit(job, Recorder())
+    assert curve(jobs[1]) == pytest.approx(curve(jobs[0]), rel=2e-3)
+    assert RunDir(jobs[1].run_uri).read_metrics()[0]["workers"] == 2
+
+
+def test_fit_killed_worker_is_replaced_and_nothing_is_lost(tmp_path, larger):
+    clean, killed = (job_for(tmp_path, larger, n, scale={"workers": 2}, train={"epochs": 4}) for n in ("clean", "killed"))
+    assert fit(clean, Recorder())
+    done: list[int] = []
+
+    def kill_once(values: dict[str, Any]) -> None:
+        if values["epoch"] >= 2 and not done:
+            done.append(values["pid"])
+            os.kill(values["pid"], signal.SIGKILL)
+
+    assert fit(killed, Recorder(kill_once))
+    assert done, "the worker finished before it could be killed"
+    assert final_weights(killed) == final_weights(clean)
+    assert [epoch["epoch"] for epoch in RunDir(killed.run_uri).read_metrics()] == [1, 2, 3, 4]
+
+
+def test_fit_diverging_run_raises_the_worker_s_error(tmp_path, larger):
+    job = job_for(
+        tmp_path, larger, "diverging",
+        optim={"name": "sgd", "lr": 1e30}, train={"max_nonfinite": 1, "clip": 0}, scale={"max_failures": 0},
+    )  # fmt: skip
+    with pytest.raises(NonFiniteError, match="max_nonfinite=1"):
+        fit(job, Recorder())
