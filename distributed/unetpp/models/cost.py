@@ -1,0 +1,62 @@
+"""What a network costs, counted on the meta device: no memory is allocated, nothing is computed."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from unetpp.config.model import ModelConfig
+from unetpp.models.build import build_model
+
+__all__ = ["Cost", "count_cost"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of one level's pruned network for one image."""
+
+    params: int
+    macs: int
+    """Multiply-accumulates of the convolutions in one forward pass."""
+    activation_bytes: int
+    """float32 tensors kept for the backward pass; training all levels at once needs those of the deepest."""
+
+
+def count_cost(config: ModelConfig, size_px: int) -> dict[int, Cost]:
+    """Cost of every supervised level for a square (3D: cubic) image of that side.
+
+    Raises:
+        ConfigError: see `build_model`.
+    """
+    with torch.device("meta"):
+        model = build_model(config)
+    shape = (1, model.config["in_channels"], *[size_px] * model.spatial_dims)
+    image = torch.empty(shape, device="meta")
+    return {level: _cost(model.at_level(level), image) for level in model.supervised_levels}
+
+
+def _cost(model: nn.Module, image: Tensor) -> Cost:
+    # A storage on the meta device has no address: its handle tells tensors that share it.
+    owned = {_storage(parameter) for parameter in model.parameters()} | {_storage(image)}
+    saved: dict[int, Tensor] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        if _storage(tensor) not in owned:
+            saved[_storage(tensor)] = tensor  # keeps it alive, so that no handle is used twice
+        return tensor
+
+    with (
+        torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
+        FlopCounterMode(display=False) as flops,
+    ):
+        output = model(image)
+    kept_bytes = sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
+    del output
+    params = sum(parameter.numel() for parameter in model.parameters())
+    return Cost(params, flops.get_total_flops() // 2, kept_bytes)
+
+
+def _storage(tensor: Tensor) -> int:
+    handle: int = tensor.untyped_storage()._cdata
+    return handle

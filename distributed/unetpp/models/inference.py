@@ -1,0 +1,56 @@
+"""Logits of images of any size, in one pass or through a sliding window."""
+
+import torch
+from torch import Tensor, nn
+
+from unetpp.models.output import ModelOutput
+
+__all__ = ["predict_logits"]
+
+
+def predict_logits(
+    model: nn.Module, images: Tensor, *, window_px: int | None, overlap: float = 0.25, window_batch: int = 4
+) -> ModelOutput:
+    """Apply a `UNetPlusPlus`; images larger than the window are covered by overlapping ones.
+
+    Windows are blended with Gaussian weights, all levels in the same pass; image-level logits are the mean
+    over windows. The caller chooses eval mode, autocast and whether gradients are kept.
+
+    Args:
+        images: float (N, C, H, W), or (N, C, D, H, W) in 3D.
+        window_px: side of the window; None takes every image whole.
+        overlap: fraction of the window shared with its neighbour.
+        window_batch: windows per forward pass.
+
+    Returns:
+        Levels (N, classes, *size), float32 where windows were blended.
+    """
+    size = images.shape[2:]
+    if window_px is None or max(size) <= window_px:
+        output: ModelOutput = model(images)
+        return output
+    from monai.inferers.utils import sliding_window_inference  # takes seconds to import
+
+    image_logits: list[Tensor] = []
+
+    def predict_window(windows: Tensor) -> tuple[Tensor, ...]:
+        output: ModelOutput = model(windows)
+        if output.image is not None:
+            image_logits.append(output.image.float())
+        return tuple(level.float() for level in output.levels)
+
+    levels = sliding_window_inference(
+        images,
+        [min(window_px, side) for side in size],
+        window_batch,
+        predict_window,
+        overlap=overlap,
+        mode="gaussian",
+    )
+    levels = (levels,) if isinstance(levels, Tensor) else tuple(levels)
+    if not image_logits:
+        return ModelOutput(levels, None)
+    # Windows come image by image: (N * windows, classes) -> (N, windows, classes)
+    return ModelOutput(
+        levels, torch.cat(image_logits).view(len(images), -1, image_logits[0].shape[1]).mean(1)
+    )

@@ -1,0 +1,181 @@
+r"""The nested network (Zhou et al. 2018, 2020), one looped module for U-Net, UNet+ and UNet++.
+
+    x[i][0] = H(Pool(x[i-1][0]))
+    x[i][j] = H([x[i][0], ..., x[i][j-1], U(x[i+1][j-1])])        j > 0
+
+    x00 - x01 - x02        i  level: width, resolution 1 / 2**i, dilation
+     |  \  |  \  |         j  position along the skip path
+    x10 - x11              heads on x[0][1..depth]; head k needs the nodes i + j <= k only
+     |  \
+    x20
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from unetpp.core.errors import ConfigError
+from unetpp.models.blocks import BlockOptions, ConvBlock, Node
+from unetpp.models.heads import ImageHead, segmentation_head
+from unetpp.models.layers import Activation, Norm, pool_layer
+from unetpp.models.output import ModelOutput
+from unetpp.models.padding import crop_to, pad_to_multiple
+from unetpp.models.upsample import Upsample
+
+__all__ = ["MAX_DEPTH", "UNetPlusPlus"]
+
+MAX_DEPTH = 6
+
+
+class UNetPlusPlus(nn.Module):
+    """The grid X[i][j] with segmentation heads on its top row; options as in `ModelConfig`.
+
+    Args:
+        size_multiple: sides are padded to a multiple of it; 2**depth unless this is a pruned network, which
+            keeps that of the full one so that both see the same pixels.
+
+    Raises:
+        ConfigError: depth outside 1..6, or widths or dilation not one positive integer per level.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        *,
+        depth: int = 4,
+        width: int = 32,
+        widths: Sequence[int] | None = None,
+        dilation: int | Sequence[int] = 1,
+        dense: Literal["unet", "plus", "pp"] = "pp",
+        norm: Norm = "batch",
+        activation: Activation = "relu",
+        upsample: Upsample = "bilinear",
+        dropout: float = 0.0,
+        attention: bool = False,
+        deep_supervision: bool = True,
+        spatial_dims: Literal[2, 3] = 2,
+        image_classes: int = 0,
+        size_multiple: int | None = None,
+    ) -> None:
+        super().__init__()
+        if not 1 <= depth <= MAX_DEPTH:
+            raise ConfigError(f"model.depth={depth} must be within 1..{MAX_DEPTH}")
+        self.depth = depth
+        self.dense = dense
+        self.spatial_dims = spatial_dims
+        self.widths = _per_level(
+            "widths", [width * 2**i for i in range(depth + 1)] if widths is None else widths, depth
+        )
+        self.dilation = _per_level(
+            "dilation", [dilation] * (depth + 1) if isinstance(dilation, int) else dilation, depth
+        )
+        self.size_multiple = 2**depth if size_multiple is None else size_multiple
+        self.supervised_levels = (
+            tuple(range(1, depth + 1)) if deep_supervision and dense != "unet" else (depth,)
+        )
+        options = BlockOptions(norm, activation, upsample, dropout, attention, spatial_dims)
+        self.config: dict[str, Any] = {
+            "in_channels": in_channels,
+            "num_classes": num_classes,
+            "depth": depth,
+            "widths": self.widths,
+            "dilation": self.dilation,
+            "dense": dense,
+            "deep_supervision": deep_supervision,
+            "image_classes": image_classes,
+            "size_multiple": self.size_multiple,
+            **asdict(options),
+        }
+        """Constructor arguments that build this network again."""
+        self.pool = pool_layer(spatial_dims)
+        self.nodes = nn.ModuleDict({_key(i, j): self._node(i, j, options) for i, j in self._grid()})
+        self.heads = nn.ModuleDict(
+            {
+                str(k): segmentation_head(self.widths[0], num_classes, spatial_dims)
+                for k in self.supervised_levels
+            }
+        )
+        self.image_head = ImageHead(self.widths[depth], image_classes) if image_classes > 0 else None
+
+    def forward(self, images: Tensor) -> ModelOutput:
+        """Logits at the size of the images, whatever it is: sides are padded by repetition and cropped back.
+
+        Args:
+            images: float (N, in_channels, H, W), or (N, in_channels, D, H, W) in 3D.
+        """
+        padded = pad_to_multiple(images, self.size_multiple)
+        x: dict[tuple[int, int], Tensor] = {}
+        for i, j in self._grid():
+            node = self.nodes[_key(i, j)]
+            if j == 0:
+                x[i, 0] = node(self.pool(x[i - 1, 0]) if i > 0 else padded)
+            else:
+                x[i, j] = node([x[i, k] for k in self._skips(j)], x[i + 1, j - 1])
+        size = images.shape[2:]
+        levels = tuple(crop_to(self.heads[str(k)](x[0, k]), size) for k in self.supervised_levels)
+        return ModelOutput(levels, None if self.image_head is None else self.image_head(x[self.depth, 0]))
+
+    def at_level(self, level: int) -> "UNetPlusPlus":
+        """The network that computes head `level` and nothing else: depth `level`, weights copied.
+
+        Its logits equal that head's exactly, in training too. The image-level head goes with its bottleneck
+        unless `level` is the full depth.
+
+        Raises:
+            ConfigError: the level has no head.
+        """
+        if level not in self.supervised_levels:
+            raise ConfigError(f"level={level} has no head; this network has {list(self.supervised_levels)}")
+        changes = {
+            "depth": level,
+            "widths": self.widths[: level + 1],
+            "dilation": self.dilation[: level + 1],
+            "deep_supervision": False,
+            "image_classes": self.config["image_classes"] if level == self.depth else 0,
+        }
+        with torch.device("meta"):
+            pruned = UNetPlusPlus(**{**self.config, **changes})
+        weights = self.state_dict()
+        copies = {name: weights[name].clone() for name in pruned.state_dict()}
+        pruned.load_state_dict(copies, assign=True)
+        return pruned.train(self.training)
+
+    def _grid(self) -> Iterator[tuple[int, int]]:
+        """Nodes (i, j), one diagonal i + j after the other.
+
+        What comes before a diagonal's end is exactly the network pruned to it, dropout's draws included.
+        """
+        for diagonal in range(self.depth + 1):
+            yield diagonal, 0
+            if self.dense != "unet" or diagonal == self.depth:
+                yield from ((diagonal - j, j) for j in range(1, diagonal + 1))
+
+    def _skips(self, j: int) -> Sequence[int]:
+        """Positions of the same row that node (i, j) takes in."""
+        if self.dense == "pp":
+            return range(j)
+        return (j - 1,) if self.dense == "plus" else (0,)
+
+    def _node(self, i: int, j: int, options: BlockOptions) -> nn.Module:
+        width, dilation = self.widths[i], self.dilation[i]
+        if j > 0:
+            return Node(len(self._skips(j)), width, self.widths[i + 1], dilation, options)
+        return ConvBlock(
+            self.widths[i - 1] if i > 0 else self.config["in_channels"], width, dilation, options
+        )
+
+
+def _key(i: int, j: int) -> str:
+    return f"{i}_{j}"
+
+
+def _per_level(name: str, values: Sequence[int], depth: int) -> tuple[int, ...]:
+    if len(values) != depth + 1 or min(values) < 1:
+        raise ConfigError(
+            f"model.{name}={list(values)} must be {depth + 1} positive integers, one per level 0..{depth}"
+        )
+    return tuple(values)

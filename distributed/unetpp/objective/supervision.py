@@ -1,0 +1,97 @@
+"""The objective: the losses of every supervised level, and of the image as a whole, per image."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unetpp.config.loss import LossConfig
+from unetpp.core.errors import ConfigError
+from unetpp.core.manifest import Task
+from unetpp.objective.boundary import boundary, distance_map
+from unetpp.objective.losses import cross_entropy, dice, focal, tversky
+from unetpp.objective.targets import NetworkOutput, Target, encode_target
+
+__all__ = ["UNKNOWN_LABEL", "Objective", "build_objective", "level_weights"]
+
+UNKNOWN_LABEL = -1
+"""Image label of a sample that has none."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Sum over levels of level_weight * sum over terms of weight * term, plus the image-level loss."""
+
+    config: LossConfig
+    task: Task
+    level_weights: tuple[float, ...]
+    """In the order of the network's levels."""
+
+    def __call__(self, output: NetworkOutput, mask: Tensor, image_label: Tensor | None = None) -> Tensor:
+        """Loss of each image, float32 (N,); independent of the other images of the batch.
+
+        Args:
+            output: a `ModelOutput`.
+            mask: uint8 (N, *size), see `encode_target`.
+            image_label: int64 (N,), -1 where unknown; None where no image has one.
+        """
+        return torch.stack(list(self.terms(output, mask, image_label).values())).sum(0)
+
+    def terms(
+        self, output: NetworkOutput, mask: Tensor, image_label: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """The weighted addends of the loss by name, each float32 (N,)."""
+        levels, image = output
+        target = encode_target(mask, self.task, levels[-1].shape[1])
+        distances = distance_map(target.target) if self.config.boundary > 0 else None
+        totals: dict[str, Tensor] = {}
+        for level_weight, logits in zip(self.level_weights, levels, strict=True):
+            for name, weight, loss in self._pixel_terms(logits, target, distances):
+                addend = level_weight * weight * loss
+                totals[name] = totals[name] + addend if name in totals else addend
+        if image is not None:
+            totals["image"] = self.config.image * _image_loss(image, image_label)
+        return totals
+
+    def _pixel_terms(
+        self, logits: Tensor, target: Target, distances: Tensor | None
+    ) -> Iterator[tuple[str, float, Tensor]]:
+        """(name, weight, loss) of the terms whose weight is not 0."""
+        config, softmax = self.config, self.task == "multiclass"
+        if config.ce > 0:
+            yield "ce", config.ce, cross_entropy(logits, *target, softmax=softmax)
+        if config.dice > 0:
+            yield "dice", config.dice, dice(logits, *target, softmax=softmax)
+        if config.focal > 0:
+            yield "focal", config.focal, focal(logits, *target, softmax=softmax, gamma=config.focal_gamma)
+        if config.tversky > 0:
+            alpha, beta = config.tversky_alpha, config.tversky_beta
+            yield "tversky", config.tversky, tversky(logits, *target, softmax=softmax, alpha=alpha, beta=beta)
+        if distances is not None:
+            yield "boundary", config.boundary, boundary(logits, distances, target.valid, softmax=softmax)
+
+
+def build_objective(config: LossConfig, task: Task, supervised_levels: Sequence[int]) -> Objective:
+    """The objective of a network with heads on those levels.
+
+    Raises:
+        ConfigError: every pixel term has weight 0.
+    """
+    if not any((config.ce, config.dice, config.focal, config.tversky, config.boundary)):
+        raise ConfigError("loss: one of ce, dice, focal, tversky, boundary must be above 0; set loss.dice=1")
+    return Objective(config, task, level_weights(supervised_levels, config.level_decay))
+
+
+def level_weights(levels: Sequence[int], decay: float) -> tuple[float, ...]:
+    """decay**(deepest - level), normalised to sum 1; none is 0, so every head has a gradient."""
+    raw = [decay ** (max(levels) - level) for level in levels]
+    return tuple(weight / sum(raw) for weight in raw)
+
+
+def _image_loss(logits: Tensor, label: Tensor | None) -> Tensor:
+    """Cross-entropy (N,), 0 where the label is unknown; DDP needs the head in the graph all the same."""
+    if label is None:
+        return logits.float().sum(1) * 0
+    return F.cross_entropy(logits.float(), label, ignore_index=UNKNOWN_LABEL, reduction="none")
