@@ -19,7 +19,7 @@ from unetpp.config import RunConfig, detect_hardware, load_config, resolve
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import open_storage
 from unetpp.data.augment import apply_augment, draw_params
-from unetpp.data.normalise import Normalise
+from unetpp.models.normalise import Normalise
 from unetpp.data.shards import iter_samples
 from unetpp.data.store import load_manifest
 from unetpp.models import build_model
@@ -56,9 +56,10 @@ def train_plain(overrides: list[str]) -> dict[str, Any]:
             _step(config, model, objective, optimizer, normalise, images[rows], masks[rows], epoch, step)
             schedule.step()
         rates.append(len(images) / (time.perf_counter() - started_s))
-        val = _dice(model, manifest, normalise, *data["val"])
+        val, _ = _scores(model, manifest, normalise, *data["val"])
         if val > best["val"]:
-            best = {"epoch": epoch + 1, "val": val, "test": _dice(model, manifest, normalise, *data["test"])}
+            test, test_iou = _scores(model, manifest, normalise, *data["test"])
+            best = {"epoch": epoch + 1, "val": val, "test": test, "test_iou": test_iou}
     steady = rates[1:] or rates
     return best | {"images_per_s": len(steady) / sum(1 / rate for rate in steady)}
 
@@ -86,13 +87,16 @@ def _load(storage: Any, manifest: Manifest, split: str) -> tuple[torch.Tensor, t
 
 
 @torch.no_grad()
-def _dice(model: Any, manifest: Manifest, normalise: Any, images: torch.Tensor, masks: torch.Tensor) -> float:
+def _scores(
+    model: Any, manifest: Manifest, normalise: Any, images: torch.Tensor, masks: torch.Tensor
+) -> tuple[float, float]:
     metrics = SegmentationMetrics(manifest.num_classes, model.supervised_levels, manifest.task)
     model.eval()
     for rows in torch.arange(len(images)).split(8):
         metrics.update(model(normalise(images[rows].permute(0, 3, 1, 2))), masks[rows])
     model.train()
-    return float(metrics.compute([info.name for info in manifest.classes])["dice"])
+    scores = metrics.compute([info.name for info in manifest.classes])
+    return float(scores["dice"]), float(scores["iou"])
 
 
 if __name__ == "__main__":

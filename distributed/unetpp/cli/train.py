@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unetpp.cli.output import emit, note
+from unetpp.cli.output import STOPPED, emit, note
 
 if TYPE_CHECKING:
     from unetpp.config import RunConfig
@@ -31,7 +31,10 @@ def register(app: typer.Typer) -> None:
         from unetpp.config import load_config
 
         path, overrides = split_arguments(arguments or [])
-        emit(run_training(load_config(path, overrides), resume=resume), json=json)
+        result = run_training(load_config(path, overrides), resume=resume)
+        emit(result, json=json)
+        if not result["finished"]:
+            raise typer.Exit(STOPPED)
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
@@ -50,19 +53,23 @@ def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]
     from unetpp.cli.progress import TrainProgress
     from unetpp.config import detect_hardware
     from unetpp.core.logs import setup_logging
+    from unetpp.core.rundir import RunDir
     from unetpp.train.prepare import new_run, resumed_run
     from unetpp.train.summary import summarise
 
     setup_logging("WARNING")
     started_s = time.monotonic()
     if resume:
-        job = resumed_run(config)
+        job = resumed_run(config, detect_hardware())
         note(f"continuing {job.run_uri}")
     else:
         job, decisions = new_run(config, detect_hardware())
         _print_decisions(decisions)
+    if (done := RunDir(job.run_uri).read_result()) is not None:
+        note(f"{job.run_uri} has finished; nothing is left to train")
+        return done
     scale = job.config.scale
-    first_epoch = len(_epochs(job.run_uri))
+    first_epoch = len(RunDir(job.run_uri).read_metrics())
     with TrainProgress(job.config.train.epochs, first_epoch=first_epoch) as progress:
         from unetpp.launch.connect import connected
         from unetpp.train.trainer import fit
@@ -72,12 +79,6 @@ def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]
     result = summarise(job, finished=finished, wall_s=time.monotonic() - started_s, start_up_s=progress.start_up_s)
     _print_next(result, finished)
     return result
-
-
-def _epochs(run_uri: str) -> list[dict[str, Any]]:
-    from unetpp.core.rundir import RunDir
-
-    return RunDir(run_uri).read_metrics()
 
 
 def _print_decisions(decisions: "tuple[Decision, ...]") -> None:

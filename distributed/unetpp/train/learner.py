@@ -10,7 +10,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from unetpp.config.run import RunConfig
 from unetpp.core.manifest import Manifest
 from unetpp.core.seeds import derive_seed
-from unetpp.data.normalise import Normalise
+from unetpp.models.normalise import Normalise
 from unetpp.models import build_model
 from unetpp.models.unetpp import UNetPlusPlus
 from unetpp.objective import Objective, build_objective

@@ -1,6 +1,6 @@
 """From a configuration to a run that can start: dataset read, `auto` decided, folder claimed."""
 
-from unetpp.config import Decision, Hardware, RunConfig, config_hash, flatten, resolve
+from unetpp.config import AUTO, Decision, Hardware, RunConfig, config_hash, flatten, replace, resolve
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.provenance import collect
 from unetpp.core.rundir import RunDir
@@ -39,8 +39,10 @@ def new_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Deci
     return TrainJob(resolved, manifest, resolved.run_uri), decisions
 
 
-def resumed_run(config: RunConfig) -> TrainJob:
+def resumed_run(config: RunConfig, hardware: Hardware) -> TrainJob:
     """Continue the run at the configured place with its own configuration and dataset version.
+
+    Only `scale` may differ: batches and their order do not depend on the number of workers.
 
     Raises:
         InputError: there is no run.
@@ -48,21 +50,22 @@ def resumed_run(config: RunConfig) -> TrainJob:
     """
     config = _absolute(config)
     run = RunDir(config.run_uri).require()
-    stored = RunConfig.model_validate(run.read_config())
+    stored, manifest = RunConfig.model_validate(run.read_config()), run.read_dataset()
     defaults, asked, kept = flatten(RunConfig()), flatten(config), flatten(stored)
-    changed = [
-        f"{key}={asked[key]} (run: {kept[key]})"
-        for key in asked
-        if not key.startswith("scale.") and asked[key] not in (defaults[key], kept[key])
-    ]
+    # The run may have been moved, or be reached by another path, since it was started.
+    places = {"out": config.out, "name": config.name}
+    wanted = {key: value for key, value in asked.items() if value not in (defaults[key], kept[key])}
+    scale = {key: value for key, value in wanted.items() if key.startswith("scale.")}
+    changed = [f"{key}={asked[key]} (run: {kept[key]})" for key in wanted if key not in {*scale, *places}]
     if changed:
         raise ConfigError(
-            f"--resume continues a run as it was started; remove {', '.join(changed)} or start a new run with another out="
+            f"--resume continues a run as it was started; remove {', '.join(changed)} "
+            "or start a new run with another out="
         )
-    scale = config.scale if config.scale != RunConfig().scale else stored.scale
-    # The run may have been moved or be reached by another path since.
-    resumed = stored.model_copy(update={"out": config.out, "name": config.name, "scale": scale})
-    return TrainJob(resumed, run.read_dataset(), resumed.run_uri)
+    if "scale.workers" in scale:
+        scale = {"scale.cpus_per_worker": AUTO, **scale}
+    resumed, _ = resolve(replace(stored, places | scale), manifest, hardware)
+    return TrainJob(resumed, manifest, resumed.run_uri)
 
 
 def _absolute(config: RunConfig) -> RunConfig:

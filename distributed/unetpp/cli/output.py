@@ -1,0 +1,67 @@
+"""What the verbs write: the result to stdout, everything else for people to stderr."""
+
+import json as json_module
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+from unetpp.core.logs import redact
+
+__all__ = ["STOPPED", "emit", "error_line", "note"]
+
+STOPPED = 130
+"""Exit code of a command that was stopped from the keyboard."""
+
+
+def emit(result: Mapping[str, Any], *, json: bool) -> None:
+    """Write a verb's result as the last thing on stdout.
+
+    With `json` it is exactly one line holding one JSON object; without, one `key: value` line per entry.
+    """
+    if json:
+        sys.stdout.write(json_module.dumps(_plain(result), allow_nan=False) + "\n")
+    else:
+        for key, value in result.items():
+            sys.stdout.write(f"{key}: {_for_people(value)}\n")
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """Write a line for people to stderr, which leaves stdout to the result."""
+    _stderr().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def error_line(message: str) -> None:
+    """Write an error to stderr, red on a terminal, secrets redacted."""
+    _stderr().print(f"error: {redact(message)}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def _stderr() -> Console:
+    # A new one each time: sys.stderr may have been replaced since.
+    return Console(stderr=True)
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become null; NumPy scalars become numbers, other objects text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return _plain(value.item()) if hasattr(value, "item") else str(value)
+
+
+def _for_people(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={_for_people(entry)}" for key, entry in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_for_people, value)) or "none"
+    return str(value)
