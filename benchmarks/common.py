@@ -19,7 +19,9 @@ def unetpp(*arguments: str, env: Mapping[str, str] | None = None) -> dict[str, A
     """Run `unetpp ARGUMENTS --json`, show its progress and return its result."""
     command = [sys.executable, "-m", "unetpp", *arguments, "--json"]
     print("$ unetpp", *arguments, flush=True)
-    done = subprocess.run(command, stdout=subprocess.PIPE, env={**os.environ, **(env or {})}, check=True, text=True)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, env={**os.environ, **(env or {})}, check=True, text=True
+    )
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
@@ -50,7 +52,18 @@ def s3_server() -> Iterator[dict[str, str]]:
         (Path(folder) / "bench").mkdir()
         rclone = str(Path(sys.executable).parent / "rclone")
         address = f"127.0.0.1:{port}"
-        command = [rclone, "serve", "s3", folder, "--addr", address, "--auth-key", "key,secret", "--dir-cache-time", "0s"]
+        command = [
+            rclone,
+            "serve",
+            "s3",
+            folder,
+            "--addr",
+            address,
+            "--auth-key",
+            "key,secret",
+            "--dir-cache-time",
+            "0s",
+        ]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
             try:
                 _wait_for(port)

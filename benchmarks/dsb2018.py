@@ -16,7 +16,9 @@ _SETTINGS = ("model.depth=3", "model.width=16", "data.batch_size=8", "optim.lr=0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", required=True)
     parser.add_argument("--masks", required=True)
     parser.add_argument("--work", required=True, type=Path, help="folder for the dataset and the runs")
@@ -36,7 +38,17 @@ def main() -> None:
         remote = _train("s3://bench/dataset", "s3://bench/run", settings, env)
 
     header = ["training", "test Dice", "test IoU", "val Dice", "img/s", "of plain loop", "start-up s"]
-    rows = [["plain PyTorch loop, UNet++", plain["test"], plain["test_iou"], plain["val"], f"{plain['images_per_s']:.1f}", "1.00", "-"]]
+    rows = [
+        [
+            "plain PyTorch loop, UNet++",
+            plain["test"],
+            plain["test_iou"],
+            plain["val"],
+            f"{plain['images_per_s']:.1f}",
+            "1.00",
+            "-",
+        ]
+    ]
     for name, result in (
         ("unetpp, UNet++, 2 workers", nested),
         ("unetpp, U-Net, 2 workers", unet),
@@ -52,7 +64,9 @@ def main() -> None:
 
 def _pack(arguments: argparse.Namespace, out: str, env: dict[str, str]) -> None:
     folders = ("--images", arguments.images, "--masks", arguments.masks)
-    unetpp("data", "pack", *folders, "--out", out, "--size", "128", "--val", "0.15", "--test", "0.15", env=env)
+    unetpp(
+        "data", "pack", *folders, "--out", out, "--size", "128", "--val", "0.15", "--test", "0.15", env=env
+    )
 
 
 def _train(dataset: str, out: str, settings: list[str], env: dict[str, str]) -> dict[str, Any]:

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from unetpp.config import RunConfig, detect_hardware, load_config, resolve
+from unetpp.config import detect_hardware, load_config, resolve
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import open_storage
 from unetpp.data.augment import apply_augment, draw_params
-from unetpp.models.normalise import Normalise
 from unetpp.data.shards import iter_samples
 from unetpp.data.store import load_manifest
 from unetpp.models import build_model
+from unetpp.models.normalise import Normalise
 from unetpp.objective import build_objective
 from unetpp.objective.metrics import SegmentationMetrics
 from unetpp.train.optim import build_optimizer, build_schedule
@@ -53,7 +53,16 @@ def train_plain(overrides: list[str]) -> dict[str, Any]:
         order = torch.randperm(len(images))
         for step in range(steps):
             rows = order[step * batch_size : (step + 1) * batch_size]
-            _step(config, model, objective, optimizer, normalise, images[rows], masks[rows], epoch, step)
+            positions = np.arange(step * batch_size, step * batch_size + len(rows))
+            params = draw_params(
+                config.augment, seed=0, epoch=epoch, positions=positions, channels=manifest.channels
+            )
+            batch = normalise(images[rows].permute(0, 3, 1, 2))
+            batch, targets = apply_augment(batch, masks[rows], params)
+            optimizer.zero_grad(set_to_none=True)
+            objective(model(batch), targets, None).mean().backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), config.train.clip)
+            optimizer.step()
             schedule.step()
         rates.append(len(images) / (time.perf_counter() - started_s))
         val, _ = _scores(model, manifest, normalise, *data["val"])
@@ -62,20 +71,6 @@ def train_plain(overrides: list[str]) -> dict[str, Any]:
             best = {"epoch": epoch + 1, "val": val, "test": test, "test_iou": test_iou}
     steady = rates[1:] or rates
     return best | {"images_per_s": len(steady) / sum(1 / rate for rate in steady)}
-
-
-def _step(
-    config: RunConfig, model: Any, objective: Any, optimizer: Any, normalise: Any,
-    images: torch.Tensor, masks: torch.Tensor, epoch: int, step: int,
-) -> None:  # fmt: skip
-    batch = normalise(images.permute(0, 3, 1, 2))
-    positions = np.arange(len(images)) + step * int(config.data.batch_size)
-    params = draw_params(config.augment, seed=config.data.seed, epoch=epoch, positions=positions, channels=batch.shape[1])
-    batch, masks = apply_augment(batch, masks, params)
-    optimizer.zero_grad(set_to_none=True)
-    objective(model(batch), masks, None).mean().backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), config.train.clip)
-    optimizer.step()
 
 
 def _load(storage: Any, manifest: Manifest, split: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -100,7 +95,9 @@ def _scores(
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", required=True)
     parser.add_argument("overrides", nargs="*", help="key=value, as for unetpp train")
     arguments = parser.parse_args()

@@ -15,7 +15,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Manifest]:
     return str(folder), write_dataset(folder, {"train": 18, "val": 5})
 
 
-
 @pytest.fixture(scope="session")
 def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One Ray for all tests, with more logical CPUs than the machine has cores."""

@@ -49,7 +49,9 @@ def test_training_accumulation_gives_the_same_loss_curve(tmp_path, dataset):
     curves = []
     for name, accumulate in (("one", 1), ("four", 4)):
         session = LocalSession()
-        train(job_for(tmp_path, dataset, name, train={"accumulate": accumulate}, optim={"name": "sgd"}), session)
+        train(
+            job_for(tmp_path, dataset, name, train={"accumulate": accumulate}, optim={"name": "sgd"}), session
+        )
         curves.append([report["loss"] for report in session.reports])
     assert curves[0] == pytest.approx(curves[1], rel=1e-4)
 

@@ -25,7 +25,9 @@ def test_lr_factor_ends_where_the_schedule_says(schedule, last):
 
 
 def test_lr_factor_poly_is_the_stated_power():
-    assert lr_factor(OptimConfig(schedule="poly", warmup=0, poly_power=0.9), 50, 100) == pytest.approx(0.5**0.9)
+    assert lr_factor(OptimConfig(schedule="poly", warmup=0, poly_power=0.9), 50, 100) == pytest.approx(
+        0.5**0.9
+    )
 
 
 @pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])

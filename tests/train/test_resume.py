@@ -11,7 +11,9 @@ from unetpp.core.rundir import RunDir
 def test_resume_after_a_stop_at_any_step_is_bit_equal(tmp_path, dataset, stop_after, extra):
     uri, manifest = dataset
     options = {"model": {"dropout": 0.1, "norm": "batch"}, "train": extra}
-    whole = start_run(tiny_config(uri, **options).model_copy(update={"out": str(tmp_path / "whole")}), manifest)
+    whole = start_run(
+        tiny_config(uri, **options).model_copy(update={"out": str(tmp_path / "whole")}), manifest
+    )
     train(whole)
     cut = start_run(tiny_config(uri, **options).model_copy(update={"out": str(tmp_path / "cut")}), manifest)
     state = train(cut, LocalSession(stop_after=stop_after))

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster"), pytest.ma
 class Recorder:
     """A listener that remembers, and acts at each new value of progress."""
 
-    def __init__(self, act: Callable[[dict[str, Any]], None] = lambda values: None) -> None:
+    def __init__(self, act: Callable[[dict[str, Any]], None] = lambda _values: None) -> None:
         self.epochs: list[dict[str, Any]] = []
         self.warnings: list[str] = []
         self.stop_announced = False
@@ -50,7 +50,8 @@ def job_for(tmp_path, dataset, name, **sections):
 
 def curve(job) -> list[float]:
     """Loss and validation Dice of every epoch, one after the other."""
-    return [value for epoch in RunDir(job.run_uri).read_metrics() for value in (epoch["loss"], epoch["val"]["dice"])]
+    epochs = RunDir(job.run_uri).read_metrics()
+    return [value for epoch in epochs for value in (epoch["loss"], epoch["val"]["dice"])]
 
 
 def test_fit_one_worker_equals_the_loop_without_ray(tmp_path, larger):
@@ -77,7 +78,9 @@ def test_fit_two_workers_give_the_loss_curve_of_one(tmp_path, larger, model):
 
 
 def test_fit_killed_worker_is_replaced_and_nothing_is_lost(tmp_path, larger):
-    clean, killed = (job_for(tmp_path, larger, n, scale={"workers": 2}, train={"epochs": 4}) for n in ("clean", "killed"))
+    clean, killed = (
+        job_for(tmp_path, larger, n, scale={"workers": 2}, train={"epochs": 4}) for n in ("clean", "killed")
+    )
     assert fit(clean, Recorder())
     done: list[int] = []
 

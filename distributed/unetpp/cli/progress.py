@@ -2,7 +2,7 @@
 
 import sys
 import time
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -22,7 +22,7 @@ class TrainProgress:
         self.start_up_s: float | None = None
         """From the creation of this object to the first progress of a worker."""
 
-    def __enter__(self) -> "TrainProgress":
+    def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._bar = Progress(
                 TextColumn("{task.description}"),
@@ -45,15 +45,13 @@ class TrainProgress:
         self._note_start()
         if self._bar is None:
             return
-        note = (
-            f"loss {values['loss']:.4f}  {values['images_per_s']:.1f} img/s  data-wait {values['data_wait']:.1%}"
-        )
+        rate = f"{values['images_per_s']:.1f} img/s  data-wait {values['data_wait']:.1%}"
         self._bar.update(
             self._bar.task_ids[0],
             description=f"epoch {values['epoch']}/{self._epochs}",
             completed=values["step"],
             total=values["steps"],
-            note=note,
+            note=f"loss {values['loss']:.4f}  {rate}",
         )
 
     def epoch(self, metrics: dict[str, Any]) -> None:
@@ -82,7 +80,9 @@ def epoch_line(metrics: dict[str, Any], epochs: int, left_s: float) -> str:
         f"data-wait {metrics['data_wait']:4.1%}  loss {metrics['loss']:.4f}"
     )
     if "val" in metrics:
-        levels = "  ".join(f"L{name} {values['dice']:.4f}" for name, values in metrics["val"]["levels"].items())
+        levels = "  ".join(
+            f"L{name} {values['dice']:.4f}" for name, values in metrics["val"]["levels"].items()
+        )
         line += f"  Dice {levels}"
     return f"{line}  {metrics['seconds']:.1f} s  left {_clock(left_s)}"
 

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 import ray
-from ray._raylet import Config
+from ray._raylet import Config  # type: ignore[attr-defined]  # a Cython module without stubs
 
 from unetpp.core.errors import UserError
 from unetpp.launch.token import ensure_token
@@ -67,7 +67,12 @@ def connected(address: str | None, *, workers: int = 1, cpus_per_worker: float =
 
 def _join(address: str, environment: dict[str, str]) -> None:
     try:
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, runtime_env={"env_vars": environment})
+        ray.init(
+            address=address,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            runtime_env={"env_vars": environment},
+        )
     except (ConnectionError, RuntimeError) as error:
         raise UserError(
             f"no Ray cluster answers at scale.address={address}: {error}; "

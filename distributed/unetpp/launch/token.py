@@ -46,4 +46,6 @@ def _close_to_others(path: Path) -> None:
     try:
         path.chmod(0o600)
     except OSError as error:
-        raise UserError(f"token file {path} must be readable by its owner only; run: chmod 600 {path}") from error
+        raise UserError(
+            f"token file {path} must be readable by its owner only; run: chmod 600 {path}"
+        ) from error

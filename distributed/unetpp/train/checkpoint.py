@@ -1,9 +1,9 @@
 """A learner and its state as checkpoint files, and back.
 
-    model.safetensors   weights and buffers
-    ema.safetensors     averaged weights, where they are kept
-    optimizer.pt        optimiser and schedule, tensors only
-    state.json          TrainState
+model.safetensors   weights and buffers
+ema.safetensors     averaged weights, where they are kept
+optimizer.pt        optimiser and schedule, tensors only
+state.json          TrainState
 """
 
 import io

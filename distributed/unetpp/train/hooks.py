@@ -26,7 +26,9 @@ __all__ = ["EpochHooks"]
 class EpochHooks:
     """The hooks of one worker; only rank 0 writes."""
 
-    def __init__(self, config: RunConfig, run: RunDir, learner: Learner, state: TrainState, session: Session) -> None:
+    def __init__(
+        self, config: RunConfig, run: RunDir, learner: Learner, state: TrainState, session: Session
+    ) -> None:
         self._config, self._run, self._learner = config, run, learner
         self._state, self._session = state, session
         self._is_writer = session.rank == 0

@@ -106,4 +106,3 @@ def _progress(info: StepInfo) -> dict[str, float]:
         "images_per_s": sums.images / max(sums.seconds, 1e-9),
         "data_wait": sums.wait_s / max(sums.seconds, 1e-9),
     }
-

@@ -10,8 +10,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from unetpp.config.run import RunConfig
 from unetpp.core.manifest import Manifest
 from unetpp.core.seeds import derive_seed
-from unetpp.models.normalise import Normalise
 from unetpp.models import build_model
+from unetpp.models.normalise import Normalise
 from unetpp.models.unetpp import UNetPlusPlus
 from unetpp.objective import Objective, build_objective
 from unetpp.train.optim import build_optimizer, build_schedule
@@ -38,7 +38,8 @@ class Learner:
         if config.train.sync_bn:
             convert_sync_bn(model)
         memory_format = torch.channels_last if config.train.channels_last else torch.contiguous_format
-        self.model: UNetPlusPlus = model.to(device=device, memory_format=memory_format)
+        self.model: UNetPlusPlus = model.to(device)
+        self.model.to(memory_format=memory_format)  # type: ignore[call-overload]  # missing in torch's stubs
         self.network: nn.Module = self._wrap(config)
         self.objective: Objective = build_objective(config.loss, manifest.task, model.supervised_levels)
         self.normalise = Normalise(manifest.channel_stats).to(device)

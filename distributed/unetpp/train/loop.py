@@ -122,8 +122,9 @@ def _step(trainee: Trainee, state: TrainState, host: HostBatch) -> StepResult:
     state.nonfinite_steps += not result.finite
     if state.nonfinite_steps > config.train.max_nonfinite:
         raise NonFiniteError(
-            f"{state.nonfinite_steps} steps had a NaN or Inf gradient, more than train.max_nonfinite="
-            f"{config.train.max_nonfinite}, the last at step {state.global_step}; lower optim.lr={config.optim.lr}"
+            f"{state.nonfinite_steps} steps had a NaN or Inf gradient, more than "
+            f"train.max_nonfinite={config.train.max_nonfinite}, the last at step {state.global_step}; "
+            f"lower optim.lr={config.optim.lr}"
         )
     return result
 
@@ -143,12 +144,16 @@ def _assert_rows(trainee: Trainee, first_step: int, images: int) -> None:
     last = min(plan.train_steps * plan.batch_size, plan.manifest.splits["train"].rows)
     expected = max(last - first_step * plan.batch_size, 0)
     if images != expected:
-        raise UnetppError(f"an epoch from step {first_step} must train on {expected} samples; it saw {images}")
+        raise UnetppError(
+            f"an epoch from step {first_step} must train on {expected} samples; it saw {images}"
+        )
 
 
 def _epoch_metrics(trainee: Trainee, state: TrainState, sums: EpochSums) -> dict[str, Any]:
     device = trainee.learner.device
-    totals = torch.tensor([sums.loss, sums.images, sums.wait_s, sums.seconds], dtype=torch.float64, device=device)
+    totals = torch.tensor(
+        [sums.loss, sums.images, sums.wait_s, sums.seconds], dtype=torch.float64, device=device
+    )
     loss, images, wait_s, seconds = sum_over_ranks(totals).tolist()
     return {
         "epoch": state.epoch + 1,

@@ -26,7 +26,9 @@ def new_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Deci
     preflight(dataset, write=False)
     manifest = load_manifest(dataset)
     if "train" not in manifest.splits or manifest.splits["train"].rows == 0:
-        raise InputError(f"dataset {config.data.uri} has no rows in split train; pack it with smaller --val and --test")
+        raise InputError(
+            f"dataset {config.data.uri} has no rows in split train; pack it with smaller --val and --test"
+        )
     resolved, decisions = resolve(config, manifest, hardware)
     run = RunDir(resolved.run_uri)
     preflight(run.storage, write=True)
@@ -70,5 +72,9 @@ def resumed_run(config: RunConfig, hardware: Hardware) -> TrainJob:
 
 def _absolute(config: RunConfig) -> RunConfig:
     """Paths that mean the same in every worker, whatever its working directory."""
-    data = config.data.model_copy(update={"uri": open_storage(config.data.uri).uri}) if config.data.uri else config.data
+    data = (
+        config.data.model_copy(update={"uri": open_storage(config.data.uri).uri})
+        if config.data.uri
+        else config.data
+    )
     return config.model_copy(update={"data": data, "out": open_storage(config.out).uri})

@@ -44,7 +44,13 @@ class StepResult:
 
 
 def train_step(
-    learner: Learner, batch: DeviceBatch, *, accumulate: int, clip: float, world_size: int, seed: tuple[int, int, int]
+    learner: Learner,
+    batch: DeviceBatch,
+    *,
+    accumulate: int,
+    clip: float,
+    world_size: int,
+    seed: tuple[int, int, int],
 ) -> StepResult:
     """Forward, backward and update, skipped where the gradient is not finite.
 

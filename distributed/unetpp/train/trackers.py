@@ -3,6 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,24 +30,27 @@ class Trackers:
     def __init__(self, config: RunConfig, run: RunDir) -> None:
         self._live: list[Tracker] = []
         for name in config.train.trackers:
-            self._try(name, lambda name=name: self._live.append(_OPEN[name](config, run)))
+            self._try(name, partial(self._open, name, config, run))
 
     def log(self, metrics: Mapping[str, Any]) -> None:
         values = dict(scalars(metrics))
         for tracker in list(self._live):
-            self._try(tracker, lambda tracker=tracker: tracker.log(values, int(metrics["step"])))
+            self._try(tracker, partial(tracker.log, values, int(metrics["step"])))
 
     def close(self) -> None:
         for tracker in list(self._live):
             self._try(tracker, tracker.close)
 
-    def _try(self, tracker: object, action: Callable[[], None]) -> None:
+    def _open(self, name: TrackerName, config: RunConfig, run: RunDir) -> None:
+        self._live.append(_OPEN[name](config, run))
+
+    def _try(self, tracker: Any, action: Callable[[], None]) -> None:
         try:
             action()
         except Exception as error:  # any failure of an outside service must leave training alone
-            logger.warning("tracker %s failed and is switched off: %r", tracker, error)
+            logger.warning("tracker %s failed and is switched off: %r", _name(tracker), error)
             if tracker in self._live:
-                self._live.remove(tracker)  # type: ignore[arg-type]
+                self._live.remove(tracker)
 
 
 def scalars(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
@@ -58,8 +62,12 @@ def scalars(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield f"{prefix}{name}", float(value)
 
 
+def _name(tracker: Any) -> str:
+    return tracker if isinstance(tracker, str) else type(tracker).__name__.strip("_").lower()
+
+
 class _TensorBoard:
-    def __init__(self, config: RunConfig, run: RunDir) -> None:
+    def __init__(self, _: RunConfig, run: RunDir) -> None:
         from tensorboardX import SummaryWriter
 
         self._run = run

@@ -1,7 +1,6 @@
 """A training run on a connected Ray: TorchTrainer, progress to a listener, clean stop on Ctrl-C."""
 
 import logging
-import os
 import tempfile
 import threading
 import time
@@ -92,16 +91,16 @@ def _trainer(job: TrainJob, board: Any) -> TorchTrainer:
     config = job.config
     use_gpu = bool(config.scale.gpu)
     cpus = float(config.scale.cpus_per_worker)
-    node_cpus = os.cpu_count() or 1
-    threads = max(1, node_cpus // config.max_workers)
-    arguments: WorkerArguments = {"job": job, "board": board, "threads": threads}
+    arguments: WorkerArguments = {"job": job, "board": board}
     path, filesystem = _ray_storage(job)
     return TorchTrainer(
         train_worker,
         train_loop_config=dict(arguments),
         torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo", timeout_s=_COLLECTIVE_TIMEOUT_S),
         scaling_config=ScalingConfig(
-            num_workers=config.scale.workers, use_gpu=use_gpu, resources_per_worker={"CPU": cpus, "GPU": int(use_gpu)}
+            num_workers=config.scale.workers,
+            use_gpu=use_gpu,
+            resources_per_worker={"CPU": cpus, "GPU": int(use_gpu)},
         ),
         run_config=RunConfig(
             # Ray's own bookkeeping is thrown away: what must survive is in the run folder.

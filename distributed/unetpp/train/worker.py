@@ -61,7 +61,6 @@ class WorkerArguments(TypedDict):
 
     job: TrainJob
     board: Any
-    threads: int
 
 
 class _RaySession:
@@ -90,7 +89,10 @@ class _RaySession:
             self._pending = None
             return stop
         if self._pending is None and time.monotonic() - self._last_s > _HEARTBEAT_S:
-            self._pending, self._last_s = self._board.update.remote({**progress, "pid": os.getpid()}), time.monotonic()
+            self._pending, self._last_s = (
+                self._board.update.remote({**progress, "pid": os.getpid()}),
+                time.monotonic(),
+            )
         return False
 
 
@@ -111,5 +113,7 @@ def train_worker(arguments: WorkerArguments) -> None:
     session = _RaySession(arguments["board"])
     setup_logging(rank=session.rank)
     logging.getLogger("unetpp").addHandler(_BoardHandler(arguments["board"], session.rank))
-    torch.set_num_threads(arguments["threads"])
+    # Ray sets one thread for a fraction of a CPU; a node's cores belong to its workers.
+    local_workers = ray.train.get_context().get_local_world_size()
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // local_workers))
     run_job(arguments["job"], session, ray.train.torch.get_device())
