@@ -69,7 +69,14 @@ def tiny_config(uri: str, **sections: dict[str, Any]) -> RunConfig:
     """Every `auto` decided; sections override fields."""
     fields: dict[str, dict[str, Any]] = {
         "data": {"uri": uri, "batch_size": 4, "crop": SIDE_PX},
-        "model": {"in_channels": 1, "num_classes": 1, "depth": 2, "width": 4, "image_classes": 0, "norm": "group"},
+        "model": {
+            "in_channels": 1,
+            "num_classes": 1,
+            "depth": 2,
+            "width": 4,
+            "image_classes": 0,
+            "norm": "group",
+        },
         "train": {"epochs": 3, "precision": "fp32", "trackers": ()},
         "scale": {"gpu": False, "cpus_per_worker": 1},
     }

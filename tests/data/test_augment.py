@@ -31,7 +31,9 @@ def test_augment_all_probabilities_zero_changes_nothing():
 @pytest.mark.parametrize("position", range(8))
 def test_augment_flip_moves_image_and_mask_alike(position):
     images, masks = batch(1)
-    out_images, out_masks = apply_augment(images, masks, params(AugmentConfig(flip=0.5, affine=0, colour=0, noise=0), [position]))
+    out_images, out_masks = apply_augment(
+        images, masks, params(AugmentConfig(flip=0.5, affine=0, colour=0, noise=0), [position])
+    )
     torch.testing.assert_close(out_images[:, 0].round().to(torch.uint8), out_masks)
     flips = [masks, masks.flip(1), masks.flip(2), masks.flip(1, 2)]
     assert any(torch.equal(out_masks, flipped) for flipped in flips)
@@ -49,7 +51,10 @@ def test_augment_batch_split_gives_the_same_samples():
     images, masks = batch(6)
     config = AugmentConfig(affine=1)
     whole = apply_augment(images, masks, params(config, list(range(6))))
-    halves = [apply_augment(images[s], masks[s], params(config, list(range(6))[s])) for s in (slice(0, 2), slice(2, 6))]
+    halves = [
+        apply_augment(images[s], masks[s], params(config, list(range(6))[s]))
+        for s in (slice(0, 2), slice(2, 6))
+    ]
     torch.testing.assert_close(torch.cat([h[0] for h in halves]), whole[0])
     assert torch.equal(torch.cat([h[1] for h in halves]), whole[1])
 

@@ -64,7 +64,9 @@ def test_step_share_any_world_size_partitions_every_global_batch(num_rows, batch
 
 
 @given(shard_rows, st.integers(1, 16), st.integers(10, 100), st.booleans(), st.data())
-def test_units_from_any_step_cover_the_rest_of_the_epoch_in_order(rows, batch_size, window_bytes, drop_last, data):
+def test_units_from_any_step_cover_the_rest_of_the_epoch_in_order(
+    rows, batch_size, window_bytes, drop_last, data
+):
     order = order_of(rows, window_bytes=window_bytes)
     steps = num_steps(sum(rows), batch_size, drop_last=drop_last)
     first_step = data.draw(st.integers(0, steps))
@@ -96,6 +98,8 @@ def test_epoch_order_shuffles_about_as_well_as_a_full_permutation():
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 8])
 def test_step_share_short_last_batch_gives_each_rank_a_row(world_size):
-    shares = [step_share(2, num_rows=17, batch_size=8, rank=r, world_size=world_size) for r in range(world_size)]
+    shares = [
+        step_share(2, num_rows=17, batch_size=8, rank=r, world_size=world_size) for r in range(world_size)
+    ]
     assert sum(share.weights.sum() for share in shares) == 1
     assert all(share.positions.tolist() == [16] for share in shares)

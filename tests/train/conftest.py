@@ -1,7 +1,5 @@
 """Fixtures of the training tests."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from fakes import write_dataset
@@ -13,12 +11,3 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Manifest]:
     """URI and manifest of 18 training and 5 validation rows in shards of five."""
     folder = tmp_path_factory.mktemp("dataset")
     return str(folder), write_dataset(folder, {"train": 18, "val": 5})
-
-
-@pytest.fixture(scope="session")
-def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One Ray for all tests, with more logical CPUs than the machine has cores."""
-    from unetpp.launch.connect import connected
-
-    with connected(None, workers=6):
-        yield

@@ -19,7 +19,18 @@ from unetpp.core.logs import redact
 
 __all__ = ["build_app", "main", "run"]
 
-_VERBS = ("config", "doctor", "data", "train", "demo")
+_VERBS = (
+    "demo",
+    "doctor",
+    "config",
+    "data",
+    "train",
+    "evaluate",
+    "predict",
+    "export",
+    "report",
+    "compare",
+)
 _DEBUG_FLAG = "--debug"
 _DEBUG_VARIABLE = "UNETPP_DEBUG"
 

@@ -22,9 +22,12 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def train(
         arguments: Annotated[
-            list[str] | None, typer.Argument(metavar="[CONFIG.yaml] key=value ...", help="A YAML file, then overrides.")
+            list[str] | None,
+            typer.Argument(metavar="[CONFIG.yaml] key=value ...", help="A YAML file, then overrides."),
         ] = None,
-        resume: Annotated[bool, typer.Option("--resume", help="Continue the run at out= where it stopped.")] = False,
+        resume: Annotated[
+            bool, typer.Option("--resume", help="Continue the run at out= where it stopped.")
+        ] = False,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
     ) -> None:
         """Train UNet++ on a packed dataset."""
@@ -74,9 +77,13 @@ def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]
         from unetpp.launch.connect import connected
         from unetpp.train.trainer import fit
 
-        with connected(scale.address, workers=job.config.max_workers, cpus_per_worker=float(scale.cpus_per_worker)):
+        with connected(
+            scale.address, workers=job.config.max_workers, cpus_per_worker=float(scale.cpus_per_worker)
+        ):
             finished = fit(job, progress)
-    result = summarise(job, finished=finished, wall_s=time.monotonic() - started_s, start_up_s=progress.start_up_s)
+    result = summarise(
+        job, finished=finished, wall_s=time.monotonic() - started_s, start_up_s=progress.start_up_s
+    )
     _print_next(result, finished)
     return result
 

@@ -1,13 +1,14 @@
 """A whole run: every section, and the rules that span sections."""
 
-from typing import Any
+from typing import Self
 
 from pydantic import Field, model_validator
 
 from unetpp.config.data import AugmentConfig, DataConfig
 from unetpp.config.loss import LossConfig
 from unetpp.config.model import ModelConfig
-from unetpp.config.section import AUTO, Section
+from unetpp.config.rules import batch_rules, crop_rules, loss_rules, model_rules, range_rules
+from unetpp.config.section import Section
 from unetpp.config.train import OptimConfig, ScaleConfig, TrainConfig
 
 __all__ = ["RunConfig"]
@@ -34,3 +35,25 @@ class RunConfig(Section):
     def max_workers(self) -> int:
         """Largest number of DDP workers the run may use."""
         return self.scale.workers if isinstance(self.scale.workers, int) else self.scale.workers[1]
+
+    @property
+    def min_workers(self) -> int:
+        """Smallest number of DDP workers the run may use."""
+        return self.scale.workers if isinstance(self.scale.workers, int) else self.scale.workers[0]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        broken = [
+            *model_rules(self.model),
+            *loss_rules(self.loss),
+            *range_rules(self.augment, self.scale),
+            *batch_rules(self.data, self.train, self.max_workers),
+            *crop_rules(self.data, self.model),
+        ]
+        if self.train.sync_bn and self.model.norm != "batch":
+            broken.append(
+                f"train.sync_bn needs model.norm=batch; it is {self.model.norm}; use train.sync_bn=false"
+            )
+        if broken:
+            raise ValueError("\n".join(broken))
+        return self

@@ -22,9 +22,9 @@ __all__ = [
 SCHEMA_VERSION = 1
 MANIFEST_POINTER = "manifest.json"
 IGNORE = 255
-"""Mask value of a pixel that never counts, once a mask has left storage.
+"""Mask value of a pixel that never counts, in every task, whatever marked it in the source files.
 
-In a multilabel mask, a bit field of at most seven labels, it is the top bit.
+In a multilabel mask, a bit field of at most seven labels, any value with the top bit is ignored.
 """
 
 Task = Literal["binary", "multiclass", "multilabel"]
@@ -74,6 +74,7 @@ class Manifest(_Frozen):
     classes: tuple[ClassInfo, ...]
     """Binary: one entry, the foreground. Multiclass: one per index. Multilabel: one per bit."""
     ignore_index: int | None
+    """IGNORE where some pixels may not count, else None."""
     channels: int
     dtype: Literal["uint8", "uint16", "float32"]
     splits: dict[str, SplitInfo]

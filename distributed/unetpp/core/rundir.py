@@ -1,13 +1,13 @@
 """The files of one training run, wherever its URI points.
 
-    config.yaml        effective configuration, every `auto` decided
-    decisions.json     what was decided automatically and why
-    dataset.json       the dataset manifest the run was started with
-    provenance.json    code, versions and command
-    metrics.jsonl      one object per epoch
-    checkpoints/       see core/checkpoints.py
-    tensorboard/       event files
-    result.json        written once, at the end
+config.yaml        effective configuration, every `auto` decided
+decisions.json     what was decided automatically and why
+dataset.json       the dataset manifest the run was started with
+provenance.json    code, versions and command
+metrics.jsonl      one object per epoch
+checkpoints/       see core/checkpoints.py
+tensorboard/       event files
+result.json        written once, at the end
 """
 
 import json
@@ -49,11 +49,17 @@ class RunDir:
             InputError: no run was started here.
         """
         if not self.exists():
-            raise InputError(f"no run at {self.uri}: {_CONFIG} is missing; name the folder `unetpp train` wrote")
+            raise InputError(
+                f"no run at {self.uri}: {_CONFIG} is missing; name the folder `unetpp train` wrote"
+            )
         return self
 
     def create(
-        self, config: dict[str, Any], decisions: list[dict[str, Any]], manifest: Manifest, provenance: dict[str, Any]
+        self,
+        config: dict[str, Any],
+        decisions: list[dict[str, Any]],
+        manifest: Manifest,
+        provenance: dict[str, Any],
     ) -> None:
         """Write what is known before the first step.
 
@@ -61,7 +67,9 @@ class RunDir:
             ExistsError: a run is here already.
         """
         if self.exists():
-            raise ExistsError(f"a run exists at {self.uri}; use --resume to continue it or another out= for a new one")
+            raise ExistsError(
+                f"a run exists at {self.uri}; use --resume to continue it or another out= for a new one"
+            )
         self._write_json(_DECISIONS, decisions)
         self.storage.write(_DATASET, manifest.model_dump_json(indent=1).encode())
         self._write_json(_PROVENANCE, provenance)

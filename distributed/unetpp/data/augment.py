@@ -42,7 +42,9 @@ def draw_params(
 ) -> AugmentParams:
     """Draw the parameters of a batch; each row depends on its own position only."""
     rows = [_draw_one(config, rng("augment", seed, epoch, p), channels) for p in positions.tolist()]
-    matrix, contrast, brightness, noise_std = (np.stack(column).astype(np.float32) for column in zip(*rows, strict=True))
+    matrix, contrast, brightness, noise_std = (
+        np.stack(column).astype(np.float32) for column in zip(*rows, strict=True)
+    )
     noise_seed = np.array([derive_seed("noise", seed, epoch, p) for p in positions.tolist()], dtype=np.int64)
     return AugmentParams(matrix, contrast, brightness, noise_std, noise_seed)
 

@@ -51,7 +51,9 @@ class HostBatch:
         for name, pixels in (("images", self.images), ("masks", self.masks)):
             data = np.ascontiguousarray(pixels)
             offsets = pa.py_buffer(np.array([0, data.nbytes], dtype=np.int64))
-            column = pa.LargeBinaryArray.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(data)])
+            column = pa.LargeBinaryArray.from_buffers(
+                pa.large_binary(), 1, [None, offsets, pa.py_buffer(data)]
+            )
             table = table.append_column(name, column)
         return table
 

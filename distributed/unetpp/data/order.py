@@ -56,7 +56,9 @@ def epoch_order(
     return EpochOrder(np.concatenate(parts), tuple(ends))
 
 
-def sequential_order(shard_rows: Sequence[int], shard_bytes: Sequence[int], *, window_bytes: int) -> EpochOrder:
+def sequential_order(
+    shard_rows: Sequence[int], shard_bytes: Sequence[int], *, window_bytes: int
+) -> EpochOrder:
     """Rows in storage order, in windows: for validation."""
     windows = list(_windows(list(range(len(shard_rows))), shard_bytes, window_bytes))
     ends = np.cumsum([sum(shard_rows[s] for s in window) for window in windows])
@@ -77,7 +79,9 @@ def step_share(step: int, *, num_rows: int, batch_size: int, rank: int, world_si
     return StepShare(np.where(positions < stop, positions, start), weights)
 
 
-def units(order: EpochOrder, *, batch_size: int, steps: int, first_step: int = 0) -> Iterator[tuple[int, int]]:
+def units(
+    order: EpochOrder, *, batch_size: int, steps: int, first_step: int = 0
+) -> Iterator[tuple[int, int]]:
     """Cut an epoch into step ranges [first, last) that each need about one window of shards.
 
     A step that straddles two windows belongs to the earlier unit.

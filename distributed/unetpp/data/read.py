@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from unetpp.core.manifest import IGNORE
 from unetpp.core.seeds import rng
 from unetpp.core.storage import open_storage
 from unetpp.data.batch import HostBatch
@@ -31,7 +30,9 @@ def read_unit(plan: StreamPlan, unit: Unit, *, rank: int, world_size: int) -> It
     order = plan.order(unit.split, unit.epoch)
     batch_size = plan.batch_size if unit.split == "train" else plan.val_batch_size(world_size)
     shares = {
-        step: step_share(step, num_rows=len(order.rows), batch_size=batch_size, rank=rank, world_size=world_size)
+        step: step_share(
+            step, num_rows=len(order.rows), batch_size=batch_size, rank=rank, world_size=world_size
+        )
         for step in range(unit.first, unit.last)
     }
     needed = np.unique(order.rows[np.concatenate([share.positions for share in shares.values()]), 0])
@@ -63,7 +64,7 @@ def _assemble(
     sample_ids: list[str] = []
     for position in share.positions.tolist():
         shard, row = order.rows[position].tolist()
-        image, mask, label, sample_id = _sample(plan, tables[shard], row)
+        image, mask, label, sample_id = _sample(tables[shard], row)
         if unit.split == "train":
             image, mask = crop_or_pad(image, mask, plan.crop, rng("crop", plan.seed, unit.epoch, position))
         images.append(image)
@@ -84,12 +85,10 @@ def _assemble(
     )
 
 
-def _sample(plan: StreamPlan, table: pa.Table, row: int) -> tuple[NDArray[np.generic], NDArray[np.uint8], int, str]:
+def _sample(table: pa.Table, row: int) -> tuple[NDArray[np.generic], NDArray[np.uint8], int, str]:
     height, width = table["height"][row].as_py(), table["width"][row].as_py()
     channels, dtype = table["channels"][row].as_py(), table["dtype"][row].as_py()
     image = decode_image(table["image"][row].as_buffer(), height, width, channels, dtype)
     mask = decode_mask(table["mask"][row].as_buffer(), height, width)
-    if plan.manifest.ignore_index is not None and plan.manifest.task != "multilabel":
-        mask = np.where(mask == plan.manifest.ignore_index, np.uint8(IGNORE), mask)
     label = table["label"][row].as_py()
     return image, mask, -1 if label is None else int(label), str(table["sample_id"][row].as_py())

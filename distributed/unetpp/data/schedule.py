@@ -82,7 +82,9 @@ class Unit:
 def schedule(plan: StreamPlan, epoch: int, *, world_size: int, first_step: int = 0) -> Iterator[Unit]:
     """Units of one epoch, training before validation."""
     order = plan.order("train", epoch)
-    for first, last in units(order, batch_size=plan.batch_size, steps=plan.train_steps, first_step=first_step):
+    for first, last in units(
+        order, batch_size=plan.batch_size, steps=plan.train_steps, first_step=first_step
+    ):
         yield Unit("train", epoch, first, last)
     if plan.validates(epoch):
         order, batch_size = plan.order("val", epoch), plan.val_batch_size(world_size)

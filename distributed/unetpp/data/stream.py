@@ -72,7 +72,9 @@ def _execute(plan: StreamPlan, units: list[Unit], rank: int, world_size: int) ->
         num_cpus=0,
         compute=ray.data.TaskPoolStrategy(size=plan.reading_tasks),
     )
-    blocks = dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=_PREFETCHED_BLOCKS)
+    blocks = dataset.iter_batches(
+        batch_size=None, batch_format="pyarrow", prefetch_batches=_PREFETCHED_BLOCKS
+    )
     for block in blocks:
         for row in range(block.num_rows):
             yield HostBatch.from_table(block, row)

@@ -9,8 +9,8 @@ from unetpp.config.run import RunConfig
 from unetpp.core.errors import CheckpointError, ConfigError
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
-from unetpp.models.normalise import Normalise
 from unetpp.models.build import build_model
+from unetpp.models.normalise import Normalise
 from unetpp.models.unetpp import UNetPlusPlus
 
 __all__ = ["EMA_FILE", "MODEL_FILE", "LoadedRun", "load_run"]

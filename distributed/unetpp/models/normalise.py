@@ -22,7 +22,9 @@ class Normalise(nn.Module):
 
     def __init__(self, stats: Sequence[ChannelStats]) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor([s.mean for s in stats]).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer(
+            "mean", torch.tensor([s.mean for s in stats]).view(1, -1, 1, 1), persistent=False
+        )
         # A constant channel has no spread to divide by.
         scale = [1.0 / s.std if s.std > 0 else 1.0 for s in stats]
         self.register_buffer("scale", torch.tensor(scale).view(1, -1, 1, 1), persistent=False)

@@ -15,6 +15,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from unetpp.core.errors import NonFiniteError, UnetppError
 from unetpp.core.rundir import RunDir
+from unetpp.core.storage import Storage, open_storage
 from unetpp.train.job import TrainJob
 from unetpp.train.worker import ProgressBoard, WorkerArguments, train_worker
 
@@ -46,12 +47,13 @@ def fit(job: TrainJob, listener: Listener) -> bool:
     Raises:
         UnetppError: the workers failed more often than `scale.max_failures`.
     """
+    scratch = _scratch(job)
     board = ray.remote(num_cpus=0)(ProgressBoard).remote()
     outcome: dict[str, BaseException] = {}
 
     def run() -> None:
         try:
-            _trainer(job, board).fit()
+            _trainer(job, board, scratch).fit()
         except BaseException as error:  # carried to the caller's thread
             outcome["error"] = error
 
@@ -59,6 +61,7 @@ def fit(job: TrainJob, listener: Listener) -> bool:
     thread.start()
     stopped = _watch(thread, board, listener)
     ray.kill(board)
+    scratch.delete("")
     if "error" in outcome:
         raise _explain(outcome["error"]) from outcome["error"]
     return not stopped
@@ -87,12 +90,12 @@ def _watch(thread: threading.Thread, board: Any, listener: Listener) -> bool:
             board.request_stop.remote()
 
 
-def _trainer(job: TrainJob, board: Any) -> TorchTrainer:
+def _trainer(job: TrainJob, board: Any, scratch: Storage) -> TorchTrainer:
     config = job.config
     use_gpu = bool(config.scale.gpu)
     cpus = float(config.scale.cpus_per_worker)
     arguments: WorkerArguments = {"job": job, "board": board}
-    path, filesystem = _ray_storage(job)
+    path, filesystem = _for_ray(scratch)
     return TorchTrainer(
         train_worker,
         train_loop_config=dict(arguments),
@@ -103,8 +106,7 @@ def _trainer(job: TrainJob, board: Any) -> TorchTrainer:
             resources_per_worker={"CPU": cpus, "GPU": int(use_gpu)},
         ),
         run_config=RunConfig(
-            # Ray's own bookkeeping is thrown away: what must survive is in the run folder.
-            name=f"unetpp-{uuid.uuid4().hex[:12]}",
+            name="ray-train",
             storage_path=path,
             storage_filesystem=filesystem,
             failure_config=FailureConfig(max_failures=config.scale.max_failures, controller_failure_limit=3),
@@ -112,13 +114,22 @@ def _trainer(job: TrainJob, board: Any) -> TorchTrainer:
     )
 
 
-def _ray_storage(job: TrainJob) -> tuple[str, pyarrow.fs.FileSystem | None]:
-    """Where Ray Train keeps its snapshots: beside the run if workers on other nodes must reach it."""
+def _scratch(job: TrainJob) -> Storage:
+    """Where Ray Train keeps its own bookkeeping, thrown away at the end: what must survive is in the run.
+
+    It lies beside the run where workers on other nodes must reach it.
+    """
     storage = RunDir(job.run_uri).storage
     if storage.is_local:
-        return tempfile.mkdtemp(prefix="unetpp-ray-train-"), None
+        return open_storage(tempfile.mkdtemp(prefix="unetpp-ray-train-"))
+    return storage.child(f"ray-train-{uuid.uuid4().hex[:12]}")
+
+
+def _for_ray(storage: Storage) -> tuple[str, pyarrow.fs.FileSystem | None]:
+    if storage.is_local:
+        return str(storage.local_path()), None
     filesystem, path = fsspec.core.url_to_fs(storage.uri)
-    return f"{path}/ray-train", pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(filesystem))
+    return path, pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(filesystem))
 
 
 def _explain(error: BaseException) -> UnetppError:

@@ -1,0 +1,145 @@
+"""unetpp data pack: image and mask files to a dataset."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unetpp.cli.data_progress import DataProgress
+from unetpp.cli.output import emit, note
+
+if TYPE_CHECKING:
+    from unetpp.data.pack import PackResult
+    from unetpp.data.runners import TaskRunner
+    from unetpp.data.sources import SourceFolder
+
+__all__ = ["pack"]
+
+_SHOWN_REJECTIONS = 5
+
+
+def pack(
+    images: Annotated[list[str], typer.Option(help="Folder or URI of images; train=DIR names a split.")],
+    masks: Annotated[list[str], typer.Option(help="Folder or URI of masks; train=DIR names a split.")],
+    out: Annotated[str, typer.Option(help="Where the dataset goes: a folder or s3://bucket/prefix.")],
+    val: Annotated[float | None, typer.Option(help="Fraction for validation [default: 0.1].")] = None,
+    test: Annotated[float | None, typer.Option(help="Fraction for testing [default: 0.1].")] = None,
+    size: Annotated[int | None, typer.Option(help="Resize every image to a square of N pixels.")] = None,
+    tile: Annotated[int | None, typer.Option(help="Cut every image into squares of N pixels.")] = None,
+    classes: Annotated[Path | None, typer.Option(help="Class names and colours: txt, json or yaml.")] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(help="Samples kept in one split: a regex on ids, or a CSV sample,group."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Ray tasks at once; 0 uses none [default: once worth it].")
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="Ray cluster to pack on [default: here].")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail on the first bad file.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Commit a new version.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """Pack images and masks into a dataset; a second run continues an interrupted one."""
+    from unetpp.core.errors import InputError
+    from unetpp.core.logs import setup_logging
+    from unetpp.data.classes import load_classes
+    from unetpp.data.groups import load_group_rule
+    from unetpp.data.pack import pack as pack_dataset
+    from unetpp.data.plan import PackOptions
+
+    setup_logging("INFO")
+    folders = _folders(images, masks)
+    fractions = {name: value for name, value in (("val", val), ("test", test)) if value is not None}
+    if folders[0].split is not None and fractions:
+        raise InputError("--val and --test have no effect on named splits; leave them out")
+    spec = load_classes(classes) if classes else None
+    with DataProgress() as progress, _runner(workers, address) as runner:
+        result = pack_dataset(
+            folders,
+            out,
+            PackOptions(size_px=size, tile_px=tile, classes=spec, group=load_group_rule(group), **fractions),
+            run=runner,
+            strict=strict,
+            overwrite=overwrite,
+            on_progress=progress.pack,
+        )
+    _note_rejections(result, out)
+    emit(_summary(result, out), json=json)
+
+
+@contextlib.contextmanager
+def _runner(workers: int | None, address: str | None) -> "Iterator[TaskRunner]":
+    """Ray at once where asked for, never for 0 workers, else as soon as the work turns out to be long."""
+    from unetpp.data.runners import SwitchingRunner, run_here
+
+    with contextlib.ExitStack() as stack:
+
+        def start_ray() -> "TaskRunner":
+            from unetpp.data.pack_ray import RayRunner
+            from unetpp.launch.connect import connected
+
+            num_tasks = workers or os.cpu_count() or 1
+            stack.enter_context(connected(address, workers=num_tasks))
+            return RayRunner(num_tasks)
+
+        if workers == 0:
+            yield run_here
+        elif workers is None and address is None:
+            yield SwitchingRunner(start_ray)
+        else:
+            yield start_ray()
+
+
+def _folders(images: Sequence[str], masks: Sequence[str]) -> "list[SourceFolder]":
+    from unetpp.core.errors import InputError
+    from unetpp.data.sources import SourceFolder
+
+    image_of, mask_of = _by_split(images, "--images"), _by_split(masks, "--masks")
+    if image_of.keys() != mask_of.keys():
+        raise InputError(
+            f"--images names {_names(image_of)}, --masks {_names(mask_of)}; give both for every split"
+        )
+    return [SourceFolder(image_of[split], mask_of[split], split) for split in image_of]
+
+
+def _by_split(values: Sequence[str], flag: str) -> dict[str | None, str]:
+    from unetpp.core.errors import InputError
+    from unetpp.data.plan import SPLITS
+
+    found: dict[str | None, str] = {}
+    for value in values:
+        head, _, tail = value.partition("=")
+        # A folder may have "=" in its name; only the names of splits are special.
+        split, folder = (head, tail) if head in SPLITS else (None, value)
+        if split in found:
+            raise InputError(f"{flag} is given twice for {split or 'one set'}; use {flag} train=DIR")
+        found[split] = folder
+    return found
+
+
+def _names(folders: dict[str | None, str]) -> str:
+    return ", ".join(name or "no split" for name in folders)
+
+
+def _note_rejections(result: "PackResult", out: str) -> None:
+    for rejection in result.rejections[:_SHOWN_REJECTIONS]:
+        note(f"rejected {rejection.file}: {rejection.reason}")
+    if len(result.rejections) > _SHOWN_REJECTIONS:
+        note(f"... {len(result.rejections)} files in all; see {out.rstrip('/')}/rejected.jsonl")
+
+
+def _summary(result: "PackResult", out: str) -> dict[str, Any]:
+    manifest = result.manifest
+    splits = {
+        name: manifest.splits[name].rows if name in manifest.splits else 0
+        for name in ("train", "val", "test")
+    }
+    return {
+        "rows": sum(splits.values()),
+        "rejected": len(result.rejections),
+        "splits": splits,
+        "manifest": f"{out.rstrip('/')}/manifest-{manifest.version}.json",
+    }

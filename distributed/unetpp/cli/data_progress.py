@@ -1,0 +1,68 @@
+"""Progress of packing and verifying: a bar on a tty, a line per tenth elsewhere."""
+
+import sys
+import time
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+if TYPE_CHECKING:
+    from unetpp.data.pack import Progress
+
+__all__ = ["DataProgress"]
+
+_LINES = 10
+
+
+class DataProgress:
+    """Draws on stderr."""
+
+    def __init__(self) -> None:
+        self._console = Console(file=sys.stderr, highlight=False, markup=False)
+        self._bar: Bar | None = None
+        self._phase = ""
+        self._started_s = 0.0
+        self._tenth = 0
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._bar = Bar(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+                console=self._console,
+            )
+            self._bar.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def pack(self, progress: "Progress") -> None:
+        """Show a step of packing."""
+        rejected = f"  {progress.rejected} rejected" if progress.rejected else ""
+        self._show(progress.phase, progress.done, progress.total, "images", rejected)
+
+    def shard(self, done: int, total: int) -> None:
+        """Show a verified shard."""
+        self._show("verify", done, total, "shards", "")
+
+    def _show(self, phase: str, done: int, total: int, unit: str, suffix: str) -> None:
+        if phase != self._phase:
+            self._phase, self._started_s, self._tenth = phase, time.monotonic(), 0
+            if self._bar is not None:
+                self._bar.add_task(phase, total=total, note="")
+        rate = done / max(time.monotonic() - self._started_s, 1e-3)
+        # The first call starts the clock with work done already: a rate would be nonsense.
+        speed = f"{rate:.0f} {unit}/s" if self._tenth or done > total / _LINES else ""
+        note = f"{speed}{suffix}"
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[-1], completed=done, note=note)
+        elif done * _LINES // total > self._tenth or done == total:
+            self._tenth = done * _LINES // total
+            self._console.print(f"{phase:<6} {done}/{total}  {note}".rstrip())

@@ -1,0 +1,77 @@
+"""unetpp evaluate: score a run on a split, at every level."""
+
+from typing import Annotated, Any
+
+import typer
+
+from unetpp.cli.image_progress import ImageProgress
+from unetpp.cli.output import emit, note
+from unetpp.cli.tables import print_table
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def evaluate(
+        run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or URI.")],
+        overrides: Annotated[
+            list[str] | None, typer.Argument(metavar="[data.uri=URI]", help="Another packed dataset.")
+        ] = None,
+        split: Annotated[str | None, typer.Option(help="Split to score [default: test, else val].")] = None,
+        level: Annotated[int | None, typer.Option(help="Deepest head used [default: all].")] = None,
+        json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    ) -> None:
+        """Score a run's best checkpoint and write evaluations/ into the run."""
+        data_uri = _data_uri(overrides or [])
+        from unetpp.predict.evaluate import evaluate as score_run
+
+        with ImageProgress("evaluating") as progress:
+            result = score_run(run, split=split, data_uri=data_uri, level=level, on_rows=progress)
+        if json:
+            emit(result, json=True)
+            return
+        _print_scores(result)
+        note(f"report: unetpp report {run}")
+
+
+def _data_uri(overrides: list[str]) -> str | None:
+    """The value of `data.uri=URI`.
+
+    Raises:
+        ConfigError: any other override.
+    """
+    from unetpp.core.errors import ConfigError
+
+    uri = None
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key != "data.uri" or not value:
+            raise ConfigError(f"evaluate takes data.uri=URI only, not {override!r}; leave it out")
+        uri = value
+    return uri
+
+
+def _print_scores(result: dict[str, Any]) -> None:
+    latency = result["latency"]["levels_s"]
+    keys = ("dice", "iou", "dice_per_image", "iou_per_image")
+    levels = [
+        (name, *_numbers(values, *keys), f"{1000 * latency[name]:.1f}")
+        for name, values in result["levels"].items()
+    ]
+    size_px = result["latency"]["size_px"]
+    print_table(("level", "Dice", "IoU", "Dice/image", "IoU/image", f"ms at {size_px} px"), levels)
+    classes = [
+        (entry["name"], *_numbers(entry, "dice", "iou", "precision", "recall")) for entry in result["classes"]
+    ]
+    print_table(("class", "Dice", "IoU", "precision", "recall"), classes)
+    typer.echo(
+        f"{result['split']}: {result['rows']} images at level {result['level']}, "
+        f"Dice {result['dice']:.4f}, IoU {result['iou']:.4f}"
+    )
+
+
+def _numbers(values: dict[str, Any], *keys: str) -> list[str]:
+    return ["-" if values[key] is None else f"{values[key]:.4f}" for key in keys]

@@ -1,0 +1,36 @@
+"""Typed configuration: sections, files and overrides, presets, planning; no torch, no ray."""
+
+from unetpp.config.data import AugmentConfig, DataConfig
+from unetpp.config.hardware import Hardware, detect_hardware
+from unetpp.config.load import config_hash, dump_yaml, flatten, load_config, replace
+from unetpp.config.loss import LossConfig
+from unetpp.config.model import ModelConfig
+from unetpp.config.planning import Decision, resolve
+from unetpp.config.presets import PRESETS
+from unetpp.config.run import RunConfig
+from unetpp.config.schema import json_schema
+from unetpp.config.section import AUTO
+from unetpp.config.train import OptimConfig, ScaleConfig, TrainConfig
+
+__all__ = [
+    "AUTO",
+    "PRESETS",
+    "AugmentConfig",
+    "DataConfig",
+    "Decision",
+    "Hardware",
+    "LossConfig",
+    "ModelConfig",
+    "OptimConfig",
+    "RunConfig",
+    "ScaleConfig",
+    "TrainConfig",
+    "config_hash",
+    "detect_hardware",
+    "dump_yaml",
+    "flatten",
+    "json_schema",
+    "load_config",
+    "replace",
+    "resolve",
+]

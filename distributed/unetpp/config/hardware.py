@@ -1,0 +1,75 @@
+"""What a machine offers, found out without torch and ray."""
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Hardware", "detect_hardware"]
+
+_CGROUP = Path("/sys/fs/cgroup")
+_NVIDIA_SMI_TIMEOUT_S = 10
+_FALLBACK_MEMORY_BYTES = 4 * 2**30
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Resources of all machines a run may use, or of this one."""
+
+    cpus: int
+    memory_bytes: int
+    gpus: int
+    gpu_memory_bytes: int
+    """Memory of the smallest GPU; 0 without one."""
+
+
+def detect_hardware(cgroup: Path = _CGROUP) -> Hardware:
+    """This machine, within the limits of its container and of CUDA_VISIBLE_DEVICES."""
+    memories = _gpu_memories()
+    return Hardware(
+        cpus=_cpus(cgroup),
+        memory_bytes=_memory_bytes(cgroup),
+        gpus=len(memories),
+        gpu_memory_bytes=min(memories, default=0),
+    )
+
+
+def _cpus(cgroup: Path) -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    cpus = len(affinity(0)) if affinity else os.cpu_count() or 1
+    quota, _, period = _read(cgroup / "cpu.max").partition(" ")
+    if quota.isdigit() and period.isdigit():
+        cpus = min(cpus, max(1, int(quota) // int(period)))
+    return cpus
+
+
+def _memory_bytes(cgroup: Path) -> int:
+    total = re.search(r"^MemTotal:\s+(\d+) kB", _read(Path("/proc/meminfo")), re.MULTILINE)
+    limits = [int(total.group(1)) * 1024] if total else []
+    limit = _read(cgroup / "memory.max")
+    if limit.isdigit():
+        limits.append(int(limit))
+    return min(limits, default=_FALLBACK_MEMORY_BYTES)
+
+
+def _gpu_memories() -> list[int]:
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_NVIDIA_SMI_TIMEOUT_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    memories = [int(line) * 2**20 for line in done.stdout.split() if line.isdigit()]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return memories
+    return memories[: len([device for device in visible.split(",") if device.strip() not in ("", "-1")])]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

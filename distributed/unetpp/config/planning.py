@@ -1,0 +1,187 @@
+"""Every `auto` of a configuration decided from the dataset's manifest and the hardware; pure functions."""
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from unetpp.config.hardware import Hardware
+from unetpp.config.load import replace
+from unetpp.config.memory import sample_bytes
+from unetpp.config.requirements import check_dataset, check_hardware
+from unetpp.config.run import RunConfig
+from unetpp.config.section import AUTO
+from unetpp.core.errors import ConfigError
+from unetpp.core.manifest import Manifest
+
+__all__ = ["Decision", "resolve"]
+
+_WHOLE_IMAGE_MAX_PX = 512
+_CROP_PX = 256
+_AUTO_DEPTH_MAX = 4
+_BOTTLENECK_PX = 8
+_BATCH_PER_GPU = 16
+_BATCH_PER_CPU_WORKER = 8
+_STEPS_PER_EPOCH = 8
+_MEMORY_SHARE = 0.5
+"""Share of memory for activations; weights, optimiser, object store and fragments need the rest."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How an `auto` was decided."""
+
+    field: str
+    value: Any
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What a rule may look at; `config` holds the decisions made before it."""
+
+    config: RunConfig
+    manifest: Manifest
+    hardware: Hardware
+
+
+def resolve(
+    config: RunConfig, manifest: Manifest, hardware: Hardware
+) -> tuple[RunConfig, tuple[Decision, ...]]:
+    """Decide every `auto` in an order in which each rule sees what it depends on.
+
+    Raises:
+        ConfigError: a value given by the user does not fit the dataset or the hardware.
+    """
+    rows = manifest.splits["train"].rows if "train" in manifest.splits else 0
+    if not rows:
+        raise ConfigError("the train split must hold rows; it has none; pack more images or a smaller --val")
+    decisions: list[Decision] = []
+    for field, rule in _RULES:
+        section, name = field.split(".")
+        if getattr(getattr(config, section), name) == AUTO:
+            value, reason = rule(_Given(config, manifest, hardware))
+            config = replace(config, {field: value})
+            decisions.append(Decision(field, value, reason))
+    problems = [*check_dataset(config, manifest), *check_hardware(config, hardware)]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return config, tuple(decisions)
+
+
+def _in_channels(given: _Given) -> tuple[int, str]:
+    return given.manifest.channels, "channels of the dataset's images"
+
+
+def _num_classes(given: _Given) -> tuple[int, str]:
+    return given.manifest.num_classes, f"classes of the dataset, a {given.manifest.task} task"
+
+
+def _image_classes(given: _Given) -> tuple[int, str]:
+    return len(given.manifest.image_labels), "image-level labels of the dataset"
+
+
+def _gpu(given: _Given) -> tuple[bool, str]:
+    gpus, workers = given.hardware.gpus, given.config.min_workers
+    return gpus >= workers, f"{gpus} GPU(s) for {workers} worker(s)"
+
+
+def _precision(given: _Given) -> tuple[str, str]:
+    if given.config.scale.gpu:
+        return "bf16", "GPUs multiply bf16 faster, and it keeps the range of fp32"
+    return "fp32", "bf16 is not faster on most CPUs"
+
+
+def _depth(given: _Given) -> tuple[int, str]:
+    for name in ("widths", "dilation"):
+        levels = getattr(given.config.model, name)
+        if isinstance(levels, tuple):
+            return len(levels) - 1, f"model.{name} has {len(levels)} entries"
+    if given.config.data.crop != AUTO:
+        side = given.config.data.crop
+    elif _whole_images(given.manifest):
+        side = min(given.manifest.min_size_px)
+    else:
+        side = _patch_px(given.manifest)
+    deepest = (side // _BOTTLENECK_PX).bit_length() - 1
+    depth = max(1, min(_AUTO_DEPTH_MAX, deepest))
+    return depth, f"a side of {side} px leaves {side // 2**depth} px at the bottleneck"
+
+
+def _crop(given: _Given) -> tuple[int, str]:
+    multiple = 2 ** int(given.config.model.depth)
+    if _whole_images(given.manifest):
+        shorter, longest = sorted(given.manifest.max_size_px)
+        if shorter == longest:
+            reason = f"whole images: {longest} px, rounded up to a multiple of {multiple}"
+            return _round_up(longest, multiple), reason
+        # A square of the longer side would be padding in good part.
+        side = max(shorter // multiple, 1) * multiple
+        return side, f"images of {shorter} x {longest} px: the shorter side, down to a multiple of {multiple}"
+    median = _median_side_px(given.manifest)
+    reason = (
+        f"images differ in size or exceed {_WHOLE_IMAGE_MAX_PX} px: the lesser of {_CROP_PX} px and their "
+        f"median shorter side, {median} px, rounded up to a multiple of {multiple}"
+    )
+    return _round_up(_patch_px(given.manifest), multiple), reason
+
+
+def _batch_size(given: _Given) -> tuple[int, str]:
+    config, hardware = given.config, given.hardware
+    workers, rows = config.max_workers, given.manifest.splits["train"].rows
+    unit = workers * config.train.accumulate
+    memory_bytes = hardware.gpu_memory_bytes if config.scale.gpu else hardware.memory_bytes // workers
+    bf16 = config.train.precision == "bf16"
+    each_bytes = sample_bytes(config.model, crop_px=int(config.data.crop), bf16=bf16)
+    fits = max(1, int(_MEMORY_SHARE * memory_bytes / each_bytes)) * unit
+    usual = (_BATCH_PER_GPU if config.scale.gpu else _BATCH_PER_CPU_WORKER) * workers
+    many_steps = max(1, rows // _STEPS_PER_EPOCH)
+    batch = max(unit, min(fits, usual, many_steps) // unit * unit)
+    reason = (
+        f"the least of {fits} (fit in memory at {each_bytes / 2**20:.0f} MiB each), {usual} (usual for "
+        f"{workers} worker(s)) and {many_steps} ({_STEPS_PER_EPOCH} steps an epoch), a multiple of {unit}"
+    )
+    return batch, reason
+
+
+def _cpus_per_worker(given: _Given) -> tuple[float, str]:
+    cpus, workers = given.hardware.cpus, given.config.max_workers
+    # Ray Data needs a CPU of its own: without one it waits, silently, for workers that wait for it.
+    share = max(cpus - 1.0, cpus / 2) / workers
+    value = float(math.floor(share)) if share >= 1 else max(math.floor(share * 20) / 20, 0.05)
+    return value, f"{cpus} CPU(s) over {workers} worker(s), one kept for reading data"
+
+
+def _whole_images(manifest: Manifest) -> bool:
+    return len(manifest.sizes) == 1 and max(manifest.max_size_px) <= _WHOLE_IMAGE_MAX_PX
+
+
+def _patch_px(manifest: Manifest) -> int:
+    return min(_CROP_PX, _median_side_px(manifest))
+
+
+def _median_side_px(manifest: Manifest) -> int:
+    """Lower median over rows of the shorter side."""
+    sides = sorted((min(map(int, size.split("x"))), rows) for size, rows in manifest.sizes.items())
+    ends = itertools.accumulate(rows for _, rows in sides)
+    half = sum(rows for _, rows in sides) / 2
+    return next(side for (side, _), end in zip(sides, ends, strict=True) if end >= half)
+
+
+def _round_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
+
+
+_Rule = Callable[[_Given], tuple[Any, str]]
+_RULES: tuple[tuple[str, _Rule], ...] = (
+    ("model.in_channels", _in_channels),
+    ("model.num_classes", _num_classes),
+    ("model.image_classes", _image_classes),
+    ("scale.gpu", _gpu),
+    ("train.precision", _precision),
+    ("model.depth", _depth),
+    ("data.crop", _crop),
+    ("data.batch_size", _batch_size),
+    ("scale.cpus_per_worker", _cpus_per_worker),
+)

@@ -1,0 +1,55 @@
+"""What a decided configuration needs from its dataset and its hardware, as rule, value, fix."""
+
+from collections.abc import Iterator
+
+from unetpp.config.hardware import Hardware
+from unetpp.config.run import RunConfig
+from unetpp.core.manifest import Manifest
+
+__all__ = ["check_dataset", "check_hardware"]
+
+
+def check_dataset(config: RunConfig, manifest: Manifest) -> Iterator[str]:
+    """Channels, classes, rows and dimensions agree with the manifest."""
+    model = config.model
+    expected = (
+        ("in_channels", model.in_channels, manifest.channels),
+        ("num_classes", model.num_classes, manifest.num_classes),
+    )
+    for name, value, needed in expected:
+        if value != needed:
+            yield f"model.{name}={value} must equal the dataset's {needed}; use {needed} or auto"
+    labels = len(manifest.image_labels)
+    if model.image_classes not in (0, labels):
+        yield f"model.image_classes={model.image_classes} must be 0 or the dataset's {labels}; use auto"
+    if model.spatial_dims != 2:
+        yield f"model.spatial_dims={model.spatial_dims}: datasets hold 2-D images; use model.spatial_dims=2"
+    rows = manifest.splits["train"].rows
+    if rows < config.max_workers:
+        yield (
+            f"the train split needs a row for each worker; it has {rows} for "
+            f"scale.workers={config.max_workers}; use scale.workers={rows}"
+        )
+    elif config.data.drop_last and rows < int(config.data.batch_size):
+        yield (
+            f"data.drop_last leaves no batch of data.batch_size={config.data.batch_size} in {rows} rows; "
+            "use data.drop_last=false"
+        )
+
+
+def check_hardware(config: RunConfig, hardware: Hardware) -> Iterator[str]:
+    """GPUs and CPUs suffice; a cluster given by its address may still grow and is not judged."""
+    if config.scale.address is not None:
+        return
+    workers = config.min_workers
+    if config.scale.gpu and hardware.gpus < workers:
+        yield (
+            f"scale.gpu=true needs one GPU per worker; scale.workers={workers}, GPUs={hardware.gpus}; "
+            + (f"use scale.workers={hardware.gpus}" if hardware.gpus else "use scale.gpu=false")
+        )
+    reserved = float(config.scale.cpus_per_worker) * workers
+    if reserved > hardware.cpus:
+        yield (
+            f"scale.workers={workers} * scale.cpus_per_worker={config.scale.cpus_per_worker:g} must not "
+            f"exceed the {hardware.cpus} CPU(s) here; use scale.cpus_per_worker=auto"
+        )

@@ -1,0 +1,95 @@
+"""Rules that span fields or sections, each stated as rule, value and fix."""
+
+from collections.abc import Iterator
+
+from unetpp.config.data import AugmentConfig, DataConfig
+from unetpp.config.loss import LossConfig
+from unetpp.config.model import ModelConfig
+from unetpp.config.train import ScaleConfig, TrainConfig
+
+__all__ = ["MAX_DEPTH", "batch_rules", "crop_rules", "loss_rules", "model_rules", "range_rules"]
+
+MAX_DEPTH = 6
+
+
+def model_rules(model: ModelConfig) -> Iterator[str]:
+    """Depth, and what must have one entry per level 0..depth."""
+    depth = model.depth
+    if isinstance(depth, int) and not 1 <= depth <= MAX_DEPTH:
+        yield f"model.depth={depth} must lie in 1..{MAX_DEPTH}; use {min(max(depth, 1), MAX_DEPTH)}"
+        return
+    levels = {
+        name: value
+        for name, value in (("widths", model.widths), ("dilation", model.dilation))
+        if isinstance(value, tuple)
+    }
+    if isinstance(depth, int):
+        for name, value in levels.items():
+            if len(value) != depth + 1:
+                yield (
+                    f"model.{name} must have one entry per level 0..{depth}, {depth + 1} in all; it has "
+                    f"{len(value)}; use model.depth={len(value) - 1} or {depth + 1} entries"
+                )
+    elif len({len(value) for value in levels.values()}) > 1:
+        yield (
+            f"model.widths and model.dilation must have the same length, one entry per level; they have "
+            f"{len(levels['widths'])} and {len(levels['dilation'])}; make them equal"
+        )
+    for name, count in (("in_channels", model.in_channels), ("num_classes", model.num_classes)):
+        if isinstance(count, int) and count < 1:
+            yield f"model.{name}={count} must be at least 1; use auto"
+    if isinstance(model.image_classes, int) and model.image_classes < 0:
+        yield f"model.image_classes={model.image_classes} must be at least 0; use 0 for no such head"
+    dilation = model.dilation if isinstance(model.dilation, tuple) else (model.dilation,)
+    for name, entries in (("widths", model.widths or ()), ("dilation", dilation)):
+        if any(entry < 1 for entry in entries):
+            yield f"model.{name} must be at least 1 on every level; it is {list(entries)}; use 1 or more"
+
+
+def loss_rules(loss: LossConfig) -> Iterator[str]:
+    """At least one term of the pixel loss counts."""
+    weights = {name: getattr(loss, name) for name in ("ce", "dice", "focal", "tversky", "boundary")}
+    if not any(weights.values()):
+        named = ", ".join(f"loss.{name}=0" for name in weights)
+        yield f"one loss weight must be above 0; all are 0 ({named}); use loss.dice=1"
+    if loss.tversky and not loss.tversky_alpha + loss.tversky_beta:
+        yield "loss.tversky needs tversky_alpha + tversky_beta above 0; both are 0; use 0.3 and 0.7"
+
+
+def range_rules(augment: AugmentConfig, scale: ScaleConfig) -> Iterator[str]:
+    """Pairs whose first entry must not exceed the second."""
+    low, high = augment.scale
+    if not 0 < low <= high:
+        yield f"augment.scale must satisfy 0 < low <= high; it is ({low}, {high}); use (0.8, 1.25)"
+    workers = scale.workers
+    if isinstance(workers, int):
+        if workers < 1:
+            yield f"scale.workers={workers} must be at least 1; use 1"
+    elif not 1 <= workers[0] <= workers[1]:
+        yield f"scale.workers must be (min, max) with 1 <= min <= max; it is {workers}; use (1, 2)"
+    if isinstance(scale.cpus_per_worker, float) and scale.cpus_per_worker <= 0:
+        yield f"scale.cpus_per_worker={scale.cpus_per_worker:g} must be above 0; use auto"
+
+
+def batch_rules(data: DataConfig, train: TrainConfig, workers: int) -> Iterator[str]:
+    """The batch splits evenly over workers and accumulation passes."""
+    batch, unit = data.batch_size, workers * train.accumulate
+    if isinstance(batch, int) and (batch < 1 or batch % unit):
+        divisor = f"scale.workers={workers}"
+        if train.accumulate > 1:
+            divisor += f" * train.accumulate={train.accumulate}"
+        nearest = max(-(-batch // unit), 1) * unit
+        yield f"data.batch_size={batch} must be divisible by {divisor}; use {nearest}"
+
+
+def crop_rules(data: DataConfig, model: ModelConfig) -> Iterator[str]:
+    """The crop survives every down-sampling."""
+    crop, depth = data.crop, model.depth
+    if isinstance(crop, int) and crop < 2:
+        yield f"data.crop={crop} must be at least 2 px; use 64 or more"
+    elif isinstance(crop, int) and isinstance(depth, int) and crop < 2**depth:
+        fits = crop.bit_length() - 1
+        yield (
+            f"model.depth={depth} needs a crop of at least {2**depth} px; data.crop={crop}; "
+            f"use model.depth<={fits} or data.crop>={2**depth}"
+        )

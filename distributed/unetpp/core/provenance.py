@@ -1,0 +1,79 @@
+"""What produced a result: code, versions, machine, command."""
+
+import platform
+import socket
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import unetpp
+from unetpp.core.logs import redact
+
+__all__ = ["collect", "command_line", "library_versions"]
+
+_LIBRARIES = (
+    "torch",
+    "ray",
+    "numpy",
+    "pyarrow",
+    "fsspec",
+    "s3fs",
+    "monai",
+    "kornia",
+    "pillow",
+    "safetensors",
+)
+_GIT_TIMEOUT_S = 10
+
+
+def collect(config_hash: str = "") -> dict[str, Any]:
+    """Describe the running code; `config_hash` is stored as given."""
+    package = Path(unetpp.__file__).parent
+    git_sha = _git(package, "rev-parse", "HEAD")
+    # -uno: an untracked run folder does not change the code.
+    dirty = None if git_sha is None else bool(_git(package, "status", "--porcelain", "-uno"))
+    return {
+        "package": str(package),
+        "version": unetpp.__version__,
+        "git_sha": git_sha,
+        "git_dirty": dirty,
+        "versions": library_versions(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "hostname": socket.gethostname(),
+        "command": command_line(),
+        "config_hash": config_hash,
+    }
+
+
+def library_versions() -> dict[str, str]:
+    """Installed versions of the libraries that decide results, read without importing them."""
+    found: dict[str, str] = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def command_line() -> str:
+    """The command that started this process, secrets redacted."""
+    return redact(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Output of a git command; None where there is no git or the package lies in no work tree."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=_GIT_TIMEOUT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

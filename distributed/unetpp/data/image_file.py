@@ -1,0 +1,90 @@
+"""What every image file reader shares: the header, the limits, the dtypes and the reason for a refusal."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetpp.core.errors import InputError
+
+__all__ = [
+    "MAX_CHANNELS",
+    "MAX_PIXELS",
+    "Dtype",
+    "Header",
+    "SampleError",
+    "canonical",
+    "canonical_dtype",
+    "check_limits",
+]
+
+Dtype = Literal["uint8", "uint16", "float32"]
+
+MAX_PIXELS = 2**27
+"""Largest height * width that is decoded, 134 megapixels; larger files are refused by their header."""
+MAX_CHANNELS = 64
+_MAX_BYTES = 2**30
+"""A parquet page and an arrow binary value end at 2 GiB; half of that leaves room for the mask."""
+
+
+class SampleError(InputError):
+    """An image or mask that cannot be packed; the message is the reason written to rejected.jsonl."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Shape and dtype of an image after EXIF rotation and without alpha."""
+
+    height: int
+    width: int
+    channels: int
+    dtype: Dtype
+
+
+def check_limits(header: Header) -> Header:
+    """Return the header.
+
+    Raises:
+        SampleError: decoding would take more memory than any honest image.
+    """
+    pixels = header.height * header.width
+    if min(header.height, header.width, header.channels) < 1:
+        raise SampleError(f"the image is empty: {header.height}x{header.width}x{header.channels}")
+    if pixels > MAX_PIXELS:
+        raise SampleError(
+            f"{header.height}x{header.width} pixels exceed the limit of {MAX_PIXELS} "
+            "(decompression bomb?); cut the image"
+        )
+    if header.channels > MAX_CHANNELS:
+        raise SampleError(
+            f"channels={header.channels} exceed {MAX_CHANNELS}; arrays are height, width, channels"
+        )
+    if pixels * header.channels * np.dtype(header.dtype).itemsize > _MAX_BYTES:
+        raise SampleError(
+            f"{header.height}x{header.width}x{header.channels} {header.dtype} exceed "
+            f"{_MAX_BYTES} bytes; cut the image"
+        )
+    return header
+
+
+def canonical_dtype(dtype: np.dtype[Any]) -> Dtype:
+    """The stored dtype: uint8 and uint16 stay, bool becomes uint8, other numbers become float32.
+
+    Raises:
+        SampleError: the dtype is no real number.
+    """
+    if dtype.kind == "b" or dtype == np.uint8:
+        return "uint8"
+    if dtype.newbyteorder("=") == np.uint16:
+        return "uint16"
+    if dtype.kind in "iuf":
+        return "float32"
+    raise SampleError(f"dtype {dtype} is no pixel type; use uint8, uint16 or float32")
+
+
+def canonical(array: NDArray[Any]) -> NDArray[Any]:
+    """Convert to the stored dtype in native byte order."""
+    # What overflows float32 becomes Inf, which the reader refuses.
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype=canonical_dtype(array.dtype))

@@ -1,0 +1,120 @@
+"""A contact sheet: samples beside the same with their mask drawn over them."""
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from unetpp.core.errors import InputError
+from unetpp.core.manifest import IGNORE, Manifest
+from unetpp.core.storage import Storage
+from unetpp.data.shards import Sample, iter_samples
+from unetpp.data.store import load_manifest
+
+__all__ = ["contact_sheet", "overlay", "to_rgb"]
+
+_CELL_PX = 192
+_GAP_PX = 6
+_TEXT_PX = 14
+_PAIRS_PER_ROW = 3
+_ALPHA = 0.45
+_BACKGROUND = (24, 26, 30)
+_IGNORED = (128, 128, 128)
+_BACKGROUND_NAMES = {"background", "bg", "class_0", "none", "other"}
+"""Class 0 under these names is left undrawn; in a scene it is a thing like any other."""
+
+
+def contact_sheet(storage: Storage, *, split: str, count: int) -> Image.Image:
+    """Draw the first `count` samples of a split, in storage order, which is hashed.
+
+    Raises:
+        InputError: the dataset has no such split.
+    """
+    manifest = load_manifest(storage)
+    if split not in manifest.splits:
+        raise InputError(f"split={split} is not in the dataset; use one of {', '.join(manifest.splits)}")
+    samples = list(islice(iter_samples(storage, manifest, split), count))
+    width = 2 * _CELL_PX + 2 * _GAP_PX
+    tallest = max(min(1.0, sample.mask.shape[0] / sample.mask.shape[1]) for sample in samples)
+    height = round(_CELL_PX * tallest) + _TEXT_PX + _GAP_PX
+    columns = min(_PAIRS_PER_ROW, len(samples))
+    legend_px = _TEXT_PX + 2 * _GAP_PX
+    size = (columns * width + _GAP_PX, -(-len(samples) // columns) * height + legend_px)
+    sheet = Image.new("RGB", size, _BACKGROUND)
+    for index, sample in enumerate(samples):
+        left = index % columns * width + _GAP_PX
+        _draw_pair(sheet, sample, manifest, (left, index // columns * height + legend_px))
+    _draw_legend(sheet, manifest)
+    return sheet
+
+
+def to_rgb(image: NDArray[Any], low: Sequence[float], high: Sequence[float]) -> NDArray[np.uint8]:
+    """Any image, H W C, as RGB uint8; `low` and `high` per channel become black and white."""
+    channels = [0, 1, 2] if image.shape[2] >= 3 else [0, 0, 0]
+    floor = np.array([low[c] for c in channels], dtype=np.float64)
+    span = np.array([high[c] for c in channels], dtype=np.float64) - floor
+    scaled = (image[:, :, channels] - floor) / np.where(span > 0, span, 1) * 255
+    return np.clip(scaled, 0, 255).astype(np.uint8)
+
+
+def overlay(rgb: NDArray[np.uint8], mask: NDArray[np.uint8], manifest: Manifest) -> NDArray[np.uint8]:
+    """The image with each class in its colour; background stays, ignored pixels are grey. H W 3."""
+    colours = np.zeros((256, 3))
+    strength = np.zeros(256)
+    for value in range(256):
+        drawn = _colours_of(value, manifest)
+        if drawn:
+            colours[value] = np.mean(drawn, axis=0)
+            strength[value] = _ALPHA
+    alpha = strength[mask][:, :, None]
+    blended: NDArray[np.uint8] = (rgb * (1 - alpha) + colours[mask] * alpha).astype(np.uint8)
+    return blended
+
+
+def _colours_of(value: int, manifest: Manifest) -> list[tuple[int, int, int]]:
+    classes = manifest.classes
+    if value == IGNORE and manifest.ignore_index is not None:
+        return [_IGNORED]
+    if manifest.task == "binary":
+        return [classes[0].colour] if value == 1 else []
+    if manifest.task == "multiclass":
+        drawn = value < len(classes) and not _is_background(value, manifest)
+        return [classes[value].colour] if drawn else []
+    return [entry.colour for bit, entry in enumerate(classes) if value >> bit & 1]
+
+
+def _is_background(index: int, manifest: Manifest) -> bool:
+    named = manifest.classes[index].name.lower() in _BACKGROUND_NAMES
+    return manifest.task == "multiclass" and index == 0 and named
+
+
+def _draw_pair(sheet: Image.Image, sample: Sample, manifest: Manifest, at: tuple[int, int]) -> None:
+    rgb = _stretch(sample.image, manifest)
+    for offset, picture in enumerate((rgb, overlay(rgb, sample.mask, manifest))):
+        cell = Image.fromarray(picture)
+        scale = _CELL_PX / max(cell.size)
+        cell = cell.resize((max(1, round(cell.width * scale)), max(1, round(cell.height * scale))))
+        sheet.paste(cell, (at[0] + offset * _CELL_PX, at[1] + _TEXT_PX))
+    text = sample.sample_id if len(sample.sample_id) <= 56 else "..." + sample.sample_id[-53:]
+    ImageDraw.Draw(sheet).text(at, text, fill="white")
+
+
+def _stretch(image: NDArray[Any], manifest: Manifest) -> NDArray[np.uint8]:
+    stats = manifest.channel_stats
+    if image.dtype == np.uint8:
+        return to_rgb(image, [0.0] * len(stats), [255.0] * len(stats))
+    return to_rgb(image, [s.p01 for s in stats], [s.p99 for s in stats])
+
+
+def _draw_legend(sheet: Image.Image, manifest: Manifest) -> None:
+    draw = ImageDraw.Draw(sheet)
+    left = _GAP_PX
+    for index, entry in enumerate(manifest.classes):
+        if _is_background(index, manifest):
+            continue
+        draw.rectangle((left, _GAP_PX, left + 10, _GAP_PX + 10), fill=entry.colour)
+        draw.text((left + 14, _GAP_PX - 1), entry.name, fill="white")
+        left += 26 + round(draw.textlength(entry.name))

@@ -1,0 +1,59 @@
+"""First pass of packing: read every pair, decode its mask, look at the image's header.
+
+What a pair's scan keeps is small; pixels are decoded again in the second pass.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from unetpp.core.errors import StorageError
+from unetpp.data.classes import ClassSpec
+from unetpp.data.decode import read_header, read_mask
+from unetpp.data.image_file import Header, SampleError
+from unetpp.data.labels import to_values
+from unetpp.data.sources import FileRef, Pair, Rejection, read_file
+from unetpp.data.stats import value_counts
+
+__all__ = ["ScannedPair", "location", "scan_pair"]
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedPair:
+    """A readable pair: image header, digests of both files, and pixels per mask value."""
+
+    pair: Pair
+    header: Header
+    counts: tuple[tuple[int, int], ...]
+    digest: str
+
+    @property
+    def values(self) -> frozenset[int]:
+        """Mask values that occur."""
+        return frozenset(value for value, _ in self.counts)
+
+
+def scan_pair(pair: Pair, spec: ClassSpec | None) -> ScannedPair | Rejection:
+    """Summarise a pair, or say why it cannot be packed."""
+    at = pair.image
+    try:
+        image = read_file(pair.image)
+        header = read_header(image)
+        at = pair.mask
+        mask = read_file(pair.mask)
+        values = to_values(read_mask(mask), spec)
+        if values.shape != (header.height, header.width):
+            raise SampleError(
+                f"mask is {values.shape[0]}x{values.shape[1]}, image {header.height}x{header.width} pixels"
+            )
+    except (SampleError, StorageError, FileNotFoundError) as error:
+        return Rejection(location(at), str(error))
+    counts = value_counts(values)
+    digest = hashlib.sha256(hashlib.sha256(image).digest() + hashlib.sha256(mask).digest()).hexdigest()
+    return ScannedPair(pair, header, tuple((int(v), int(counts[v])) for v in np.flatnonzero(counts)), digest)
+
+
+def location(ref: FileRef) -> str:
+    """A source file as rejected.jsonl names it."""
+    return f"{ref.root.rstrip('/')}/{ref.path}"

@@ -1,0 +1,144 @@
+"""Find image and mask files that belong together, in folders or under URIs.
+
+A mask belongs to the image with the same relative path without suffixes: `a/cell1.png` and `a/cell1.tif`, or
+`a/cell1_mask.png`. If no path agrees, bare file names decide. Hidden files are left out.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import PurePosixPath
+
+from unetpp.core.errors import InputError
+from unetpp.core.storage import Storage, open_storage
+from unetpp.data.decode import EXTENSIONS
+
+__all__ = ["FileRef", "Pair", "Rejection", "SourceFolder", "discover", "read_file"]
+
+_MASK_ENDING = re.compile(r"[_\-. ](masks?|gt|seg|segmentation|labels?|annotation|manual\d?)$", re.IGNORECASE)
+_IMAGE_ENDING = re.compile(r"[_\-. ](images?|img|sat)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class SourceFolder:
+    """Where images and their masks lie; a named split takes all of them."""
+
+    images: str
+    masks: str
+    split: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileRef:
+    """One file: the URI of its folder and the path below it."""
+
+    root: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An image, its mask, and the id their sample will have."""
+
+    sample_id: str
+    image: FileRef
+    mask: FileRef
+    split: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A file that is not packed, and why; one line of rejected.jsonl."""
+
+    file: str
+    reason: str
+
+
+def discover(folders: Sequence[SourceFolder]) -> tuple[list[Pair], list[Rejection]]:
+    """All pairs, ordered by sample id, and the files that have no partner.
+
+    Raises:
+        InputError: a folder is missing or holds no image, or splits are named for some folders only.
+    """
+    named = [folder.split for folder in folders if folder.split is not None]
+    if not folders or (len(folders) > 1 and len(named) < len(folders)):
+        raise InputError("several image folders each need a split: --images train=DIR --masks train=DIR ...")
+    if len(set(named)) < len(named) or (named and "train" not in named):
+        raise InputError(f"splits {', '.join(named)} must be distinct and include train")
+    pairs: list[Pair] = []
+    rejections: list[Rejection] = []
+    for folder in folders:
+        found, unpaired = _match(folder)
+        pairs += found
+        rejections += unpaired
+    return sorted(pairs, key=lambda pair: pair.sample_id), rejections
+
+
+def read_file(ref: FileRef) -> bytes:
+    """Encoded bytes of a source file."""
+    return _open(ref.root).read(ref.path)
+
+
+@lru_cache(maxsize=16)
+def _open(uri: str) -> Storage:
+    return open_storage(uri)
+
+
+def _match(folder: SourceFolder) -> tuple[list[Pair], list[Rejection]]:
+    images, masks = _list(folder.images, "images"), _list(folder.masks, "masks")
+    if _open(folder.images).uri == _open(folder.masks).uri:
+        masks = [path for path in masks if _MASK_ENDING.search(_without_suffix(path))]
+        images = sorted(set(images) - set(masks))
+    for bare in (False, True):
+        by_key, clashes = _index(images, _IMAGE_ENDING, bare=bare)
+        mask_by_key, mask_clashes = _index(masks, _MASK_ENDING, bare=bare)
+        common = by_key.keys() & mask_by_key.keys()
+        if common or clashes or mask_clashes:
+            break
+    prefix = "" if folder.split is None else f"{folder.split}/"
+    pairs = [
+        Pair(
+            prefix + _without_suffix(by_key[key]),
+            FileRef(folder.images, by_key[key]),
+            FileRef(folder.masks, mask_by_key[key]),
+            folder.split,
+        )
+        for key in common
+    ]
+    rejections = [
+        *(Rejection(f"{folder.images}/{p}", "several images share this stem; rename") for p in clashes),
+        *(Rejection(f"{folder.masks}/{p}", "several masks share this stem; rename") for p in mask_clashes),
+        *_alone(folder.images, by_key, common, "no mask has this stem"),
+        *_alone(folder.masks, mask_by_key, common, "no image has this stem"),
+    ]
+    return pairs, sorted(rejections, key=lambda rejection: rejection.file)
+
+
+def _list(uri: str, what: str) -> list[str]:
+    storage = _open(uri)
+    if not storage.exists():
+        raise InputError(f"{what} folder {uri} does not exist; correct the path")
+    paths = [path for path in storage.list() if path.lower().endswith(EXTENSIONS)]
+    paths = [path for path in paths if not any(part.startswith(".") for part in PurePosixPath(path).parts)]
+    if not paths:
+        raise InputError(f"{what} folder {uri} holds no file ending in {', '.join(EXTENSIONS)}")
+    return paths
+
+
+def _index(paths: Iterable[str], ending: re.Pattern[str], *, bare: bool) -> tuple[dict[str, str], list[str]]:
+    """Files by stem; files whose stem is not unique are returned apart."""
+    groups: dict[str, list[str]] = {}
+    for path in paths:
+        stem = ending.sub("", _without_suffix(path))
+        groups.setdefault(PurePosixPath(stem).name if bare else stem, []).append(path)
+    unique = {key: files[0] for key, files in groups.items() if len(files) == 1}
+    return unique, [path for files in groups.values() if len(files) > 1 for path in files]
+
+
+def _alone(root: str, files: dict[str, str], common: set[str], reason: str) -> list[Rejection]:
+    return [Rejection(f"{root}/{path}", reason) for key, path in files.items() if key not in common]
+
+
+def _without_suffix(path: str) -> str:
+    return str(PurePosixPath(path).with_suffix(""))

@@ -1,0 +1,95 @@
+"""Deterministic, grouped, stratified train/val/test split: pure functions."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from unetpp.core.errors import InputError
+
+__all__ = ["Member", "assign_splits"]
+
+_STRATA = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A sample as the split sees it; `foreground` is its foreground fraction, 0 to 1."""
+
+    group: str
+    rows: int
+    foreground: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    name: str
+    rows: int
+    foreground: float
+
+
+def assign_splits(members: Sequence[Member], fractions: Mapping[str, float]) -> dict[str, str]:
+    """Map each group to a split.
+
+    Groups are ordered by foreground stratum and, inside a stratum, by the sha256 of their name; each goes to
+    the split that lags its fraction most. Fractions hold to within one group, in every stratum, and the
+    result depends on neither file order nor a random state.
+
+    Raises:
+        InputError: fractions are not a distribution, or there are fewer groups than splits.
+    """
+    wanted = {name: fraction for name, fraction in fractions.items() if fraction > 0}
+    if min(fractions.values()) < 0 or abs(sum(fractions.values()) - 1) > 1e-9 or "train" not in wanted:
+        raise InputError(
+            f"val={fractions.get('val', 0):g} and test={fractions.get('test', 0):g} must be 0 or more "
+            "and leave something for train; use 0.1 and 0.1"
+        )
+    groups = _in_order(_merge(members))
+    if len(groups) < len(wanted):
+        raise InputError(
+            f"groups={len(groups)} cannot fill the splits {', '.join(wanted)}; "
+            "add data, or use --val 0 or --test 0"
+        )
+    assigned = _balance(groups, wanted)
+    return _fill_empty(assigned, list(wanted))
+
+
+def _merge(members: Sequence[Member]) -> list[_Group]:
+    rows: dict[str, int] = {}
+    foreground: dict[str, float] = {}
+    for member in members:
+        rows[member.group] = rows.get(member.group, 0) + member.rows
+        foreground[member.group] = foreground.get(member.group, 0.0) + member.foreground * member.rows
+    return [_Group(name, count, foreground[name] / count) for name, count in rows.items()]
+
+
+def _in_order(groups: Sequence[_Group]) -> list[_Group]:
+    ranked = sorted(groups, key=lambda g: (g.foreground, g.name))
+    stratum = {group.name: rank * _STRATA // len(ranked) for rank, group in enumerate(ranked)}
+    return sorted(groups, key=lambda g: (stratum[g.name], hashlib.sha256(g.name.encode()).digest()))
+
+
+def _balance(groups: Sequence[_Group], fractions: Mapping[str, float]) -> dict[str, str]:
+    held = dict.fromkeys(fractions, 0)
+    assigned: dict[str, str] = {}
+    total = 0
+    for group in groups:
+        total += group.rows
+        split = max(fractions, key=lambda name: fractions[name] * total - held[name])
+        held[split] += group.rows
+        assigned[group.name] = split
+    return assigned
+
+
+def _fill_empty(assigned: dict[str, str], splits: Sequence[str]) -> dict[str, str]:
+    """Give every wanted split a group: a requested fraction never yields an empty split."""
+    for split in splits:
+        if split not in assigned.values():
+            sizes = {name: list(assigned.values()).count(name) for name in splits}
+            largest = max(splits, key=lambda name: sizes[name])
+            donor = max((g for g, s in assigned.items() if s == largest), key=_digest)
+            assigned[donor] = split
+    return assigned
+
+
+def _digest(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()

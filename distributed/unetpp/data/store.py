@@ -1,0 +1,94 @@
+"""Where a dataset's manifest lives: read the current one, commit a new one."""
+
+import json
+
+from pydantic import ValidationError
+
+from unetpp.core.errors import CorruptionError, ExistsError, InputError
+from unetpp.core.manifest import MANIFEST_POINTER, SCHEMA_VERSION, Manifest
+from unetpp.core.storage import Storage
+
+__all__ = ["commit_manifest", "list_versions", "load_manifest", "next_version"]
+
+_PREFIX, _SUFFIX = "manifest-", ".json"
+
+
+def load_manifest(storage: Storage, version: str | None = None) -> Manifest:
+    """The current manifest, or the one of a version.
+
+    Raises:
+        InputError: no packed dataset is there, or this release cannot read it.
+        CorruptionError: the manifest is damaged.
+    """
+    name = _current(storage) if version is None else _name(version)
+    try:
+        data = storage.read(name)
+    except FileNotFoundError as error:
+        known = ", ".join(list_versions(storage)) or "none"
+        raise InputError(
+            f"no {name} at {storage.uri}; versions found: {known}; correct the version or pack again"
+        ) from error
+    try:
+        schema_version = json.loads(data)["schema_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptionError(
+            f"{name} at {storage.uri} is damaged: {error!r}; pack the dataset again"
+        ) from error
+    if schema_version != SCHEMA_VERSION:
+        raise InputError(
+            f"{storage.uri} has schema_version={schema_version}, this release reads {SCHEMA_VERSION}; "
+            "install a matching release or pack the dataset again"
+        )
+    try:
+        return Manifest.model_validate_json(data)
+    except ValidationError as error:
+        raise CorruptionError(f"{name} at {storage.uri} is damaged: {error}; pack again") from error
+
+
+def commit_manifest(storage: Storage, manifest: Manifest) -> None:
+    """Make a packed version current: the manifest itself first, then the pointer to it.
+
+    Raises:
+        ExistsError: another packer committed this version first.
+    """
+    name = _name(manifest.version)
+    if not storage.write_if_absent(name, manifest.model_dump_json(indent=1).encode()):
+        raise ExistsError(
+            f"{name} exists at {storage.uri}: another packer finished first; "
+            "use its dataset, or pack again with --overwrite or another --out"
+        )
+    storage.write(MANIFEST_POINTER, json.dumps({"manifest": name}).encode())
+
+
+def list_versions(storage: Storage) -> list[str]:
+    """Committed versions, ascending."""
+    names = [name for name in storage.list(_PREFIX) if name.endswith(_SUFFIX)]
+    return [name.removeprefix(_PREFIX).removesuffix(_SUFFIX) for name in names]
+
+
+def next_version(storage: Storage) -> str:
+    """Number after the highest committed version, "00001" for a new dataset."""
+    numbers = [int(version) for version in list_versions(storage) if version.isdecimal()]
+    return f"{max(numbers, default=0) + 1:05d}"
+
+
+def _current(storage: Storage) -> str:
+    try:
+        data = storage.read(MANIFEST_POINTER)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"no packed dataset at {storage.uri}: {MANIFEST_POINTER} is missing; "
+            "name a folder or URI that `unetpp data pack` wrote"
+        ) from error
+    try:
+        name = json.loads(data)["manifest"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{MANIFEST_POINTER} at {storage.uri} does not name a dataset manifest; "
+            "name a folder or URI that `unetpp data pack` wrote"
+        ) from error
+    return str(name)
+
+
+def _name(version: str) -> str:
+    return f"{_PREFIX}{version}{_SUFFIX}"

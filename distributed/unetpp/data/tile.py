@@ -1,0 +1,33 @@
+"""Cut an image into boxes that cover it."""
+
+from dataclasses import dataclass
+
+__all__ = ["Box", "tile_boxes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle of pixels in its source image."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def tile_boxes(height: int, width: int, tile_px: int) -> tuple[Box, ...]:
+    """Non-overlapping squares, row by row; the last of a row or column is shifted inside.
+
+    A side shorter than the tile is covered by one box of that side.
+    """
+    return tuple(
+        Box(top, left, min(tile_px, height), min(tile_px, width))
+        for top in _starts(height, tile_px)
+        for left in _starts(width, tile_px)
+    )
+
+
+def _starts(length: int, tile_px: int) -> list[int]:
+    if length <= tile_px:
+        return [0]
+    return [min(start, length - tile_px) for start in range(0, length, tile_px)]

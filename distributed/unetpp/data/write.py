@@ -1,0 +1,144 @@
+"""Last step of packing: decode one planned shard's rows, encode them and store the file."""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetpp.core.errors import CorruptionError, StorageError
+from unetpp.core.manifest import ShardInfo
+from unetpp.core.storage import Storage
+from unetpp.data.decode import read_image, read_mask
+from unetpp.data.image_file import SampleError
+from unetpp.data.labels import to_values
+from unetpp.data.plan import PackOptions, PlannedRow, PlannedShard, Settled
+from unetpp.data.resize import resize_image, resize_mask
+from unetpp.data.scan import ScannedPair, location
+from unetpp.data.shards import Sample, encode_shard, read_shard, samples_of, shard_info
+from unetpp.data.sources import Rejection, read_file
+from unetpp.data.stats import DatasetStats, PixelStats
+
+__all__ = ["FinishedShard", "ShardTask", "WrittenShard", "write_shard"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FinishedShard:
+    """A stored shard, or none if every row was rejected."""
+
+    split: str
+    index: int
+    info: ShardInfo | None
+    rejections: tuple[Rejection, ...]
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """All a worker needs to write one shard; `finished` is what an earlier, interrupted run wrote."""
+
+    storage: Storage
+    shard: PlannedShard
+    settled: Settled
+    options: PackOptions
+    finished: FinishedShard | None
+
+
+@dataclass(frozen=True)
+class WrittenShard:
+    """A stored shard, and what its rows add to the dataset's statistics."""
+
+    shard: FinishedShard
+    stats: DatasetStats
+
+
+def write_shard(task: ShardTask) -> WrittenShard:
+    """Write a shard, or count one that is there already; the same task always gives the same bytes."""
+    if task.finished is not None:
+        try:
+            return _recount(task, task.finished)
+        except CorruptionError as error:
+            logger.warning("%s; writing it again", error)
+    rejections: list[Rejection] = []
+    samples = list(_samples(task, rejections))
+    info: ShardInfo | None = None
+    if samples:
+        data = encode_shard(samples)
+        info = shard_info(task.shard.split, task.shard.index, samples, data)
+        task.storage.write(info.name, data)
+    finished = FinishedShard(task.shard.split, task.shard.index, info, tuple(rejections))
+    return WrittenShard(finished, _stats(task, samples))
+
+
+def _recount(task: ShardTask, finished: FinishedShard) -> WrittenShard:
+    samples = [] if finished.info is None else list(samples_of(read_shard(task.storage, finished.info)))
+    return WrittenShard(finished, _stats(task, samples))
+
+
+def _stats(task: ShardTask, samples: list[Sample]) -> DatasetStats:
+    labelling = task.settled.labelling
+    empty = PixelStats.empty(task.settled.channels, task.settled.dtype, len(labelling.classes))
+    stats = DatasetStats(empty)
+    stats.add(samples, labelling.task, with_pixels=task.shard.split == "train")
+    return stats
+
+
+def _samples(task: ShardTask, rejections: list[Rejection]) -> Iterator[Sample]:
+    decoded: tuple[ScannedPair, NDArray[Any], NDArray[np.uint8]] | None = None
+    refused: ScannedPair | None = None
+    for row in task.shard.rows:
+        if row.source is refused:
+            continue
+        # Tiles of one image follow each other: decoding it once serves them all.
+        if decoded is None or decoded[0] is not row.source:
+            try:
+                decoded = (row.source, *_decode(row.source, task))
+            except (SampleError, StorageError, FileNotFoundError) as error:
+                refused = row.source
+                rejections.append(Rejection(location(row.source.pair.image), str(error)))
+                continue
+        yield _sample(row, decoded[1], decoded[2], task.options)
+
+
+def _decode(source: ScannedPair, task: ShardTask) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    pair, settled = source.pair, task.settled
+    encoded_image, encoded_mask = read_file(pair.image), read_file(pair.mask)
+    digest = hashlib.sha256(hashlib.sha256(encoded_image).digest() + hashlib.sha256(encoded_mask).digest())
+    if digest.hexdigest() != source.digest:
+        raise SampleError("the file changed while it was packed; pack again")
+    image = read_image(encoded_image)
+    if image.shape[2] == 1 and settled.channels == 3:
+        image = np.repeat(image, 3, axis=2)
+    if (image.shape, image.dtype.name) != (
+        (source.header.height, source.header.width, settled.channels),
+        settled.dtype,
+    ):
+        raise SampleError(f"pixels {image.shape} {image.dtype.name} differ from the file's header")
+    return image, settled.labelling.apply(to_values(read_mask(encoded_mask), task.options.classes))
+
+
+def _sample(row: PlannedRow, image: NDArray[Any], mask: NDArray[np.uint8], options: PackOptions) -> Sample:
+    pair, header = row.source.pair, row.source.header
+    sample_id = pair.sample_id
+    if options.size_px is not None:
+        image = resize_image(image, options.size_px, options.size_px)
+        mask = resize_mask(mask, options.size_px, options.size_px)
+    if row.box is not None:
+        box = row.box
+        sample_id = f"{sample_id}@{box.top}x{box.left}"
+        rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
+        image, mask = image[rows, columns].copy(), mask[rows, columns].copy()
+    return Sample(
+        sample_id=sample_id,
+        group=row.group,
+        image=image,
+        mask=mask,
+        label=row.label,
+        source=pair.image.path,
+        source_size_px=(header.height, header.width),
+        tile=row.box,
+    )

@@ -1,0 +1,1 @@
+"""Using trained runs: evaluation, prediction on files, export."""

@@ -1,0 +1,89 @@
+"""The images that one INPUT argument names: a file, a folder, a glob pattern or a URI of any of them."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+from unetpp.core.errors import InputError
+from unetpp.core.storage import Storage, open_storage
+from unetpp.data.decode import EXTENSIONS
+
+__all__ = ["ImageSet", "find_images", "split_glob"]
+
+_WILDCARDS = frozenset("*?[")
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Image paths relative to a storage, sorted; no two differ only in their suffix."""
+
+    storage: Storage
+    paths: tuple[str, ...]
+
+
+def find_images(source: str) -> ImageSet:
+    """List the images a user named; a folder is searched at any depth.
+
+    Raises:
+        InputError: nothing there, or two images would get the same mask file.
+    """
+    root, pattern = split_glob(source)
+    if pattern:
+        storage = open_storage(root)
+        paths = [path for path in storage.list() if _is_image(path) and _matches(path, pattern)]
+    elif _is_image(source) and not open_storage(source).list():
+        root, name = _split_file(source)
+        storage = open_storage(root)
+        paths = [name] if storage.exists(name) else []
+    else:
+        storage = open_storage(source)
+        paths = [path for path in storage.list() if _is_image(path)]
+    if not paths:
+        raise InputError(f"no images at {source}; looked for {' '.join(EXTENSIONS)}")
+    _refuse_duplicates(paths)
+    return ImageSet(storage, tuple(sorted(paths)))
+
+
+def split_glob(source: str) -> tuple[str, str]:
+    """Cut a path or URI before its first part with a wildcard; the pattern is empty if there is none."""
+    parts = source.split("/")
+    here = "/" if source.startswith("/") else os.curdir
+    for index, part in enumerate(parts):
+        if _WILDCARDS & set(part):
+            return "/".join(parts[:index]) or here, "/".join(parts[index:])
+    return source, ""
+
+
+def _split_file(source: str) -> tuple[str, str]:
+    head, _, name = source.rpartition("/")
+    return head or ("/" if source.startswith("/") else os.curdir), name
+
+
+def _is_image(path: str) -> bool:
+    return PurePosixPath(path).suffix.lower() in EXTENSIONS
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """Part by part, so that `*` stays inside a folder; `**` spans any number of them."""
+    return _match_parts(path.split("/"), pattern.split("/"))
+
+
+def _match_parts(path: Sequence[str], pattern: Sequence[str]) -> bool:
+    if not pattern:
+        return not path
+    if pattern[0] == "**":
+        return any(_match_parts(path[skip:], pattern[1:]) for skip in range(len(path) + 1))
+    return bool(path) and fnmatchcase(path[0], pattern[0]) and _match_parts(path[1:], pattern[1:])
+
+
+def _refuse_duplicates(paths: Sequence[str]) -> None:
+    stems = Counter(str(PurePosixPath(path).with_suffix("")) for path in paths)
+    repeated = sorted(stem for stem, count in stems.items() if count > 1)
+    if repeated:
+        raise InputError(
+            f"{len(repeated)} stems occur more than once, as {repeated[0]!r}, and would share one mask file; "
+            f"predict one suffix at a time, for example with '*.png'"
+        )

@@ -1,0 +1,126 @@
+"""Accumulates everything an evaluation reports while samples stream past.
+
+Shapes: N samples, C image channels, H height, W width, K classes.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unetpp.core.manifest import IGNORE, Manifest
+from unetpp.data.shards import Sample
+from unetpp.models.inference import predict_logits
+from unetpp.models.load import LoadedRun
+from unetpp.models.output import ModelOutput
+from unetpp.objective.counts import confusion_matrix, count_pixels
+from unetpp.objective.metrics import SegmentationMetrics, dice_iou
+from unetpp.predict.device import autocast
+from unetpp.predict.examples import Examples
+from unetpp.predict.overlay import panel_png
+from unetpp.predict.predictor import masks_from_probabilities, probabilities_from_logits
+from unetpp.predict.sizing import window_px
+
+__all__ = ["Scorer", "image_scores"]
+
+_KEPT_EXAMPLES = 4
+
+
+class Scorer:
+    """Counts per level, one score line per sample, the confusion matrix and the best and worst panels."""
+
+    def __init__(self, run: LoadedRun, manifest: Manifest, device: torch.device) -> None:
+        self.manifest = manifest
+        self.device = device
+        self.window_px = window_px(run.config)
+        self.rows = 0
+        self.per_image: list[dict[str, Any]] = []
+        self.examples = Examples(_KEPT_EXAMPLES)
+        self._model = run.model.to(device)
+        self._normalise = run.normalise.to(device)
+        self._levels = run.model.supervised_levels
+        self._metrics = SegmentationMetrics(manifest.num_classes, self._levels, manifest.task)
+        size = max(manifest.num_classes, 2)  # a binary task has two classes and one logit
+        self._confusion = torch.zeros(size, size, dtype=torch.int64)
+
+    @property
+    def level(self) -> int:
+        """The deepest level, the one whose scores are the headline."""
+        return self._levels[-1]
+
+    @torch.inference_mode()
+    def add(self, samples: Sequence[Sample]) -> None:
+        """Predict and count samples of one size."""
+        # (N, H, W, C) -> (N, C, H, W)
+        pixels = torch.from_numpy(np.stack([sample.image for sample in samples])).permute(0, 3, 1, 2)
+        truths = np.stack([_ignored_marked(sample.mask, self.manifest) for sample in samples])
+        masks = torch.from_numpy(truths).to(self.device)
+        with autocast(self.device):
+            output = predict_logits(
+                self._model, self._normalise(pixels.to(self.device)), window_px=self.window_px
+            )
+        output = ModelOutput(tuple(logits.float() for logits in output.levels), None)
+        self._metrics.update(output, masks)
+        if self.manifest.task != "multilabel":
+            self._confusion += confusion_matrix(output.levels[-1], masks, len(self._confusion)).cpu()
+        self._add_lines(samples, output, masks, truths)
+        self.rows += len(samples)
+
+    def scores(self) -> dict[str, Any]:
+        """dice, iou, dice_per_image, iou_per_image, precision, recall, accuracy, classes, levels."""
+        return self._metrics.compute([entry.name for entry in self.manifest.classes])
+
+    def confusion(self) -> dict[str, Any] | None:
+        """Pixel counts, rows are the truth; None for a multilabel task, whose labels may overlap."""
+        if self.manifest.task == "multilabel":
+            return None
+        names = [entry.name for entry in self.manifest.classes]
+        labels = ["background", *names] if self.manifest.task == "binary" else names
+        return {"labels": labels, "counts": self._confusion.tolist()}
+
+    def _add_lines(
+        self, samples: Sequence[Sample], output: ModelOutput, masks: Tensor, truths: NDArray[np.uint8]
+    ) -> None:
+        # (levels, N, 2)
+        scores = torch.stack(
+            [image_scores(count_pixels(logits, masks, self.manifest.task)) for logits in output.levels]
+        ).cpu()
+        probabilities = probabilities_from_logits(output.levels[-1], self.manifest.task)
+        predicted = masks_from_probabilities(probabilities, self.manifest.task).cpu().numpy()
+        for row, sample in enumerate(samples):
+            if scores[:, row].isnan().any():
+                continue
+            pairs = zip(self._levels, scores[:, row].tolist(), strict=True)
+            levels = {str(level): {"dice": dice, "iou": iou} for level, (dice, iou) in pairs}
+            headline = levels[str(self.level)]
+            self.per_image.append({"sample_id": sample.sample_id, **headline, "levels": levels})
+            self.examples.offer(
+                sample.sample_id,
+                headline["dice"],
+                int(((truths[row] > 0) & (truths[row] != IGNORE)).sum()),
+                partial(panel_png, sample.image, truths[row], predicted[row], self.manifest),
+            )
+
+
+def image_scores(counts: Tensor) -> Tensor:
+    """Dice and IoU of single images: int64 (N, K, 4) counts to float64 (N, 2).
+
+    The mean over the classes that occur in the image's truth or prediction; 1 where none does, NaN for an
+    image without a valid pixel.
+    """
+    occurs = counts[..., :3].sum(-1) > 0
+    # (N, K, 2) weighted by (N, K, 1)
+    sums = (dice_iou(counts) * occurs.unsqueeze(-1)).sum(1)
+    number = occurs.sum(1, keepdim=True)
+    scores = torch.where(number > 0, sums / number.clamp(min=1), 1.0)
+    return torch.where(counts.sum((1, 2)).unsqueeze(-1) > 0, scores, torch.nan)
+
+
+def _ignored_marked(mask: NDArray[np.uint8], manifest: Manifest) -> NDArray[np.uint8]:
+    if manifest.ignore_index is None or manifest.task == "multilabel":
+        return mask
+    return np.where(mask == manifest.ignore_index, np.uint8(IGNORE), mask)

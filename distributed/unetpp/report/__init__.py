@@ -1,0 +1,1 @@
+"""Reports: one self-contained HTML page a run, and comparisons of runs."""

@@ -1,0 +1,144 @@
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from unetpp.config import AUTO, Hardware, RunConfig, flatten, load_config, resolve
+from unetpp.core.errors import ConfigError
+from unetpp.core.manifest import Manifest
+
+Make = Callable[..., Manifest]
+
+
+def plan(manifest: Manifest, hardware: Hardware, *overrides: str) -> RunConfig:
+    return resolve(load_config(None, overrides), manifest, hardware)[0]
+
+
+def test_resolve_defaults_on_a_laptop_decides_every_auto_with_a_reason(
+    make_manifest: Make, laptop: Hardware
+) -> None:
+    config, decisions = resolve(load_config(None, ["scale.workers=2"]), make_manifest(), laptop)
+    assert AUTO not in flatten(config).values()
+    assert all(decision.reason for decision in decisions)
+    decided = {decision.field: decision.value for decision in decisions}
+    assert decided == {
+        "model.in_channels": 3,
+        "model.num_classes": 1,
+        "model.image_classes": 0,
+        "scale.gpu": False,
+        "train.precision": "fp32",
+        "model.depth": 4,
+        "data.crop": 128,
+        "data.batch_size": 16,
+        "scale.cpus_per_worker": 0.5,
+    }
+
+
+def test_resolve_given_values_stay_as_they_are(make_manifest: Make, laptop: Hardware) -> None:
+    config = load_config(None, ["model.depth=2", "data.crop=64", "data.batch_size=2", "train.precision=bf16"])
+    resolved, decisions = resolve(config, make_manifest(), laptop)
+    fields = {"model.depth", "data.crop", "data.batch_size", "train.precision"}
+    assert {key: flatten(resolved)[key] for key in fields} == {key: flatten(config)[key] for key in fields}
+    assert not fields & {decision.field for decision in decisions}
+
+
+def test_resolve_on_gpus_uses_one_each_and_bf16(make_manifest: Make, gpu_node: Hardware) -> None:
+    config = plan(make_manifest(rows=4000), gpu_node, "scale.workers=4")
+    assert (config.scale.gpu, config.train.precision) == (True, "bf16")
+    assert config.data.batch_size == 64
+    assert config.scale.cpus_per_worker == 7
+
+
+@pytest.mark.parametrize(
+    ("sizes", "depth", "crop"),
+    [
+        ({"128x128": 9}, 4, 128),  # whole images
+        ({"360x480": 9}, 4, 352),  # the shorter side, rounded down to a multiple of 16
+        ({"100x90": 9}, 3, 88),
+        ({"100x100": 9}, 3, 104),  # whole, rounded up to a multiple of 8
+        ({"20x20": 9}, 1, 20),
+        ({"1024x1024": 9}, 4, 256),  # too large to be whole
+        ({"256x256": 5, "1024x1024": 4}, 4, 256),
+        ({"100x120": 5, "1024x1024": 4}, 3, 104),  # the median shorter side
+    ],
+)
+def test_resolve_depth_and_crop_follow_the_sizes(
+    make_manifest: Make, laptop: Hardware, sizes: dict[str, int], depth: int, crop: int
+) -> None:
+    config = plan(make_manifest(sizes), laptop)
+    assert (config.model.depth, config.data.crop) == (depth, crop)
+
+
+@pytest.mark.parametrize(("crop", "depth"), [(8, 1), (16, 1), (31, 1), (32, 2), (64, 3), (128, 4), (512, 4)])
+def test_resolve_depth_leaves_eight_pixels_at_the_bottleneck(
+    make_manifest: Make, laptop: Hardware, crop: int, depth: int
+) -> None:
+    assert plan(make_manifest(), laptop, f"data.crop={crop}").model.depth == depth
+
+
+@pytest.mark.parametrize("field", ["model.widths=[4,8,16]", "model.dilation=[1,2,4]"])
+def test_resolve_depth_follows_lists_of_levels(make_manifest: Make, laptop: Hardware, field: str) -> None:
+    assert plan(make_manifest(), laptop, field).model.depth == 2
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    workers=st.integers(1, 8),
+    accumulate=st.integers(1, 4),
+    rows=st.integers(8, 3000),
+    gpus=st.integers(0, 8),
+    memory_gib=st.integers(1, 80),
+)
+def test_resolve_batch_size_fits_rows_and_divides(
+    make_manifest: Make, workers: int, accumulate: int, rows: int, gpus: int, memory_gib: int
+) -> None:
+    hardware = Hardware(16, memory_gib * 2**30, gpus, memory_gib * 2**30 if gpus else 0)
+    overrides = [f"scale.workers={workers}", f"train.accumulate={accumulate}"]
+    batch = plan(make_manifest(rows=rows), hardware, *overrides).data.batch_size
+    assert batch % (workers * accumulate) == 0
+    assert workers * accumulate <= batch <= max(rows, workers * accumulate)
+
+
+def test_resolve_little_memory_shrinks_the_batch(make_manifest: Make) -> None:
+    small, large = (Hardware(8, gib * 2**30, 0, 0) for gib in (2, 64))
+    manifest = make_manifest({"512x512": 999}, rows=999)
+    assert plan(manifest, small).data.batch_size < plan(manifest, large).data.batch_size
+
+
+@pytest.mark.parametrize(("cpus", "workers"), [(1, 1), (2, 1), (2, 2), (2, 4), (4, 1), (16, 3)])
+def test_resolve_cpus_per_worker_leaves_room_for_reading(
+    make_manifest: Make, cpus: int, workers: int
+) -> None:
+    hardware = Hardware(cpus, 8 * 2**30, 0, 0)
+    share = plan(make_manifest(), hardware, f"scale.workers={workers}").scale.cpus_per_worker
+    assert 0 < share * workers <= max(cpus - 1, cpus / 2)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ("model.in_channels=1", "model.in_channels=1 must equal the dataset's 3; use 3 or auto"),
+        ("model.num_classes=2", "model.num_classes=2 must equal the dataset's 1; use 1 or auto"),
+        ("model.image_classes=2", "model.image_classes=2 must be 0 or the dataset's 0; use auto"),
+        ("model.spatial_dims=3", "use model.spatial_dims=2"),
+        ("scale.gpu=true", "scale.gpu=true needs one GPU per worker; .* use scale.gpu=false"),
+        ("scale.cpus_per_worker=4", "must not exceed the 2 CPU"),
+        ("scale.workers=300 scale.cpus_per_worker=0.001", "use scale.workers=200"),
+        ("data.batch_size=400 data.drop_last=true", "use data.drop_last=false"),
+    ],
+)
+def test_resolve_value_that_does_not_fit_is_refused(
+    make_manifest: Make, laptop: Hardware, overrides: str, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        plan(make_manifest(), laptop, *overrides.split())
+
+
+def test_resolve_without_train_rows_is_refused(make_manifest: Make, laptop: Hardware) -> None:
+    with pytest.raises(ConfigError, match="train split must hold rows"):
+        plan(make_manifest({"8x8": 1}, rows=0), laptop)
+
+
+def test_resolve_image_labels_add_a_head(make_manifest: Make, laptop: Hardware) -> None:
+    assert plan(make_manifest(labels=("benign", "malignant")), laptop).model.image_classes == 2

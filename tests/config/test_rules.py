@@ -1,0 +1,65 @@
+import pytest
+
+from unetpp.config import load_config
+from unetpp.core.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            "data.batch_size=3 scale.workers=2",
+            "data.batch_size=3 must be divisible by scale.workers=2; use 4",
+        ),
+        (
+            "data.batch_size=10 scale.workers=(1,2) train.accumulate=2",
+            "data.batch_size=10 must be divisible by scale.workers=2 * train.accumulate=2; use 12",
+        ),
+        ("data.batch_size=0", "data.batch_size=0 must be divisible by scale.workers=1; use 1"),
+        (
+            "model.depth=6 data.crop=32",
+            "model.depth=6 needs a crop of at least 64 px; data.crop=32; use model.depth<=5 or data.crop>=64",
+        ),
+        ("data.crop=0", "data.crop=0 must be at least 2 px; use 64 or more"),
+        ("model.depth=7", "model.depth=7 must lie in 1..6; use 6"),
+        ("model.depth=0", "model.depth=0 must lie in 1..6; use 1"),
+        (
+            "model.depth=3 model.widths=[8,16]",
+            "model.widths must have one entry per level 0..3, 4 in all; it has 2; "
+            "use model.depth=1 or 4 entries",
+        ),
+        (
+            "model.dilation=[1,1,1] model.widths=[8,16]",
+            "model.widths and model.dilation must have the same length, one entry per level; "
+            "they have 2 and 3; make them equal",
+        ),
+        ("model.dilation=0", "model.dilation must be at least 1 on every level; it is [0]; use 1 or more"),
+        ("model.num_classes=0", "model.num_classes=0 must be at least 1; use auto"),
+        (
+            "augment.scale=[2,1]",
+            "augment.scale must satisfy 0 < low <= high; it is (2.0, 1.0); use (0.8, 1.25)",
+        ),
+        ("scale.workers=0", "scale.workers=0 must be at least 1; use 1"),
+        (
+            "scale.workers=(3,1)",
+            "scale.workers must be (min, max) with 1 <= min <= max; it is (3, 1); use (1, 2)",
+        ),
+        (
+            "train.sync_bn=true model.norm=group",
+            "train.sync_bn needs model.norm=batch; it is group; use train.sync_bn=false",
+        ),
+    ],
+)
+def test_config_broken_rule_states_rule_value_and_fix(overrides: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, overrides.split())
+    assert str(caught.value) == message
+
+
+def test_config_all_loss_weights_zero_is_refused() -> None:
+    with pytest.raises(ConfigError, match="one loss weight must be above 0"):
+        load_config(None, ["loss.ce=0", "loss.dice=0"])
+
+
+def test_config_suggested_batch_size_is_accepted() -> None:
+    assert load_config(None, ["data.batch_size=4", "scale.workers=2"]).data.batch_size == 4

@@ -1,0 +1,112 @@
+"""Fixtures every part uses: a local S3 server."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import s3fs
+
+_START_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running `rclone serve s3`; what it stores are files below `folder`.
+
+    The server caches folders, so change its content through S3 only.
+    """
+
+    endpoint: str
+    key: str
+    secret: str
+    folder: Path = field(repr=False)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The variables with which a client in any process reaches the server."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.key,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def new_bucket(self) -> str:
+        """Create an empty bucket and return its URI."""
+        name = f"bucket-{uuid.uuid4().hex[:12]}"
+        client = s3fs.S3FileSystem(
+            key=self.key, secret=self.secret, endpoint_url=self.endpoint, skip_instance_cache=True
+        )
+        client.mkdir(name)
+        return f"s3://{name}"
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """One server per session; mark the test `s3` and use `s3_env` to reach it from this process."""
+    folder = tmp_path_factory.mktemp("s3")
+    port = _free_port()
+    server = S3Server(f"http://127.0.0.1:{port}", "testkey", "testsecret", folder)
+    command = [
+        str(Path(sys.executable).parent / "rclone"),
+        *("serve", "s3", str(folder)),
+        *("--addr", f"127.0.0.1:{port}"),
+        *("--auth-key", f"{server.key},{server.secret}"),
+        *("--config", os.devnull, "--log-level", "ERROR"),
+    ]
+    log = folder.parent / "s3-server.log"
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+        try:
+            _wait_for_port(port, process, log)
+            yield server
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def s3_env(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """Point this process at the server for one test."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in s3_server.env.items():
+        monkeypatch.setenv(name, value)
+    return s3_server
+
+
+def _free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline_s = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < deadline_s:
+        if process.poll() is not None:
+            break
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=0.2).close()
+            return
+        except OSError:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.05)  # a pause that ends early if the server dies
+    pytest.fail(f"the S3 server did not start: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """One Ray for all tests, with more logical CPUs than the machine has cores."""
+    from unetpp.launch.connect import connected  # Ray takes seconds to import
+
+    with connected(None, workers=6):
+        yield

@@ -1,0 +1,51 @@
+"""Packing on Ray and into an S3 bucket gives what packing here gives."""
+
+from pathlib import Path
+
+import pytest
+
+from unetpp.core.errors import ExistsError
+from unetpp.core.storage import Storage
+from unetpp.data.pack import pack
+from unetpp.data.plan import PackOptions
+from unetpp.data.sources import SourceFolder
+from unetpp.data.verify import verify
+
+
+def shards(storage: Storage) -> dict[str, bytes]:
+    return {name: storage.read(name) for name in storage.list("shards/")}
+
+
+@pytest.mark.ray
+def test_pack_on_ray_gives_the_same_bytes_and_errors_as_here(tmp_path, cells, folder, ray_session):
+    from unetpp.data.pack_ray import RayRunner
+
+    options = PackOptions(tile_px=16)
+    here = pack([cells], str(tmp_path / "here"), options)
+    there = pack([cells], str(tmp_path / "ray"), options, run=RayRunner(2))
+    assert shards(Storage(str(tmp_path / "here"))) == shards(Storage(str(tmp_path / "ray")))
+    assert here.manifest == there.manifest
+    with pytest.raises(ExistsError, match="as it was raised"):
+        list(RayRunner(1)(_fail, [1]))
+
+
+def _fail(item: int) -> None:
+    raise ExistsError("as it was raised")
+
+
+@pytest.mark.s3
+def test_pack_from_and_to_a_bucket_gives_the_same_shards(tmp_path, cells, s3_server, s3_env):
+    bucket = s3_server.new_bucket()
+    source = Storage(bucket)
+    for name, path in (("images", cells.images), ("masks", cells.masks)):
+        for file in Path(path).iterdir():
+            source.write(f"raw/{name}/{file.name}", file.read_bytes())
+    remote = SourceFolder(f"{bucket}/raw/images", f"{bucket}/raw/masks")
+    there = pack([remote], f"{bucket}/packed", PackOptions())
+    here = pack([cells], str(tmp_path / "here"), PackOptions())
+    packed = Storage(f"{bucket}/packed")
+    assert shards(packed) == shards(Storage(str(tmp_path / "here")))
+    assert there.manifest == here.manifest
+    assert verify(packed).ok
+    with pytest.raises(ExistsError):
+        pack([remote], f"{bucket}/packed", PackOptions())

@@ -1,0 +1,103 @@
+"""Rules about the shape of the source that no linter states."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "distributed"
+MODULES = sorted((SOURCE / "unetpp").rglob("*.py"))
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+RAY_ADAPTERS = {
+    "unetpp/data/pack_ray.py",
+    "unetpp/data/stream.py",
+    "unetpp/launch/connect.py",
+    "unetpp/train/trainer.py",  # in the driver
+    "unetpp/train/worker.py",  # in the worker processes
+}
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(SOURCE))
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_source_root_is_no_package() -> None:
+    assert not (SOURCE / "__init__.py").exists()
+
+
+def test_parts_are_packages_with_a_docstring() -> None:
+    parts = {path.parent for path in MODULES}
+    assert [_name(part) for part in parts if not (part / "__init__.py").is_file()] == []
+    assert [_name(path) for path in MODULES if not ast.get_docstring(_tree(path))] == []
+
+
+def test_files_stay_below_the_cap() -> None:
+    counts = {_name(path): len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    assert {name: count for name, count in counts.items() if count > MAX_FILE_LINES} == {}
+
+
+def test_functions_stay_below_the_cap() -> None:
+    long = {
+        f"{_name(path)}:{node.lineno} {node.name}": length
+        for path in MODULES
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (length := (node.end_lineno or node.lineno) - node.lineno + 1) > MAX_FUNCTION_LINES
+    }
+    assert long == {}
+
+
+@pytest.mark.parametrize("path", [m for m in MODULES if not m.name.startswith("_")], ids=_name)
+def test_public_module_exports_are_complete(path: Path) -> None:
+    tree = _tree(path)
+    exported = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets)
+    ]
+    assert len(exported) == 1, "one __all__ per module"
+    defined = {
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+    }
+    assert defined <= set(exported[0])
+
+
+def test_only_the_adapters_import_ray() -> None:
+    importers = {
+        _name(path) for path in MODULES if any("ray" in _imported(node) for node in ast.walk(_tree(path)))
+    }
+    assert importers <= RAY_ADAPTERS
+
+
+def _imported(node: ast.AST) -> set[str]:
+    if isinstance(node, ast.Import):
+        return {alias.name.split(".")[0] for alias in node.names}
+    if isinstance(node, ast.ImportFrom) and node.module:
+        return {node.module.split(".")[0]}
+    return set()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import unetpp",
+        "import unetpp.config",
+        "import unetpp.core.rundir",
+        "from unetpp.cli.main import build_app; build_app()",
+    ],
+)
+def test_import_in_a_fresh_process_loads_nothing_heavy(statement: str) -> None:
+    heavy = ("torch", "ray", "monai", "kornia", "matplotlib", "pyarrow", "s3fs")
+    check = f"import sys; {statement}; print(*[name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
