@@ -64,7 +64,7 @@ def test_load_classes_of_a_bad_file_gives_the_reason(tmp_path, name, text, reaso
 
 
 def test_load_classes_missing_names_the_file(tmp_path):
-    with pytest.raises(InputError, match="nowhere.yaml"):
+    with pytest.raises(InputError, match=r"nowhere.yaml"):
         load_classes(tmp_path / "nowhere.yaml")
 
 

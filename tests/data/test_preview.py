@@ -39,7 +39,7 @@ def test_contact_sheet_shows_each_sample_and_its_overlay(scenes):
 
 
 def test_contact_sheet_of_an_unknown_split_names_the_known(scenes):
-    with pytest.raises(InputError, match="split=test.*train"):
+    with pytest.raises(InputError, match=r"split=test.*train"):
         contact_sheet(Storage(str(scenes[1])), split="test", count=1)
 
 

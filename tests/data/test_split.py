@@ -57,7 +57,7 @@ def test_assign_splits_of_few_groups_leaves_no_split_empty(count):
 
 
 def test_assign_splits_of_too_few_groups_raises():
-    with pytest.raises(InputError, match="groups=2.*--val 0"):
+    with pytest.raises(InputError, match=r"groups=2.*--val 0"):
         assign_splits(members(2), FRACTIONS)
 
 

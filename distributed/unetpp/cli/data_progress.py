@@ -24,6 +24,7 @@ class DataProgress:
         self._bar: Bar | None = None
         self._phase = ""
         self._started_s = 0.0
+        self._first = 0
         self._tenth = 0
 
     def __enter__(self) -> Self:
@@ -55,12 +56,13 @@ class DataProgress:
     def _show(self, phase: str, done: int, total: int, unit: str, suffix: str) -> None:
         if phase != self._phase:
             self._phase, self._started_s, self._tenth = phase, time.monotonic(), 0
+            self._first = done
             if self._bar is not None:
                 self._bar.add_task(phase, total=total, note="")
-        rate = done / max(time.monotonic() - self._started_s, 1e-3)
-        # The first call starts the clock with work done already: a rate would be nonsense.
-        speed = f"{rate:.0f} {unit}/s" if self._tenth or done > total / _LINES else ""
-        note = f"{speed}{suffix}"
+        # The first call of a phase starts the clock; what was done before it has no known duration.
+        since_first = done - self._first
+        rate = since_first / max(time.monotonic() - self._started_s, 1e-3)
+        note = (f"{rate:.0f} {unit}/s" if since_first else "") + suffix
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[-1], completed=done, note=note)
         elif done * _LINES // total > self._tenth or done == total:

@@ -108,9 +108,10 @@ def pack(
     """
     options.check()
     storage = open_storage(out)
-    _check_target(storage, overwrite=overwrite)
-    job = _Run(storage, run, strict, on_progress, {})
+    _check_absent(storage, overwrite=overwrite)
     pairs, unpaired = discover(folders)
+    _prepare(storage)
+    job = _Run(storage, run, strict, on_progress, {})
     job.reject(unpaired)
     scanned = _scan(job, pairs, options.classes)
     settled, kept, misfits = settle(scanned, options.classes)
@@ -130,14 +131,15 @@ def pack(
     return PackResult(manifest, tuple(job.rejections.values()))
 
 
-def _check_target(storage: Storage, *, overwrite: bool) -> None:
-    if storage.is_local:
-        storage.local_path().mkdir(parents=True, exist_ok=True)
-    preflight(storage, write=True)
-    if storage.exists(MANIFEST_POINTER) and not overwrite:
+def _check_absent(storage: Storage, *, overwrite: bool) -> None:
+    if not overwrite and storage.exists(MANIFEST_POINTER):
         raise ExistsError(
             f"{storage.uri} holds a dataset already; use another --out, or --overwrite for a new version"
         )
+
+
+def _prepare(storage: Storage) -> None:
+    preflight(storage, write=True)
     if not storage.supports_conditional_write():
         logger.warning("%s has no conditional writes: only one packer may write here at a time", storage.uri)
 

@@ -24,11 +24,13 @@ _ENVIRONMENT = {
     # Workers' prints would appear twice.
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "120",
-    "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-_EMBEDDED_ENVIRONMENT = {
+_CLUSTER_ENVIRONMENT = _ENVIRONMENT | {
+    # The dashboard's page of training runs reads what this actor collects.
+    "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
+}
+_EMBEDDED_ENVIRONMENT = _ENVIRONMENT | {
     # Nothing preempts the machine one sits at, and the watcher is a process.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
 }
@@ -52,7 +54,7 @@ def connected(address: str | None, *, workers: int = 1, cpus_per_worker: float =
     ensure_token()
     # Ray reads the mode when it is imported, which has happened by now; this is how it refreshes it itself.
     Config.initialize("")
-    environment = _ENVIRONMENT if address else _ENVIRONMENT | _EMBEDDED_ENVIRONMENT
+    environment = _CLUSTER_ENVIRONMENT if address else _EMBEDDED_ENVIRONMENT
     for name, value in environment.items():
         os.environ.setdefault(name, value)
     if address is not None:

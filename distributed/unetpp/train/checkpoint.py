@@ -19,7 +19,7 @@ from unetpp.models.load import EMA_FILE, MODEL_FILE
 from unetpp.train.learner import Learner
 from unetpp.train.state import TrainState
 
-__all__ = ["pack_checkpoint", "unpack_checkpoint"]
+__all__ = ["pack_checkpoint", "read_state", "restore_learner"]
 
 _OPTIMIZER_FILE = "optimizer.pt"
 _STATE_FILE = "state.json"
@@ -46,8 +46,13 @@ def pack_checkpoint(learner: Learner, state: TrainState) -> dict[str, bytes]:
     return files
 
 
-def unpack_checkpoint(files: Mapping[str, bytes], learner: Learner) -> TrainState:
-    """Restore a learner in place and return where it stood."""
+def read_state(files: Mapping[str, bytes]) -> TrainState:
+    """Where the run stood."""
+    return TrainState.from_json(json.loads(files[_STATE_FILE]))
+
+
+def restore_learner(files: Mapping[str, bytes], learner: Learner) -> None:
+    """Put weights, averages, optimiser and schedule back, in place."""
     learner.model.load_state_dict(safetensors.torch.load(files[MODEL_FILE]))
     progress: dict[str, Any] = torch.load(
         io.BytesIO(files[_OPTIMIZER_FILE]), map_location=learner.device, weights_only=True
@@ -57,7 +62,6 @@ def unpack_checkpoint(files: Mapping[str, bytes], learner: Learner) -> TrainStat
     if learner.ema is not None:
         learner.ema.module.load_state_dict(safetensors.torch.load(files[EMA_FILE]))
         learner.ema.n_averaged.fill_(progress["averaged"])
-    return TrainState.from_json(json.loads(files[_STATE_FILE]))
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -14,8 +14,9 @@ from unetpp.config.run import RunConfig
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.data.batch import HostBatch
+from unetpp.data.prefetch import prefetch
 from unetpp.data.schedule import StreamPlan
-from unetpp.train.checkpoint import unpack_checkpoint
+from unetpp.train.checkpoint import read_state, restore_learner
 from unetpp.train.hooks import EpochHooks
 from unetpp.train.learner import Learner
 from unetpp.train.loop import EpochInfo, StepInfo, Trainee, training
@@ -25,6 +26,8 @@ from unetpp.train.state import TrainState
 __all__ = ["TrainJob", "run_job", "stream_plan"]
 
 logger = logging.getLogger(__name__)
+
+_PREFETCHED_BATCHES = 2
 
 
 @dataclass(frozen=True)
@@ -44,18 +47,18 @@ def run_job(job: TrainJob, session: Session, device: torch.device) -> TrainState
     run = RunDir(job.run_uri)
     plan = stream_plan(job)
     total_steps = plan.train_steps * job.config.train.epochs
-    learner = Learner(job.config, job.manifest, total_steps, device)
-    state = TrainState()
-    if (found := run.checkpoints.latest()) is not None:
-        step, files = found
-        state = unpack_checkpoint(files, learner)
-        logger.info("continuing from step %d: epoch %d, step %d of it", step, state.epoch, state.step)
-    hooks = EpochHooks(job.config, run, learner, state, session)
-    trainee = Trainee(learner, job.config, job.manifest, plan, session.rank, session.world_size)
-    # The generator is closed on every way out, which stops the reading tasks.
-    with closing(session.batches(plan, state.position)) as batches:
+    found = run.checkpoints.latest()
+    state = TrainState() if found is None else read_state(found[1])
+    # Reading starts while the network is built; the generator is closed on every way out.
+    with closing(prefetch(session.batches(plan, state.position), _PREFETCHED_BATCHES)) as batches:
+        learner = Learner(job.config, job.manifest, total_steps, device)
+        if found is not None:
+            restore_learner(found[1], learner)
+            logger.info("continuing from step %d: epoch %d, step %d of it", found[0], state.epoch, state.step)
+        hooks = EpochHooks(job.config, run, learner, state, session)
+        trainee = Trainee(learner, job.config, job.manifest, plan, session.rank, session.world_size)
         _drive(trainee, state, batches, hooks, session)
-    hooks.close()
+        hooks.close()
     return state
 
 
