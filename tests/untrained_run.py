@@ -9,7 +9,7 @@ import torch
 from unetpp.config.data import DataConfig
 from unetpp.config.model import ModelConfig
 from unetpp.config.run import RunConfig
-from unetpp.core.manifest import ChannelStats, ClassInfo, Manifest, SplitInfo, Task
+from unetpp.core.manifest import IGNORE, ChannelStats, ClassInfo, Manifest, SplitInfo, Task
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
 from unetpp.data.shards import Sample, encode_shard, shard_info
@@ -32,7 +32,10 @@ CLASSES = {
 
 
 def random_samples(task: Task, sizes: list[tuple[int, int]], seed: int) -> list[Sample]:
-    """RGB noise with one bright rectangle, which is the last class or all labels."""
+    """RGB noise with one bright rectangle, which is the last class or all labels.
+
+    The first row of pixels never counts in a multiclass mask.
+    """
     generator = np.random.default_rng(seed)
     value = {"binary": 1, "multiclass": 2, "multilabel": 3}[task]
     samples = []
@@ -42,6 +45,8 @@ def random_samples(task: Task, sizes: list[tuple[int, int]], seed: int) -> list[
         top, left = generator.integers(0, height // 2), generator.integers(0, width // 2)
         box = np.s_[top : top + height // 3, left : left + width // 3]
         mask[box] = value
+        if task == "multiclass":
+            mask[0] = IGNORE
         image[box] += np.uint8(120)
         name = f"s{seed}-{index:02d}"
         samples.append(Sample(name, name, image, mask, None, f"{name}.png", (height, width)))
@@ -49,7 +54,10 @@ def random_samples(task: Task, sizes: list[tuple[int, int]], seed: int) -> list[
 
 
 def write_splits(
-    folder: Path, task: Task, sizes: list[tuple[int, int]], *, command: str, ignore_index: int | None
+    folder: Path,
+    task: Task,
+    sizes: list[tuple[int, int]],
+    resized_px: int | None,
 ) -> Manifest:
     """Pack one shard per split and commit the manifest."""
     storage = open_storage(folder)
@@ -67,7 +75,7 @@ def write_splits(
         version="00001",
         task=task,
         classes=CLASSES[task],
-        ignore_index=ignore_index,
+        ignore_index=IGNORE if task == "multiclass" else None,
         channels=3,
         dtype="uint8",
         splits=splits,
@@ -75,7 +83,8 @@ def write_splits(
         sizes=counted,
         class_pixels=tuple(100 * (k + 1) for k in range(len(CLASSES[task]))),
         foreground_histogram=(1, 2, 0, 0, 0, 0, 0, 0, 0, 0),
-        command=command,
+        command="test",
+        resized_px=resized_px,
         versions={},
         fingerprint="f" * 64,
     )
@@ -88,14 +97,13 @@ def write_untrained_run(
     task: Task = "binary",
     *,
     sizes: list[tuple[int, int]] | None = None,
-    command: str = "unetpp data pack --images i --masks m --out d",
-    ignore_index: int | None = None,
+    resized_px: int | None = None,
     name: str = "run",
 ) -> str:
     """Write `<name>-data` and a run with one checkpoint of random weights; returns the run's URI."""
     sizes = sizes or [(24, 24), (24, 24), (20, 33), (17, 9)]
     data = folder / f"{name}-data"
-    manifest = write_splits(data, task, sizes, command=command, ignore_index=ignore_index)
+    manifest = write_splits(data, task, sizes, resized_px)
     model = ModelConfig(in_channels=3, num_classes=manifest.num_classes, depth=2, width=4, image_classes=0)
     config = RunConfig(
         data=DataConfig(uri=str(data), batch_size=2, crop=16), model=model, out=str(folder / name)

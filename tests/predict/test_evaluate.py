@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from unetpp.core.errors import ConfigError, InputError
+from unetpp.core.manifest import IGNORE
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
 from unetpp.data.shards import iter_samples
@@ -49,9 +50,9 @@ def test_evaluate_per_image_lines_average_to_dice_per_image(make_run):
 
 
 def test_evaluate_multiclass_with_ignored_pixels_leaves_them_out(make_run):
-    run = make_run("multiclass", ignore_index=2)
+    run = make_run("multiclass")
     result = evaluate(run, split="test")
-    counted = sum(int((truth != 2).sum()) for truth, _ in _masks(run, "test"))
+    counted = sum(int((truth != IGNORE).sum()) for truth, _ in _masks(run, "test"))
     assert np.sum(result["confusion"]["counts"]) == counted
 
 
@@ -77,7 +78,7 @@ def test_evaluate_at_a_level_equals_that_level_of_the_full_network(make_run):
 
 
 def test_evaluate_larger_than_window_scores_every_pixel(make_run, monkeypatch):
-    monkeypatch.setattr("unetpp.predict.sizing._MIN_WINDOW_PX", 16)
+    monkeypatch.setattr("unetpp.config.run._MIN_WINDOW_PX", 16)
     run = make_run(sizes=[(40, 70)])
     result = evaluate(run)
     assert result["window_px"] == 16

@@ -5,12 +5,8 @@ import pytest
 import torch
 
 from unetpp.core.errors import InputError
-from unetpp.core.rundir import RunDir
 from unetpp.data.resize import resize_image
 from unetpp.predict.predictor import Predictor, masks_from_probabilities
-from unetpp.predict.sizing import trained_size_px
-
-RESIZED = "unetpp data pack --images i --masks m --out d --size 24"
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
@@ -29,24 +25,12 @@ def test_predict_equals_network_head_on_normalised_pixels(make_run, image):
 
 
 def test_predict_after_resized_training_resizes_in_and_back(make_run, image):
-    predictor = Predictor.from_run(make_run(sizes=[(24, 24)], command=RESIZED))
-    assert predictor.trained_size_px == 24
+    predictor = Predictor.from_run(make_run(sizes=[(24, 24)], resized_px=24))
+    assert predictor.resized_px == 24
     small = predictor.predict(resize_image(image, 24, 24)).probabilities
     large = predictor.predict(image).probabilities
     assert large.shape == (1, 30, 21)
     assert abs(large.mean() - small.mean()) < 0.05
-
-
-@pytest.mark.parametrize(
-    ("sizes", "command", "side"),
-    [
-        ([(24, 24)], "unetpp data pack --size=24", 24),
-        ([(24, 24)], "unetpp data pack --tile 24", None),
-        ([(24, 24), (30, 24)], RESIZED, None),
-    ],
-)
-def test_trained_size_is_known_only_when_all_rows_were_resized(make_run, sizes, command, side):
-    assert trained_size_px(RunDir(make_run(sizes=sizes, command=command)).read_dataset()) == side
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,8 @@ class Manifest(_Frozen):
     dtype: Literal["uint8", "uint16", "float32"]
     splits: dict[str, SplitInfo]
     channel_stats: tuple[ChannelStats, ...]
+    resized_px: int | None = None
+    """Side of the square every image was resized to; None where images kept their size or were tiled."""
     sizes: dict[str, int]
     """Rows per "HEIGHTxWIDTH", all splits."""
     class_pixels: tuple[int, ...]

@@ -61,7 +61,10 @@ def library_versions() -> dict[str, str]:
 
 def command_line() -> str:
     """The command that started this process, secrets redacted."""
-    return redact(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+    program = Path(sys.argv[0])
+    # `python -m unetpp` runs the package's __main__.py.
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    return redact(" ".join([name, *sys.argv[1:]]))
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -125,7 +125,7 @@ def pack(
     journal.load()
     tally = _write(job, shards, settled, options, journal)
     _write_rejections(storage, job.rejections.values())
-    manifest = _manifest(tally, settled, version_id=version_id, digest=digest)
+    manifest = _manifest(tally, settled, version_id=version_id, digest=digest, resized_px=options.size_px)
     commit_manifest(storage, manifest)
     journal.delete()
     return PackResult(manifest, tuple(job.rejections.values()))
@@ -212,7 +212,9 @@ def _write(
     return tally
 
 
-def _manifest(tally: _Tally, settled: Settled, *, version_id: str, digest: str) -> Manifest:
+def _manifest(
+    tally: _Tally, settled: Settled, *, version_id: str, digest: str, resized_px: int | None
+) -> Manifest:
     splits = {
         split: SplitInfo(rows=sum(shard.rows for shard in shards), shards=tuple(shards))
         for split, shards in tally.shards.items()
@@ -230,6 +232,7 @@ def _manifest(tally: _Tally, settled: Settled, *, version_id: str, digest: str) 
         dtype=settled.dtype,
         splits=splits,
         channel_stats=pixels.channel_stats(),
+        resized_px=resized_px,
         sizes=dict(sorted(tally.stats.sizes.items())),
         class_pixels=tuple(pixels.class_pixels.tolist()),
         foreground_histogram=tuple(pixels.foreground_histogram.tolist()),

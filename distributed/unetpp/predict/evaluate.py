@@ -13,10 +13,10 @@ from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
 from unetpp.data.shards import Sample, iter_samples
 from unetpp.data.store import load_manifest
+from unetpp.models.latency import measure_levels_s
 from unetpp.models.load import LoadedRun, load_run
 from unetpp.predict.device import pick_device
 from unetpp.predict.evaluation_files import evaluation_name, write_evaluation
-from unetpp.predict.latency import measure_levels_s
 from unetpp.predict.scorer import Scorer
 
 __all__ = ["check_dataset", "choose_split", "evaluate"]

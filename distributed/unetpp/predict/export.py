@@ -22,7 +22,6 @@ from unetpp.core.manifest import ChannelStats
 from unetpp.models.load import LoadedRun, load_run
 from unetpp.models.normalise import Normalise
 from unetpp.models.unetpp import UNetPlusPlus
-from unetpp.predict.sizing import trained_size_px
 
 __all__ = ["ExportedModel", "export_run", "load_exported"]
 
@@ -109,7 +108,7 @@ def _to_safetensors(exported: ExportedModel, run: LoadedRun, head: int) -> bytes
         "channels": manifest.channels,
         "dtype": manifest.dtype,
         "channel_stats": [entry.model_dump() for entry in manifest.channel_stats],
-        "trained_size_px": trained_size_px(manifest),
+        "resized_px": manifest.resized_px,
         "dataset_fingerprint": manifest.fingerprint,
         "step": run.step,
     }

@@ -17,7 +17,6 @@ from unetpp.data.resize import resize_image
 from unetpp.models.inference import predict_logits
 from unetpp.models.load import LoadedRun, load_run
 from unetpp.predict.device import autocast, pick_device
-from unetpp.predict.sizing import trained_size_px, window_px
 
 __all__ = ["Prediction", "Predictor", "check_image", "masks_from_probabilities", "probabilities_from_logits"]
 
@@ -41,8 +40,8 @@ class Predictor:
         self.device = device
         self.model = run.model.to(device)
         self.normalise = run.normalise.to(device)
-        self.window_px = window_px(run.config)
-        self.trained_size_px = trained_size_px(run.manifest)
+        self.window_px = run.config.window_px
+        self.resized_px = run.manifest.resized_px
 
     @classmethod
     def from_run(cls, run_uri: str, *, level: int | None = None) -> "Predictor":
@@ -69,8 +68,8 @@ class Predictor:
     def logits(self, pixels: NDArray[np.generic]) -> Tensor:
         """float32 (1, K, H, W) of an image (H, W, C), at the image's own size."""
         height, width = pixels.shape[:2]
-        if self.trained_size_px is not None:
-            pixels = resize_image(pixels, self.trained_size_px, self.trained_size_px)
+        if self.resized_px is not None:
+            pixels = resize_image(pixels, self.resized_px, self.resized_px)
         # (H, W, C) -> (1, C, H, W)
         batch = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].to(self.device)
         with autocast(self.device):

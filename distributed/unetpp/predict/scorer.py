@@ -23,7 +23,6 @@ from unetpp.predict.device import autocast
 from unetpp.predict.examples import Examples
 from unetpp.predict.overlay import panel_png
 from unetpp.predict.predictor import masks_from_probabilities, probabilities_from_logits
-from unetpp.predict.sizing import window_px
 
 __all__ = ["Scorer", "image_scores"]
 
@@ -36,7 +35,7 @@ class Scorer:
     def __init__(self, run: LoadedRun, manifest: Manifest, device: torch.device) -> None:
         self.manifest = manifest
         self.device = device
-        self.window_px = window_px(run.config)
+        self.window_px = run.config.window_px
         self.rows = 0
         self.per_image: list[dict[str, Any]] = []
         self.examples = Examples(_KEPT_EXAMPLES)
@@ -57,7 +56,7 @@ class Scorer:
         """Predict and count samples of one size."""
         # (N, H, W, C) -> (N, C, H, W)
         pixels = torch.from_numpy(np.stack([sample.image for sample in samples])).permute(0, 3, 1, 2)
-        truths = np.stack([_ignored_marked(sample.mask, self.manifest) for sample in samples])
+        truths = np.stack([sample.mask for sample in samples])
         masks = torch.from_numpy(truths).to(self.device)
         with autocast(self.device):
             output = predict_logits(
@@ -118,9 +117,3 @@ def image_scores(counts: Tensor) -> Tensor:
     number = occurs.sum(1, keepdim=True)
     scores = torch.where(number > 0, sums / number.clamp(min=1), 1.0)
     return torch.where(counts.sum((1, 2)).unsqueeze(-1) > 0, scores, torch.nan)
-
-
-def _ignored_marked(mask: NDArray[np.uint8], manifest: Manifest) -> NDArray[np.uint8]:
-    if manifest.ignore_index is None or manifest.task == "multilabel":
-        return mask
-    return np.where(mask == manifest.ignore_index, np.uint8(IGNORE), mask)

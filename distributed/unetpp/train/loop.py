@@ -90,7 +90,7 @@ def training(
         _assert_rows(trainee, first_step, metrics["images"])
         if trainee.plan.validates(epoch):
             steps = trainee.plan.val_steps(trainee.world_size)
-            window_px = max(int(trainee.config.data.crop), 256)
+            window_px = trainee.config.window_px
             metrics["val"] = validate(trainee.learner, batches, steps, trainee.manifest, window_px)
         metrics["seconds"] = time.perf_counter() - started_s
         state.seconds += metrics["seconds"]

@@ -1,0 +1,42 @@
+"""How long one forward pass takes at each level."""
+
+import statistics
+import time
+
+import torch
+
+from unetpp.models.unetpp import UNetPlusPlus
+
+__all__ = ["measure_levels_s"]
+
+_WARM_UP_ROUNDS = 2
+_ROUNDS = 7
+
+
+@torch.inference_mode()
+def measure_levels_s(
+    model: UNetPlusPlus, *, channels: int, size_px: tuple[int, int], device: torch.device
+) -> dict[int, float]:
+    """Median seconds for one image of `size_px`, for the sub-network pruned at each supervised level.
+
+    Levels take turns, so that whatever else the machine does slows all of them alike. bf16 on a GPU.
+    """
+    image = torch.zeros(1, channels, *size_px, device=device)
+    pruned = {level: model.at_level(level).eval().to(device) for level in model.supervised_levels}
+    times: dict[int, list[float]] = {level: [] for level in pruned}
+    # The first passes allocate and pick kernels: they are not counted.
+    for round_number in range(_WARM_UP_ROUNDS + _ROUNDS):
+        for level, network in pruned.items():
+            seconds = _pass_s(network, image)
+            if round_number >= _WARM_UP_ROUNDS:
+                times[level].append(seconds)
+    return {level: statistics.median(values) for level, values in times.items()}
+
+
+def _pass_s(model: UNetPlusPlus, image: torch.Tensor) -> float:
+    start = time.perf_counter()
+    with torch.autocast(image.device.type, torch.bfloat16, enabled=image.device.type == "cuda"):
+        model(image)
+    if image.device.type == "cuda":
+        torch.cuda.synchronize(image.device)
+    return time.perf_counter() - start
