@@ -17,6 +17,11 @@ RAY_ADAPTERS = {
     "unetpp/launch/connect.py",
     "unetpp/train/trainer.py",  # in the driver
     "unetpp/train/worker.py",  # in the worker processes
+    "unetpp/tune/board.py",
+    "unetpp/tune/events.py",
+    "unetpp/tune/searcher.py",
+    "unetpp/tune/sweep.py",  # in the driver
+    "unetpp/tune/trainable.py",  # in the trials' processes
 }
 
 

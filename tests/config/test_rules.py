@@ -48,6 +48,24 @@ from unetpp.core.errors import ConfigError
             "train.sync_bn=true model.norm=group",
             "train.sync_bn needs model.norm=batch; it is group; use train.sync_bn=false",
         ),
+        (
+            "tune.objectives=[quality,params,quality]",
+            "tune.objectives=[quality,params,quality] must not name one twice; use [quality,params]",
+        ),
+        (
+            "tune.objectives=[params]",
+            "tune.objectives=[params] alone is least for the smallest network; add quality",
+        ),
+        (
+            "tune.objectives=[quality,macs] tune.sampler=cmaes",
+            "tune.sampler=cmaes serves one objective; tune.objectives=[quality,macs]; use tune.sampler=nsga2",
+        ),
+        (
+            "tune.objectives=[quality,macs] tune.scheduler=median",
+            "tune.scheduler=median needs one objective; tune.objectives=[quality,macs]; "
+            "use tune.scheduler=asha",
+        ),
+        ("tune.max_concurrent=0", "tune.max_concurrent=0 must be at least 1; use auto"),
     ],
 )
 def test_config_broken_rule_states_rule_value_and_fix(overrides: str, message: str) -> None:

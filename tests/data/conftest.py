@@ -1,6 +1,6 @@
 """Small image folders and the packing of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +59,3 @@ def make_sample() -> Callable[..., Sample]:
         return Sample(sample_id, sample_id, image, mask, None, f"{sample_id}.png", (height, width))
 
     return make
-
-
-@pytest.fixture(scope="module")
-def ray_session() -> Iterator[None]:
-    """A connection to Ray: the one the test session has, or one for this module."""
-    from unetpp.launch.connect import connected
-
-    with connected(None, workers=2):
-        yield

@@ -17,7 +17,8 @@ def shards(storage: Storage) -> dict[str, bytes]:
 
 
 @pytest.mark.ray
-def test_pack_on_ray_gives_the_same_bytes_and_errors_as_here(tmp_path, cells, folder, ray_session):
+@pytest.mark.usefixtures("ray_cluster")
+def test_pack_on_ray_gives_the_same_bytes_and_errors_as_here(tmp_path, cells):
     from unetpp.data.pack_ray import RayRunner
 
     options = PackOptions(tile_px=16)
@@ -49,3 +50,13 @@ def test_pack_from_and_to_a_bucket_gives_the_same_shards(tmp_path, cells, s3_ser
     assert verify(packed).ok
     with pytest.raises(ExistsError):
         pack([remote], f"{bucket}/packed", PackOptions())
+
+
+@pytest.mark.s3
+def test_pack_beside_another_unfinished_one_needs_conditional_writes(cells, s3_env):
+    """rclone's server ignores `If-None-Match`, so it could not decide between two packers."""
+    bucket = Storage(s3_env.new_bucket())
+    bucket.write("packing-0123456789abcdef.jsonl", b"")
+    with pytest.raises(ExistsError, match=r"packing-0123456789abcdef\.jsonl belongs to another"):
+        pack([cells], bucket.uri, PackOptions())
+    assert not bucket.exists("manifest.json")

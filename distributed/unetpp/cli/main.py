@@ -25,6 +25,7 @@ _VERBS = (
     "config",
     "data",
     "train",
+    "tune",
     "evaluate",
     "predict",
     "export",

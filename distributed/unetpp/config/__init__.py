@@ -11,6 +11,7 @@ from unetpp.config.run import RunConfig
 from unetpp.config.schema import json_schema
 from unetpp.config.section import AUTO
 from unetpp.config.train import OptimConfig, ScaleConfig, TrainConfig
+from unetpp.config.tune import TuneConfig
 
 __all__ = [
     "AUTO",
@@ -25,6 +26,7 @@ __all__ = [
     "RunConfig",
     "ScaleConfig",
     "TrainConfig",
+    "TuneConfig",
     "config_hash",
     "detect_hardware",
     "dump_yaml",

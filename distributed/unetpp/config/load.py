@@ -16,8 +16,8 @@ from unetpp.core.errors import ConfigError
 
 __all__ = ["config_hash", "dump_yaml", "flatten", "load_config", "parse_override", "replace"]
 
-_WHERE_ONLY = ("out", "name")
-"""Fields that say where results go; they do not change what is computed."""
+_NOT_HASHED = ("out", "name", "tune")
+"""Where results go and how a sweep chooses configurations: neither changes what one of them computes."""
 
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> RunConfig:
@@ -76,8 +76,10 @@ def dump_yaml(config: RunConfig) -> str:
 
 
 def config_hash(config: RunConfig) -> str:
-    """sha256 over everything that changes what is computed; `out` and `name` do not."""
-    values = {key: value for key, value in flatten(config).items() if key not in _WHERE_ONLY}
+    """sha256 over everything that changes what is computed; `out`, `name` and `tune` do not."""
+    values = {
+        key: value for key, value in flatten(config).items() if key.partition(".")[0] not in _NOT_HASHED
+    }
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 

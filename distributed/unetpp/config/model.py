@@ -23,7 +23,8 @@ class ModelConfig(Section):
     """Dilation of the 3x3 convolutions, one for all levels or one per level 0..depth."""
     dense: Literal["unet", "plus", "pp"] = "pp"
     """Skip wiring on the same blocks: U-Net, UNet+ or UNet++."""
-    norm: Literal["none", "batch", "group", "instance"] = "batch"
+    norm: Literal["none", "batch", "group", "instance"] = "group"
+    """Group norm needs no batch statistics, so small batches and many workers do not change the result."""
     activation: Literal["relu", "leaky_relu", "silu", "gelu"] = "relu"
     upsample: Literal["bilinear", "deconv", "pixelshuffle"] = "bilinear"
     dropout: float = Field(0.0, ge=0, lt=1)

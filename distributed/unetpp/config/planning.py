@@ -24,6 +24,8 @@ _BOTTLENECK_PX = 8
 _BATCH_PER_GPU = 16
 _BATCH_PER_CPU_WORKER = 8
 _STEPS_PER_EPOCH = 8
+_SYNC_BELOW = 16
+"""Images; with 4 of them a worker, nuclei lost 0.03 Dice against 8 in one process."""
 _MEMORY_SHARE = 0.5
 """Share of memory for activations; weights, optimiser, object store and fragments need the rest."""
 
@@ -145,6 +147,16 @@ def _batch_size(given: _Given) -> tuple[int, str]:
     return batch, reason
 
 
+def _sync_bn(given: _Given) -> tuple[bool, str]:
+    config = given.config
+    if config.model.norm != "batch":
+        return False, f"model.norm={config.model.norm} has no batch statistics"
+    share = int(config.data.batch_size) // (config.max_workers * config.train.accumulate)
+    if config.max_workers > 1 and share < _SYNC_BELOW:
+        return True, f"{share} images in a worker's pass give poor statistics of their own"
+    return False, f"{share} image(s) in a pass of {config.max_workers} worker(s)"
+
+
 def _cpus_per_worker(given: _Given) -> tuple[float, str]:
     cpus, workers = given.hardware.cpus, given.config.max_workers
     # Ray Data needs a CPU of its own: without one it waits, silently, for workers that wait for it.
@@ -183,5 +195,6 @@ _RULES: tuple[tuple[str, _Rule], ...] = (
     ("model.depth", _depth),
     ("data.crop", _crop),
     ("data.batch_size", _batch_size),
+    ("train.sync_bn", _sync_bn),
     ("scale.cpus_per_worker", _cpus_per_worker),
 )

@@ -6,8 +6,9 @@ from unetpp.config.data import AugmentConfig, DataConfig
 from unetpp.config.loss import LossConfig
 from unetpp.config.model import ModelConfig
 from unetpp.config.train import ScaleConfig, TrainConfig
+from unetpp.config.tune import TuneConfig
 
-__all__ = ["MAX_DEPTH", "batch_rules", "crop_rules", "loss_rules", "model_rules", "range_rules"]
+__all__ = ["MAX_DEPTH", "batch_rules", "crop_rules", "loss_rules", "model_rules", "range_rules", "tune_rules"]
 
 MAX_DEPTH = 6
 
@@ -93,3 +94,21 @@ def crop_rules(data: DataConfig, model: ModelConfig) -> Iterator[str]:
             f"model.depth={depth} needs a crop of at least {2**depth} px; data.crop={crop}; "
             f"use model.depth<={fits} or data.crop>={2**depth}"
         )
+
+
+def tune_rules(tune: TuneConfig) -> Iterator[str]:
+    """Objectives are distinct, and the sampler and the scheduler can serve them."""
+    names = ",".join(tune.objectives)
+    if len(set(tune.objectives)) < len(tune.objectives):
+        unique = ",".join(dict.fromkeys(tune.objectives))
+        yield f"tune.objectives=[{names}] must not name one twice; use [{unique}]"
+    if isinstance(tune.max_concurrent, int) and tune.max_concurrent < 1:
+        yield f"tune.max_concurrent={tune.max_concurrent} must be at least 1; use auto"
+    if len(tune.objectives) == 1:
+        if tune.objectives[0] != "quality":
+            yield f"tune.objectives=[{names}] alone is least for the smallest network; add quality"
+        return
+    if tune.sampler == "cmaes":
+        yield f"tune.sampler=cmaes serves one objective; tune.objectives=[{names}]; use tune.sampler=nsga2"
+    if tune.scheduler == "median":
+        yield f"tune.scheduler=median needs one objective; tune.objectives=[{names}]; use tune.scheduler=asha"

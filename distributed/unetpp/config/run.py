@@ -7,11 +7,15 @@ from pydantic import Field, model_validator
 from unetpp.config.data import AugmentConfig, DataConfig
 from unetpp.config.loss import LossConfig
 from unetpp.config.model import ModelConfig
-from unetpp.config.rules import batch_rules, crop_rules, loss_rules, model_rules, range_rules
+from unetpp.config.rules import batch_rules, crop_rules, loss_rules, model_rules, range_rules, tune_rules
 from unetpp.config.section import Section
 from unetpp.config.train import OptimConfig, ScaleConfig, TrainConfig
+from unetpp.config.tune import TuneConfig
 
 __all__ = ["RunConfig"]
+
+_MIN_WINDOW_PX = 256
+"""Images up to this side take one forward pass, whatever the crop."""
 
 
 class RunConfig(Section):
@@ -22,6 +26,7 @@ class RunConfig(Section):
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
     scale: ScaleConfig = ScaleConfig()
+    tune: TuneConfig = TuneConfig()
     out: str = Field("runs/latest")
     """The run's folder, a local path or URI; `name` is appended where given."""
     name: str = ""
@@ -30,6 +35,11 @@ class RunConfig(Section):
     def run_uri(self) -> str:
         """Where the run's files live."""
         return f"{self.out.rstrip('/')}/{self.name}" if self.name else self.out.rstrip("/")
+
+    @property
+    def window_px(self) -> int:
+        """Side of the square above which an image is predicted window by window; `auto` must be decided."""
+        return max(_MIN_WINDOW_PX, int(self.data.crop))
 
     @property
     def max_workers(self) -> int:
@@ -49,8 +59,9 @@ class RunConfig(Section):
             *range_rules(self.augment, self.scale),
             *batch_rules(self.data, self.train, self.max_workers),
             *crop_rules(self.data, self.model),
+            *tune_rules(self.tune),
         ]
-        if self.train.sync_bn and self.model.norm != "batch":
+        if self.train.sync_bn is True and self.model.norm != "batch":
             broken.append(
                 f"train.sync_bn needs model.norm=batch; it is {self.model.norm}; use train.sync_bn=false"
             )

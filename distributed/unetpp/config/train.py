@@ -34,8 +34,8 @@ class TrainConfig(Section):
     """Largest gradient norm; 0 leaves gradients alone."""
     ema: float = Field(0.0, ge=0, lt=1)
     """Decay of the exponential moving average of the weights; 0 keeps none."""
-    sync_bn: bool = False
-    """Batch statistics over all workers."""
+    sync_bn: bool | Auto = AUTO
+    """Batch statistics over all workers, so that the number of workers changes nothing."""
     validate_every: int = Field(1, ge=1)
     """Epochs between validations."""
     patience: int = Field(0, ge=0)

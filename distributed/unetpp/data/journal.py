@@ -6,6 +6,7 @@ The file's name holds the fingerprint, so other sources or options never reuse i
 import json
 import logging
 
+from unetpp.core.errors import ExistsError
 from unetpp.core.manifest import ShardInfo
 from unetpp.core.storage import Storage
 from unetpp.data.sources import Rejection
@@ -32,10 +33,20 @@ class Journal:
         self.finished: dict[tuple[str, int], FinishedShard] = {}
 
     def load(self) -> None:
-        """Read what an interrupted run left, and name leftovers of other runs."""
+        """Read what an interrupted run left, and name leftovers of other runs.
+
+        Raises:
+            ExistsError: another packing is unfinished, and the store could not decide which one wins.
+        """
         for name in self._storage.list(_PREFIX):
             if name == self._name:
                 self._parse(self._storage.read(name))
+            elif not self._storage.supports_conditional_write():
+                raise ExistsError(
+                    f"{self._storage.uri} has no conditional writes, so only one packer may write there; "
+                    f"{name} belongs to another, unfinished one: wait for it, delete that file if it was "
+                    "given up, or use another --out"
+                )
             else:
                 logger.warning(
                     "%s at %s is left from an unfinished packing of other sources or options; "

@@ -110,7 +110,7 @@ def pack(
     storage = open_storage(out)
     _check_absent(storage, overwrite=overwrite)
     pairs, unpaired = discover(folders)
-    _prepare(storage)
+    preflight(storage, write=True)
     job = _Run(storage, run, strict, on_progress, {})
     job.reject(unpaired)
     scanned = _scan(job, pairs, options.classes)
@@ -136,12 +136,6 @@ def _check_absent(storage: Storage, *, overwrite: bool) -> None:
         raise ExistsError(
             f"{storage.uri} holds a dataset already; use another --out, or --overwrite for a new version"
         )
-
-
-def _prepare(storage: Storage) -> None:
-    preflight(storage, write=True)
-    if not storage.supports_conditional_write():
-        logger.warning("%s has no conditional writes: only one packer may write here at a time", storage.uri)
 
 
 def _scan(job: _Run, pairs: Sequence[Pair], spec: ClassSpec | None) -> list[ScannedPair]:

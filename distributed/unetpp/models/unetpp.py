@@ -51,7 +51,7 @@ class UNetPlusPlus(nn.Module):
         widths: Sequence[int] | None = None,
         dilation: int | Sequence[int] = 1,
         dense: Literal["unet", "plus", "pp"] = "pp",
-        norm: Norm = "batch",
+        norm: Norm = "group",
         activation: Activation = "relu",
         upsample: Upsample = "bilinear",
         dropout: float = 0.0,

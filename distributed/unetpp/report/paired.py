@@ -5,12 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unetpp.core.bootstrap import mean_interval
 from unetpp.core.seeds import rng
 
 __all__ = ["PairedDifference", "paired_difference"]
-
-_RESAMPLES = 5000
-_INTERVAL_PERCENT = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
@@ -38,9 +36,5 @@ def paired_difference(reference: Mapping[str, float], other: Mapping[str, float]
     if len(common) < 2:
         return None
     differences = np.array([other[name] - reference[name] for name in common])
-    generator = rng("bootstrap", len(common))
-    # One resample at a time: memory stays that of one, whatever the number of images.
-    draws = (generator.integers(len(common), size=len(common)) for _ in range(_RESAMPLES))
-    means = [float(differences[draw].mean()) for draw in draws]
-    low, high = np.percentile(means, _INTERVAL_PERCENT)
-    return PairedDifference(len(common), float(differences.mean()), float(low), float(high))
+    low, high = mean_interval(differences, rng("bootstrap", len(common)))
+    return PairedDifference(len(common), float(differences.mean()), low, high)

@@ -1,10 +1,11 @@
 """What happens beside learning, in a fixed order after each epoch.
 
     1. score        keep the best value and the patience count in the state        (every rank)
-    2. checkpoint   save, mark the best, thin out                                  (rank 0)
-    3. metrics      append to metrics.jsonl                                        (rank 0)
-    4. trackers     TensorBoard and others; their failure is logged, never raised  (rank 0)
-    5. report       hand the metrics to whatever runs the session                  (every rank)
+    2. latency      time the sub-network of every scored level, once               (rank 0)
+    3. checkpoint   save, mark the best, thin out                                  (rank 0)
+    4. metrics      append to metrics.jsonl                                        (rank 0)
+    5. trackers     TensorBoard and others; their failure is logged, never raised  (rank 0)
+    6. report       hand the metrics to whatever runs the session                  (every rank)
 
 A checkpoint is safe before anything reports the epoch it belongs to.
 """
@@ -13,6 +14,7 @@ from typing import Any
 
 from unetpp.config.run import RunConfig
 from unetpp.core.rundir import RunDir
+from unetpp.models.latency import measure_levels_s
 from unetpp.train.checkpoint import pack_checkpoint
 from unetpp.train.learner import Learner
 from unetpp.train.loop import EpochInfo
@@ -35,12 +37,15 @@ class EpochHooks:
         # Epochs past the checkpoint that a lost worker had already written are trained again.
         self._epochs = [e for e in run.read_metrics() if e["epoch"] <= state.epoch] if self._is_writer else []
         self._trackers = Trackers(config, run) if self._is_writer else None
+        self._latency_s: dict[int, float] = {}
 
     def after_epoch(self, info: EpochInfo) -> None:
         """Run all hooks for a finished epoch."""
         is_best = self._score(info.metrics)
         self._state.finished = self._state.epoch == self._config.train.epochs or self.out_of_patience()
+        info.metrics["finished"] = self._state.finished
         if self._trackers is not None:
+            self._add_latency(info.metrics)
             self.save(best=is_best)
             self._epochs.append(info.metrics)
             self._run.write_metrics(self._epochs)
@@ -67,6 +72,21 @@ class EpochHooks:
         """Flush the trackers."""
         if self._trackers is not None:
             self._trackers.close()
+
+    def _add_latency(self, metrics: dict[str, Any]) -> None:
+        """Seconds of a forward pass of each pruned level, beside its scores; weights do not change them."""
+        if "val" not in metrics:
+            return
+        if not self._latency_s:
+            side = int(self._config.data.crop)
+            self._latency_s = measure_levels_s(
+                self._learner.model,
+                channels=int(self._config.model.in_channels),
+                size_px=(side, side),
+                device=self._learner.device,
+            )
+        for level, seconds in self._latency_s.items():
+            metrics["val"]["levels"][str(level)]["latency_s"] = seconds
 
     def _score(self, metrics: dict[str, Any]) -> bool:
         if "val" not in metrics:

@@ -36,7 +36,7 @@ class Learner:
         torch.manual_seed(derive_seed("weights", config.train.seed))
         model = build_model(config.model)
         if config.train.sync_bn:
-            convert_sync_bn(model)
+            convert_sync_bn(model, device)
         memory_format = torch.channels_last if config.train.channels_last else torch.contiguous_format
         self.model: UNetPlusPlus = model.to(device)
         self.model.to(memory_format=memory_format)  # type: ignore[call-overload]  # missing in torch's stubs
@@ -64,5 +64,11 @@ class Learner:
         network: nn.Module = torch.compile(self.model) if config.train.compile else self.model  # type: ignore[assignment]
         if dist.is_initialized() and dist.get_world_size() > 1:
             device_ids = [self.device] if self.device.type == "cuda" else None
-            return DistributedDataParallel(network, device_ids=device_ids, gradient_as_bucket_view=True)
+            # Shared statistics are equal on all ranks already; others follow rank 0's.
+            return DistributedDataParallel(
+                network,
+                device_ids=device_ids,
+                gradient_as_bucket_view=True,
+                broadcast_buffers=not config.train.sync_bn,
+            )
         return network

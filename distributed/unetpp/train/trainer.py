@@ -24,6 +24,7 @@ __all__ = ["Listener", "fit"]
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.2
+_STOP_TIMEOUT_S = 60
 _COLLECTIVE_TIMEOUT_S = 600
 
 
@@ -59,9 +60,18 @@ def fit(job: TrainJob, listener: Listener) -> bool:
 
     thread = threading.Thread(target=run, name="torch-trainer", daemon=True)
     thread.start()
-    stopped = _watch(thread, board, listener)
-    ray.kill(board)
-    scratch.delete("")
+    try:
+        stopped = _watch(thread, board, listener)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        # The listener gave up: the workers stop at their next step and free what they hold.
+        board.request_stop.remote()
+        thread.join(_STOP_TIMEOUT_S)
+        raise
+    finally:
+        ray.kill(board)
+        scratch.delete("")
     if "error" in outcome:
         raise _explain(outcome["error"]) from outcome["error"]
     return not stopped

@@ -1,0 +1,113 @@
+"""Peak memory of packing and training at 1x and 10x the number of shards.
+
+Packs 1 GiB and 10 GiB of 512-pixel images and trains an epoch on each, adding up the proportional set size
+of every process below the command, object store included. Prints the table of the README.
+
+    python benchmarks/memory.py --work build/memory
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from common import markdown
+
+from unetpp.data.synthetic import make_cells
+
+_SIDE_PX = 512
+_DISTINCT = 32
+_IMAGES = 1024
+"""Grey image and mask take 0.5 MiB: twice this number is 1 GiB."""
+_SAMPLE_S = 0.1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--work", required=True, type=Path)
+    work: Path = parser.parse_args().work
+    rows = []
+    for factor in (1, 10):
+        folder = work / f"x{factor}"
+        _link_images(work / "cells", folder / "cells", 2 * _IMAGES * factor)
+        images, masks = str(folder / "cells" / "images"), str(folder / "cells" / "masks")
+        dataset = str(folder / "dataset")
+        pack = _peak("data", "pack", "--images", images, "--masks", masks, "--out", dataset, "--workers", "2")
+        train = _peak(
+            "train", f"data.uri={dataset}", f"out={folder / 'run'}", "scale.workers=2", "data.batch_size=64",
+            "data.crop=32", "model.depth=1", "model.width=2", "train.epochs=1", "train.validate_every=1",
+        )  # fmt: skip
+        manifest = json.loads(next(Path(dataset).glob("manifest-*.json")).read_text())
+        shards = [shard for split in manifest["splits"].values() for shard in split["shards"]]
+        decoded = sum(shard["decoded_bytes"] for shard in shards)
+        rows.append([f"{factor}x", len(shards), f"{decoded / 2**30:.1f} GiB", _mib(pack), _mib(train)])
+    print(markdown(["size", "shards", "decoded", "peak of data pack", "peak of train"], rows))
+
+
+def _link_images(source: Path, target: Path, count: int) -> None:
+    """Many names for a few images: packing decodes and writes each of them anew."""
+    if not source.exists():
+        make_cells(source, count=_DISTINCT, size_px=_SIDE_PX, seed=0)
+    for kind in ("images", "masks"):
+        (target / kind).mkdir(parents=True, exist_ok=True)
+        files = sorted((source / kind).iterdir())
+        for index in range(count):
+            link = target / kind / f"{index:06d}.png"
+            if not link.exists():
+                os.link(files[index % len(files)], link)
+
+
+def _peak(*arguments: str) -> int:
+    """Largest memory, in bytes, of a command with all its descendants."""
+    print("$ unetpp", *arguments, flush=True)
+    process = subprocess.Popen([sys.executable, "-m", "unetpp", *arguments], stdout=subprocess.DEVNULL)
+    done, peak = threading.Event(), 0
+
+    def sample() -> None:
+        nonlocal peak
+        while not done.wait(_SAMPLE_S):
+            peak = max(peak, sum(_pss_bytes(pid) for pid in _tree(process.pid)))
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    code = process.wait()
+    done.set()
+    sampler.join()
+    if code:
+        raise SystemExit(f"the command ended with {code}")
+    return peak
+
+
+def _tree(root: int) -> list[int]:
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+    found = [root]
+    for pid in found:
+        found += [child for child, parent in parents.items() if parent == pid]
+    return found
+
+
+def _pss_bytes(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.0f} MiB"
+
+
+if __name__ == "__main__":
+    main()

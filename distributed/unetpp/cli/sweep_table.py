@@ -1,0 +1,94 @@
+"""A sweep in the terminal: one live table on a tty, one line per event elsewhere."""
+
+import sys
+from typing import Any, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+__all__ = ["SweepTable", "sparkline"]
+
+_BARS = "▁▂▃▄▅▆▇█"
+_SHOWN_TRIALS = 20
+_SHOWN_PARAMS = 4
+
+
+class SweepTable:
+    """A `SweepListener`: rows of trials with state, parameters, epoch and the Dice of every level."""
+
+    def __init__(self, base: dict[str, Any], epochs: int) -> None:
+        self._base, self._epochs = base, epochs
+        self._rows: dict[int, dict[str, Any]] = {}
+        self._console = Console(file=sys.stderr, highlight=False)
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, get_renderable=self._table, refresh_per_second=2)
+            self._live.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def started(self, number: int, config: dict[str, Any]) -> None:
+        row = self._rows.setdefault(number, {"curve": []})
+        row |= {"state": "RUNNING", "params": _changed(self._base, config), "epoch": 0}
+        self._line(f"trial {number} started: {row['params'] or 'the base configuration'}")
+
+    def epoch(self, number: int, metrics: dict[str, Any]) -> None:
+        row = self._rows[number]
+        row["epoch"] = int(metrics["epoch"])
+        if "val" in metrics:
+            row["levels"] = {name: values["dice"] for name, values in metrics["val"]["levels"].items()}
+            row["curve"].append(max(row["levels"].values()))
+        levels = "  ".join(f"L{name} {value:.4f}" for name, value in row.get("levels", {}).items())
+        best = max((max(r["curve"]) for r in self._rows.values() if r["curve"]), default=0.0)
+        self._line(
+            f"trial {number} epoch {row['epoch']}/{self._epochs}  Dice {levels}  best so far {best:.4f}"
+        )
+
+    def ended(self, number: int) -> None:
+        row = self._rows[number]
+        row["state"] = "COMPLETE" if row["epoch"] >= self._epochs else "STOPPED"
+        self._line(f"trial {number} {row['state'].lower()} after epoch {row['epoch']}")
+
+    def failed(self, number: int) -> None:
+        self._rows[number]["state"] = "FAILED"
+        self._line(f"trial {number} failed")
+
+    def _line(self, text: str) -> None:
+        if self._live is None:
+            self._console.print(text, markup=False, soft_wrap=True)
+
+    def _table(self) -> Table:
+        table = Table(box=None, pad_edge=False)
+        for name in ("trial", "state", "parameters", "epoch", "Dice", "levels"):
+            table.add_column(name)
+        running_first = sorted(self._rows.items(), key=lambda item: (item[1]["state"] != "RUNNING", -item[0]))
+        for number, row in running_first[:_SHOWN_TRIALS]:
+            levels = " ".join(f"L{name} {value:.3f}" for name, value in row.get("levels", {}).items())
+            table.add_row(
+                str(number), row["state"], row["params"], f"{row['epoch']}/{self._epochs}",
+                sparkline(row["curve"]), levels,
+            )  # fmt: skip
+        return table
+
+
+def sparkline(values: list[float]) -> str:
+    """Values between 0 and 1 as bars."""
+    return "".join(_BARS[min(int(max(value, 0.0) * len(_BARS)), len(_BARS) - 1)] for value in values)
+
+
+def _changed(base: dict[str, Any], config: dict[str, Any]) -> str:
+    pairs = [
+        f"{section}.{name}={value}"
+        for section, fields in config.items()
+        if section in ("model", "loss", "optim", "augment", "data") and isinstance(fields, dict)
+        for name, value in fields.items()
+        if value != base[section][name] and base[section][name] != "auto" and name != "uri"
+    ]
+    more = f" (+{len(pairs) - _SHOWN_PARAMS})" if len(pairs) > _SHOWN_PARAMS else ""
+    return " ".join(pairs[:_SHOWN_PARAMS]) + more

@@ -1,0 +1,26 @@
+"""What a trial suggests, put into the base configuration."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from unetpp.config.load import replace
+from unetpp.config.run import RunConfig
+from unetpp.core.errors import ConfigError
+
+__all__ = ["apply"]
+
+_SWEEP_FIELDS = ("out", "name", "tune")
+
+
+def apply(config: RunConfig, params: Mapping[str, Any]) -> RunConfig:
+    """A validated copy of the base configuration with dotted fields set.
+
+    Raises:
+        ConfigError: a key is unknown or belongs to the sweep itself, or a value breaks a rule.
+    """
+    for key in params:
+        if key.partition(".")[0] in _SWEEP_FIELDS:
+            raise ConfigError(
+                f"a space must not set {key}: it belongs to the whole sweep; give it on the command line"
+            )
+    return replace(config, params)

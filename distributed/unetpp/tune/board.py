@@ -1,0 +1,44 @@
+"""An actor between the trials and the driver: decisions one way, causes of failure the other."""
+
+from typing import Any
+
+import ray
+
+__all__ = ["DecisionBoard", "StopTrial", "start_board"]
+
+
+class StopTrial(Exception):  # noqa: N818 - it ends a trial well
+    """Raised inside a trial that is to end here; its checkpoint is safe."""
+
+
+class DecisionBoard:
+    """Decisions by (trial, epoch), and failures by trial.
+
+    Tune would end a trial by killing its actor, and with it the driver of nested workers, whose resources
+    then stay taken until something cleans up. A trial that is told to stop ends by itself within a step.
+    """
+
+    def __init__(self) -> None:
+        self._stops: set[tuple[int, int]] = set()
+        self._failures: dict[int, str] = {}
+
+    def stop(self, number: int, epoch: int) -> None:
+        """Decide that the trial ends after this epoch."""
+        self._stops.add((number, epoch))
+
+    def is_stopped(self, number: int, epoch: int) -> bool:
+        """Whether the trial was to end after this epoch."""
+        return (number, epoch) in self._stops
+
+    def fail(self, number: int, cause: str) -> None:
+        """Keep what a trial says of its own failure; one that was killed says nothing."""
+        self._failures[number] = cause
+
+    def failure(self, number: int) -> str | None:
+        """What the trial said, if anything."""
+        return self._failures.get(number)
+
+
+def start_board() -> Any:
+    """A new board's handle."""
+    return ray.remote(num_cpus=0)(DecisionBoard).remote()

@@ -1,0 +1,45 @@
+"""Tune's callbacks as the few events that someone who watches a sweep wants."""
+
+from typing import Any, Protocol
+
+import ray.tune
+
+from unetpp.tune.trainable import reported_metrics
+from unetpp.tune.unsaved import Unsaved
+
+__all__ = ["SweepEvents", "SweepListener"]
+
+
+class SweepListener(Protocol):
+    """Someone who watches a sweep; trials are named by their number in the study."""
+
+    def started(self, number: int, config: dict[str, Any]) -> None: ...
+
+    def epoch(self, number: int, metrics: dict[str, Any]) -> None: ...
+
+    def ended(self, number: int) -> None: ...
+
+    def failed(self, number: int) -> None: ...
+
+
+class SweepEvents(Unsaved, ray.tune.Callback):  # type: ignore[misc]  # ray is not typed
+    """Runs in the driver, after the ledger has been told; Tune passes every argument by name."""
+
+    def __init__(self, listener: SweepListener) -> None:
+        self._listener = listener
+
+    def on_trial_start(self, trial: Any, **_: Any) -> None:
+        self._listener.started(_number(trial), trial.config["config"])
+
+    def on_trial_result(self, trial: Any, result: dict[str, Any], **_: Any) -> None:
+        self._listener.epoch(_number(trial), reported_metrics(result))
+
+    def on_trial_complete(self, trial: Any, **_: Any) -> None:
+        self._listener.ended(_number(trial))
+
+    def on_trial_error(self, trial: Any, **_: Any) -> None:
+        self._listener.failed(_number(trial))
+
+
+def _number(trial: Any) -> int:
+    return int(trial.config["number"])

@@ -1,0 +1,107 @@
+"""A study's results, one row per (trial, level)."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from unetpp.config.tune import ObjectiveName
+from unetpp.tune.levels import LevelResult
+from unetpp.tune.pareto import pareto_front
+from unetpp.tune.record import is_infeasible, kept_levels, own_trials
+from unetpp.tune.study import objectives_of
+
+__all__ = ["LeaderRow", "best_row", "leaderboard", "pareto_rows", "sweep_summary", "trial_counts"]
+
+_FRONT: tuple[ObjectiveName, ...] = ("quality", "latency")
+"""Axes of the front where the study itself has one objective."""
+
+RowState = Literal["COMPLETE", "PRUNED", "RUNNING"]
+
+
+@dataclass(frozen=True)
+class LeaderRow(LevelResult):
+    """One depth of one trial, as its best checkpoint has it."""
+
+    trial: int
+    state: RowState
+    settings: dict[str, Any]
+    """The trial's parameters."""
+
+
+def leaderboard(study: optuna.Study) -> list[LeaderRow]:
+    """Rows of all trials with a result, best quality first; of equals the shallower, then the earlier.
+
+    A pruned trial's row is what it had reached: its checkpoint can be used like any other.
+    """
+    rows = [row for trial in own_trials(study) if _row_state(trial) for row in _rows(trial)]
+    return sorted(rows, key=lambda row: (-row.quality, row.level, row.trial))
+
+
+def best_row(rows: Sequence[LeaderRow]) -> LeaderRow | None:
+    """The first row of a complete trial; of any other trial only where none is complete."""
+    complete = [row for row in rows if row.state == "COMPLETE"]
+    return next(iter(complete or rows), None)
+
+
+def pareto_rows(study: optuna.Study, rows: Sequence[LeaderRow]) -> list[LeaderRow]:
+    """Rows that no other dominates in the study's objectives (of one: in quality and latency)."""
+    objectives = objectives_of(study)
+    return pareto_front(rows, objectives if len(objectives) > 1 else _FRONT)
+
+
+def trial_counts(study: optuna.Study) -> dict[str, int]:
+    """complete, pruned and failed trials; `infeasible` ones are among the pruned."""
+    trials = own_trials(study)
+    states = Counter(trial.state for trial in trials)
+    return {
+        "complete": states[TrialState.COMPLETE],
+        "pruned": states[TrialState.PRUNED],
+        "failed": states[TrialState.FAIL],
+        "infeasible": sum(is_infeasible(trial) for trial in trials),
+    }
+
+
+def sweep_summary(study: optuna.Study) -> dict[str, Any]:
+    """The result of a sweep as one JSON object.
+
+    Returns:
+        trials: see `trial_counts`; best: {trial, level, value, params} or None; pareto: the same with
+        latency_s, num_params and macs, by rising quality.
+    """
+    rows = leaderboard(study)
+    best = best_row(rows)
+    return {
+        "trials": trial_counts(study),
+        "best": None if best is None else _json(best),
+        "pareto": [
+            _json(row) | {"latency_s": row.latency_s, "num_params": row.params, "macs": row.macs}
+            for row in reversed(pareto_rows(study, rows))
+        ],
+    }
+
+
+def _row_state(trial: FrozenTrial) -> RowState | None:
+    states: dict[TrialState, RowState] = {
+        TrialState.COMPLETE: "COMPLETE",
+        TrialState.PRUNED: "PRUNED",
+        TrialState.RUNNING: "RUNNING",
+    }
+    return states.get(trial.state)
+
+
+def _rows(trial: FrozenTrial) -> list[LeaderRow]:
+    state = _row_state(trial)
+    assert state is not None
+    return [
+        LeaderRow(**vars(level), trial=trial.number, state=state, settings=dict(trial.params))
+        for level in kept_levels(trial)
+        if level.quality == level.quality  # a NaN is no result
+    ]
+
+
+def _json(row: LeaderRow) -> dict[str, Any]:
+    return {"trial": row.trial, "level": row.level, "value": row.quality, "params": row.settings}

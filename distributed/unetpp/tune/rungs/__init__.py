@@ -1,0 +1,9 @@
+"""Rules that stop trials early; pure, and rebuilt from what the study recorded."""
+
+from unetpp.tune.rungs.build import build_rule
+from unetpp.tune.rungs.halving import AshaRule
+from unetpp.tune.rungs.median import MedianRule
+from unetpp.tune.rungs.pareto import ParetoRule
+from unetpp.tune.rungs.rule import Decision, Report, Rule
+
+__all__ = ["AshaRule", "Decision", "MedianRule", "ParetoRule", "Report", "Rule", "build_rule"]

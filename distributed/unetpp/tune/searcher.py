@@ -1,0 +1,53 @@
+"""The sweep's ledger as a Ray Tune searcher."""
+
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.tune.search import Searcher
+
+from unetpp.tune.ledger import Ledger
+from unetpp.tune.trainable import reported_metrics
+from unetpp.tune.unsaved import Unsaved
+
+__all__ = ["LedgerSearcher"]
+
+
+class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]  # ray is not typed
+    """Asks the ledger for trials and tells it what they report; decisions go to the trials' board."""
+
+    def __init__(self, ledger: Ledger, board: Any) -> None:
+        # Tune insists on a metric that every result has; what counts is the ledger's business.
+        super().__init__(metric="loss", mode="min")
+        self._ledger, self._board = ledger, board
+        self._numbers: dict[str, int] = {}
+
+    def suggest(self, trial_id: str) -> Any:
+        spec = self._ledger.next_trial()
+        if spec is None:
+            return Searcher.FINISHED
+        self._numbers[trial_id] = spec.number
+        return {"number": spec.number, "config": spec.config.model_dump(mode="json")}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        number = self._numbers[trial_id]
+        metrics = reported_metrics(result)
+        if self._ledger.report(number, metrics) == "stop":
+            # Waited for: the trial asks as soon as this returns.
+            ray.get(self._board.stop.remote(number, int(metrics["epoch"])))
+
+    def on_trial_complete(self, trial_id: str, error: bool = False, **_: Any) -> None:
+        number = self._numbers.pop(trial_id)
+        cause = None
+        if error:
+            cause = (
+                ray.get(self._board.failure.remote(number)) or "its process died; see memory and Ray's logs"
+            )
+        self._ledger.end(number, cause)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Tune asks for a file; what a resumed sweep needs is in the study."""
+        Path(checkpoint_path).write_text("{}")
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing was saved."""

@@ -1,0 +1,128 @@
+"""One trial inside a Tune actor: the training loop itself, or a Ray Train run of several workers."""
+
+import json
+import os
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+import ray.tune
+import torch
+
+from unetpp.config.run import RunConfig
+from unetpp.core.logs import redact
+from unetpp.core.manifest import Manifest
+from unetpp.core.provenance import collect
+from unetpp.core.rundir import RunDir
+from unetpp.data.batch import HostBatch
+from unetpp.data.schedule import Position, StreamPlan
+from unetpp.data.stream import stream_batches
+from unetpp.train.job import TrainJob, run_job
+from unetpp.train.trainer import fit
+from unetpp.tune.board import StopTrial
+
+__all__ = ["TrialContext", "reported_metrics", "run_trial"]
+
+_METRICS = "metrics"
+
+
+@dataclass(frozen=True)
+class TrialContext:
+    """What all trials of a sweep share."""
+
+    manifest: Manifest
+    board: Any
+    concurrent: int
+    """Trials that may run at once on this machine; they divide its cores."""
+
+
+def run_trial(params: dict[str, Any], context: TrialContext) -> None:
+    """Tune's function trainable: train trial `params["number"]` as `params["config"]` says.
+
+    A trial that was started before continues from its checkpoint, in the same run folder.
+    """
+    number, config = int(params["number"]), RunConfig.model_validate(params["config"])
+    job = _job(config, context.manifest)
+    reporter = _Reporter(number, context.board)
+    try:
+        if config.max_workers > 1:
+            fit(job, _Listener(reporter))
+        else:
+            torch.set_num_threads(max(1, (os.cpu_count() or 1) // context.concurrent))
+            run_job(job, _Session(reporter), _device(config))
+    except StopTrial:
+        return
+    except Exception as error:
+        cause = redact(f"{type(error).__name__}: {error}")
+        ray.get(context.board.fail.remote(number, cause))
+        raise
+
+
+def reported_metrics(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The epoch's metrics, as the training loop reported them, from a Tune result."""
+    metrics: dict[str, Any] = json.loads(result[_METRICS])
+    return metrics
+
+
+def _job(config: RunConfig, manifest: Manifest) -> TrainJob:
+    run = RunDir(config.run_uri)
+    if not run.exists():
+        run.create(config.model_dump(mode="json"), [], manifest, collect())
+    return TrainJob(config, manifest, config.run_uri)
+
+
+def _device(config: RunConfig) -> torch.device:
+    return torch.device("cuda" if config.scale.gpu else "cpu")
+
+
+class _Reporter:
+    """Hands an epoch to Tune, whose driver has decided about it once the call returns."""
+
+    def __init__(self, number: int, board: Any) -> None:
+        self._number, self._board = number, board
+
+    def __call__(self, metrics: Mapping[str, Any]) -> None:
+        # Tune flattens nested metrics on their way to some listeners and not to others.
+        ray.tune.report(
+            {"epoch": metrics["epoch"], "loss": metrics["loss"], _METRICS: json.dumps(dict(metrics))}
+        )
+        if ray.get(self._board.is_stopped.remote(self._number, int(metrics["epoch"]))):
+            raise StopTrial
+
+
+class _Session:
+    """The session of a one-worker trial."""
+
+    rank, world_size = 0, 1
+
+    def __init__(self, reporter: _Reporter) -> None:
+        self._reporter = reporter
+
+    def batches(self, plan: StreamPlan, start: Position) -> Generator[HostBatch, None, None]:
+        return stream_batches(plan, rank=0, world_size=1, start=start)
+
+    def report(self, metrics: Mapping[str, Any]) -> None:
+        self._reporter(metrics)
+
+    def heartbeat(self, progress: Mapping[str, Any]) -> bool:  # noqa: ARG002 - epochs are short in a sweep
+        return False
+
+
+class _Listener:
+    """The listener of a trial with several workers."""
+
+    def __init__(self, reporter: _Reporter) -> None:
+        self._reporter = reporter
+
+    def progress(self, values: dict[str, Any]) -> None:
+        """Only whole epochs are reported."""
+
+    def epoch(self, metrics: dict[str, Any]) -> None:
+        self._reporter(metrics)
+
+    def warning(self, text: str) -> None:
+        """Warnings stay in Ray's log files."""
+
+    def stopping(self) -> None:
+        """Tune's driver, not this process, is stopped from the keyboard."""

@@ -1,0 +1,77 @@
+"""A two-parameter space, and studies in SQLite files."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from unetpp.config import RunConfig, load_config
+from unetpp.tune.space import Space, load_space
+from unetpp.tune.storage import open_storage_url
+from unetpp.tune.study import open_study
+
+SPACE = """
+def space(trial):
+    depth = trial.suggest_int("model.depth", 2, 4)
+    dilation = trial.suggest_categorical(f"model.dilation.{depth}", [1, 2])
+    return {
+        "model.depth": depth,
+        "model.dilation": [1] * depth + [dilation],
+        "optim.lr": trial.suggest_float("optim.lr", 1e-4, 1e-2, log=True),
+    }
+"""
+
+OpenStudy = Callable[..., optuna.Study]
+WriteSpace = Callable[[str], Space]
+
+
+@pytest.fixture
+def write_space(tmp_path: Path) -> WriteSpace:
+    def write(text: str = SPACE, name: str = "space.py") -> Space:
+        (tmp_path / name).write_text(text)
+        return load_space(tmp_path / name)
+
+    return write
+
+
+@pytest.fixture
+def space(write_space: WriteSpace) -> Space:
+    return write_space(SPACE)
+
+
+@pytest.fixture(scope="session")
+def empty_storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with Optuna's tables; making them takes longer than most tests."""
+    file = tmp_path_factory.mktemp("storage") / "study.db"
+    open_storage_url(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def storage_url(tmp_path: Path, empty_storage: Path) -> str:
+    shutil.copy(empty_storage, tmp_path)
+    return f"sqlite:///{tmp_path / empty_storage.name}"
+
+
+@pytest.fixture
+def base() -> RunConfig:
+    return load_config(None, ["model.depth=3", "data.crop=64", "tune.sampler=random"])
+
+
+@pytest.fixture
+def open_(space: Space, storage_url: str, base: RunConfig) -> OpenStudy:
+    """Open the study; keyword arguments replace what it is opened with."""
+
+    def open_it(**changes: Any) -> optuna.Study:
+        given = {"storage_url": storage_url, "name": "sweep", "space": space, "config": base} | changes
+        return open_study(given.pop("storage_url"), given.pop("name"), **given)
+
+    return open_it
+
+
+@pytest.fixture
+def study(open_: OpenStudy) -> optuna.Study:
+    return open_()
