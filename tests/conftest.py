@@ -1,6 +1,7 @@
 """Fixtures every part uses: a local S3 server."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -104,9 +105,22 @@ def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> No
 
 
 @pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[None]:
-    """One Ray for all tests, with more logical CPUs than the machine has cores."""
+def ray_cluster(s3_server: S3Server) -> Iterator[None]:
+    """One Ray for all tests, with more logical CPUs than cores; its workers reach the S3 server."""
     from unetpp.launch.connect import connected  # Ray takes seconds to import
 
-    with connected(None, workers=6):
-        yield
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in s3_server.env.items():
+            environment.setenv(name, value)
+        cluster = connected(None, workers=6)
+        cluster.__enter__()
+    yield
+    cluster.__exit__(None, None, None)
+
+
+@pytest.fixture
+def keyboard() -> Iterator[None]:
+    """Let child processes obey Ctrl-C: tests in the background ignore it, and so would their children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

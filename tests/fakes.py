@@ -22,7 +22,7 @@ from unetpp.train.state import TrainState
 SIDE_PX = 16
 
 
-def write_dataset(folder: Path, rows: Mapping[str, int], *, rows_per_shard: int = 5) -> Manifest:
+def write_dataset(folder: Path | str, rows: Mapping[str, int], *, rows_per_shard: int = 5) -> Manifest:
     """Bright squares on noise, packed with the real writer."""
     storage, generator = open_storage(str(folder)), np.random.default_rng(0)
     splits: dict[str, SplitInfo] = {}

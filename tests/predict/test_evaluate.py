@@ -135,3 +135,9 @@ def test_evaluation_cut_short_is_not_taken_for_one(make_run, monkeypatch):
     with pytest.raises(ConnectionError):
         evaluate(run)
     assert read_evaluations(RunDir(run).storage) == {}
+
+
+def test_evaluate_hd95_is_measured_only_where_asked(make_run):
+    run = make_run()
+    assert "hd95_px" not in evaluate(run)
+    assert evaluate(run, hd95=True)["hd95_px"] > 0

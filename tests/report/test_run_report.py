@@ -1,11 +1,11 @@
 """The page of a run: what it says, from a finished run to one that never began."""
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from html_page import HtmlPage
 from unetpp.core.errors import InputError
 from unetpp.core.storage import open_storage
 from unetpp.predict.evaluate import evaluate
@@ -14,37 +14,10 @@ from unetpp.report.run_report import render_run_report, write_run_report
 from unetpp.report.sections import class_rows, next_commands, smallest_good_level
 from untrained_run import write_untrained_run
 
-_VOID = {"meta", "link", "img", "br", "path", "use", "rect"}
-
-
-class _Page(HTMLParser):
-    """Collects text and attributes, and checks that tags nest."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: set[str] = set()
-        self.references: list[str] = []
-        self.text = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.references += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in _VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
 
 def test_report_of_evaluated_run_shows_test_scores_levels_and_examples(write_run):
     run = write_run(dice=[0.9, 0.7, 0.8])
-    page = _Page(render_run_report(load_run_data(run)))
+    page = HtmlPage(render_run_report(load_run_data(run)))
     assert page.open == []
     assert "0.800" in page.text
     assert "test split, 3 images" in page.text
@@ -55,7 +28,7 @@ def test_report_of_evaluated_run_shows_test_scores_levels_and_examples(write_run
 
 
 def test_report_loads_nothing_and_escapes_names(write_run):
-    page = _Page(render_run_report(load_run_data(write_run(dice=[0.9, 0.7]))))
+    page = HtmlPage(render_run_report(load_run_data(write_run(dice=[0.9, 0.7]))))
     assert all(reference.startswith(("data:", "#")) for reference in page.references)
     assert "script" not in page.tags
     assert "b" in page.tags  # the cards' numbers
@@ -65,7 +38,7 @@ def test_report_loads_nothing_and_escapes_names(write_run):
 @pytest.mark.parametrize("epochs", [0, 1, 3])
 def test_report_of_interrupted_run_says_so_and_how_to_continue(write_run, epochs):
     run = write_run(epochs=epochs, finished=False)
-    page = _Page(render_run_report(load_run_data(run)))
+    page = HtmlPage(render_run_report(load_run_data(run)))
     assert "unfinished" in page.text
     assert f"unetpp train out={run} --resume" in page.text
     assert ("No epoch has finished yet" in page.text) == (epochs == 0)
@@ -112,6 +85,6 @@ def test_report_and_evaluation_of_a_run_in_a_bucket_stay_there(tmp_path, s3_env)
         bucket.write(path, open_storage(local).read(path))
     assert evaluate(uri)["rows"] == 4
     assert write_run_report(uri) == f"{uri}/report.html"
-    page = _Page(bucket.read("report.html").decode())
+    page = HtmlPage(bucket.read("report.html").decode())
     assert "test split, 4 images" in page.text
     assert f"unetpp predict {uri}" in page.text

@@ -102,3 +102,19 @@ def test_fit_diverging_run_raises_the_worker_s_error(tmp_path, larger):
     )  # fmt: skip
     with pytest.raises(NonFiniteError, match="max_nonfinite=1"):
         fit(job, Recorder())
+
+
+@pytest.mark.s3
+def test_fit_from_and_to_a_bucket_gives_the_run_of_a_folder(tmp_path, s3_env, larger):
+    bucket = s3_env.new_bucket()
+    manifest = write_dataset(f"{bucket}/data", {"train": 102, "val": 21}, rows_per_shard=20)
+    config = tiny_config(f"{bucket}/data", scale={"workers": 2}, train={"trackers": ("tensorboard",)})
+    remote = start_run(config.model_copy(update={"out": f"{bucket}/run"}), manifest)
+    local = job_for(tmp_path, larger, "local", scale={"workers": 2})
+    assert fit(remote, Recorder())
+    assert fit(local, Recorder())
+    assert curve(remote) == curve(local)
+    assert final_weights(remote) == final_weights(local)
+    files = RunDir(remote.run_uri).storage.list()
+    assert any(path.startswith("tensorboard/events") for path in files)
+    assert not any(path.startswith("ray-train") for path in files)

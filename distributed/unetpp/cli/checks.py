@@ -41,7 +41,6 @@ _FLOORS = {
     "pillow": (13, 0),
     "s3fs": (),
     "monai": (),
-    "kornia": (),
     "pydantic": (),
     "safetensors": (),
 }

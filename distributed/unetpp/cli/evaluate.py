@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         split: Annotated[str | None, typer.Option(help="Split to score [default: test, else val].")] = None,
         level: Annotated[int | None, typer.Option(help="Deepest head used [default: all].")] = None,
+        hd95: Annotated[bool, typer.Option("--hd95", help="Also the 95 % Hausdorff distance.")] = False,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
     ) -> None:
         """Score a run's best checkpoint and write evaluations/ into the run."""
@@ -29,7 +30,7 @@ def register(app: typer.Typer) -> None:
         from unetpp.predict.evaluate import evaluate as score_run
 
         with ImageProgress("evaluating") as progress:
-            result = score_run(run, split=split, data_uri=data_uri, level=level, on_rows=progress)
+            result = score_run(run, split=split, data_uri=data_uri, level=level, hd95=hd95, on_rows=progress)
         if json:
             emit(result, json=True)
             return
@@ -67,6 +68,8 @@ def _print_scores(result: dict[str, Any]) -> None:
         (entry["name"], *_numbers(entry, "dice", "iou", "precision", "recall")) for entry in result["classes"]
     ]
     print_table(("class", "Dice", "IoU", "precision", "recall"), classes)
+    if "hd95_px" in result:
+        typer.echo(f"95 % Hausdorff distance: {result['hd95_px']:.2f} px")
     typer.echo(
         f"{result['split']}: {result['rows']} images at level {result['level']}, "
         f"Dice {result['dice']:.4f}, IoU {result['iou']:.4f}"

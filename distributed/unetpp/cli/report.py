@@ -15,11 +15,31 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def report(
-        run: Annotated[str, typer.Argument(metavar="RUN", help="Folder or URI of a run, finished or not.")],
-        out: Annotated[Path | None, typer.Option(help="File to write [default: RUN/report.html].")] = None,
+        uri: Annotated[
+            str,
+            typer.Argument(metavar="RUN_OR_SWEEP", help="Folder or URI of a run or sweep, finished or not."),
+        ],
+        out: Annotated[
+            Path | None, typer.Option(help="File to write [default: report.html in the folder].")
+        ] = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
     ) -> None:
-        """Write a page with scores, curves, examples, dataset, configuration and provenance."""
-        from unetpp.report.run_report import write_run_report
+        """Write a page: of a run its scores, curves and examples; of a sweep its leaderboard and trials."""
+        from unetpp.core.errors import InputError
+        from unetpp.core.rundir import RunDir
+        from unetpp.core.storage import open_storage
+        from unetpp.tune.sweep_dir import SWEEP_CONFIG
 
-        emit({"run": run, "report": write_run_report(run, out)}, json=json)
+        if open_storage(uri).exists(SWEEP_CONFIG):
+            from unetpp.report.sweep_report import write_sweep_report
+
+            emit({"sweep": uri, "report": write_sweep_report(uri, out)}, json=json)
+        elif RunDir(uri).exists():
+            from unetpp.report.run_report import write_run_report
+
+            emit({"run": uri, "report": write_run_report(uri, out)}, json=json)
+        else:
+            raise InputError(
+                f"no run and no sweep at {uri}: neither config.yaml nor {SWEEP_CONFIG} is there; "
+                "name the folder `unetpp train` or `unetpp tune` wrote"
+            )

@@ -14,7 +14,7 @@ from unetpp.config.tune import TuneConfig
 
 __all__ = ["RunConfig"]
 
-_MIN_WINDOW_PX = 256
+_MIN_WINDOW_PX = 512
 """Images up to this side take one forward pass, whatever the crop."""
 
 

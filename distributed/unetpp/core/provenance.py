@@ -17,11 +17,11 @@ _LIBRARIES = (
     "torch",
     "ray",
     "numpy",
+    "optuna",
     "pyarrow",
     "fsspec",
     "s3fs",
     "monai",
-    "kornia",
     "pillow",
     "safetensors",
 )

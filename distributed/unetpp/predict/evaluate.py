@@ -31,6 +31,7 @@ def evaluate(
     split: str | None = None,
     data_uri: str | None = None,
     level: int | None = None,
+    hd95: bool = False,
     on_rows: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Any]:
     """Score the best checkpoint of a run and write `evaluations/<split>` into it.
@@ -41,6 +42,7 @@ def evaluate(
         split: default `test`, or `val` where the dataset has no test rows.
         data_uri: default the dataset of the training.
         level: the deepest head that is used and reported; default the run's deepest.
+        hd95: also measure the 95th percentile of the Hausdorff distance, which takes longer.
         on_rows: called with (rows done, rows in all).
 
     Returns:
@@ -56,7 +58,7 @@ def evaluate(
     manifest = load_manifest(data)
     check_dataset(manifest, run.manifest)
     split = choose_split(manifest, split)
-    scorer = Scorer(run, manifest, pick_device())
+    scorer = Scorer(run, manifest, pick_device(), hd95=hd95)
     start = time.perf_counter()
     for batch in _same_size_batches(iter_samples(data, manifest, split)):
         scorer.add(batch)

@@ -18,6 +18,7 @@ from unetpp.models.inference import predict_logits
 from unetpp.models.load import LoadedRun
 from unetpp.models.output import ModelOutput
 from unetpp.objective.counts import confusion_matrix, count_pixels
+from unetpp.objective.hd95 import hausdorff95
 from unetpp.objective.metrics import SegmentationMetrics, dice_iou
 from unetpp.predict.device import autocast
 from unetpp.predict.examples import Examples
@@ -32,7 +33,9 @@ _KEPT_EXAMPLES = 4
 class Scorer:
     """Counts per level, one score line per sample, the confusion matrix and the best and worst panels."""
 
-    def __init__(self, run: LoadedRun, manifest: Manifest, device: torch.device) -> None:
+    def __init__(
+        self, run: LoadedRun, manifest: Manifest, device: torch.device, *, hd95: bool = False
+    ) -> None:
         self.manifest = manifest
         self.device = device
         self.window_px = run.config.window_px
@@ -43,6 +46,7 @@ class Scorer:
         self._normalise = run.normalise.to(device)
         self._levels = run.model.supervised_levels
         self._metrics = SegmentationMetrics(manifest.num_classes, self._levels, manifest.task)
+        self._hd95: list[Tensor] | None = [] if hd95 else None
         size = max(manifest.num_classes, 2)  # a binary task has two classes and one logit
         self._confusion = torch.zeros(size, size, dtype=torch.int64)
 
@@ -64,14 +68,22 @@ class Scorer:
             )
         output = ModelOutput(tuple(logits.float() for logits in output.levels), None)
         self._metrics.update(output, masks)
+        if self._hd95 is not None:
+            self._hd95.append(hausdorff95(output.levels[-1], masks, self.manifest.task).cpu())
         if self.manifest.task != "multilabel":
             self._confusion += confusion_matrix(output.levels[-1], masks, len(self._confusion)).cpu()
         self._add_lines(samples, output, masks, truths)
         self.rows += len(samples)
 
     def scores(self) -> dict[str, Any]:
-        """dice, iou, dice_per_image, iou_per_image, precision, recall, accuracy, classes, levels."""
-        return self._metrics.compute([entry.name for entry in self.manifest.classes])
+        """dice, iou, dice_per_image, iou_per_image, precision, recall, accuracy, classes, levels.
+
+        Also hd95_px where it was asked for: the mean over images and classes that have both borders.
+        """
+        scores = self._metrics.compute([entry.name for entry in self.manifest.classes])
+        if self._hd95 is not None:
+            scores["hd95_px"] = float(torch.cat(self._hd95).nanmean())
+        return scores
 
     def confusion(self) -> dict[str, Any] | None:
         """Pixel counts, rows are the truth; None for a multilabel task, whose labels may overlap."""

@@ -4,13 +4,11 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-import unetpp
-from unetpp.core.storage import open_storage
 from unetpp.models.cost import Cost, count_cost
 from unetpp.report import sections
+from unetpp.report.page import render_page, write_page
 from unetpp.report.plots import confusion_svg, histogram_svg, lines_svg
 from unetpp.report.run_data import Panel, RunData, load_run_data
 from unetpp.report.tables import score
@@ -27,11 +25,7 @@ def write_run_report(run_uri: str, out: Path | None = None) -> str:
         InputError: no run there.
     """
     data = load_run_data(run_uri)
-    page = render_run_report(data)
-    storage = open_storage(data.uri if out is None else out.parent)
-    name = "report.html" if out is None else out.name
-    storage.write(name, page.encode())
-    return f"{storage.uri}/{name}"
+    return write_page(render_run_report(data), data.uri, out)
 
 
 def render_run_report(data: RunData) -> str:
@@ -39,36 +33,25 @@ def render_run_report(data: RunData) -> str:
     evaluation = data.evaluation
     confusion = evaluation["confusion"] if evaluation is not None else None
     costs, cost_size_px = _costs(data)
-    return (
-        _environment()
-        .get_template("run.html")
-        .render(
-            version=unetpp.__version__,
-            title=data.config.name or data.uri.rpartition("/")[2],
-            data=data,
-            headline=sections.headline(data),
-            commands=sections.next_commands(data),
-            levels=sections.level_rows(data, costs),
-            cost_size_px=cost_size_px,
-            latency=evaluation["latency"] if evaluation is not None else None,
-            device=evaluation["device"] if evaluation is not None else None,
-            classes=sections.class_rows(data),
-            curves=[(title, Markup(svg)) for title, svg in _curves(data)],
-            confusion=Markup(confusion_svg(confusion["labels"], confusion["counts"])) if confusion else None,
-            panels={kind: [_figure(p) for p in data.panels if p.kind == kind] for kind in ("best", "worst")},
-            dataset=sections.dataset_facts(data),
-            foreground=Markup(_foreground_svg(data)),
-            config=sections.config_rows(data),
-            provenance=sections.provenance_facts(data),
-            timing=sections.timing_facts(data),
-        )
-    )
-
-
-def _environment() -> Environment:
-    loader = PackageLoader("unetpp.report")
-    return Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    return render_page(
+        "run.html",
+        title=data.config.name or data.uri.rpartition("/")[2],
+        data=data,
+        headline=sections.headline(data),
+        commands=sections.next_commands(data),
+        levels=sections.level_rows(data, costs),
+        cost_size_px=cost_size_px,
+        latency=evaluation["latency"] if evaluation is not None else None,
+        device=evaluation["device"] if evaluation is not None else None,
+        classes=sections.class_rows(data),
+        curves=[(title, Markup(svg)) for title, svg in _curves(data)],
+        confusion=Markup(confusion_svg(confusion["labels"], confusion["counts"])) if confusion else None,
+        panels={kind: [_figure(p) for p in data.panels if p.kind == kind] for kind in ("best", "worst")},
+        dataset=sections.dataset_facts(data),
+        foreground=Markup(_foreground_svg(data)),
+        config=sections.config_rows(data),
+        provenance=sections.provenance_facts(data),
+        timing=sections.timing_facts(data),
     )
 
 

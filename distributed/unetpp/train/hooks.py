@@ -2,12 +2,13 @@
 
     1. score        keep the best value and the patience count in the state        (every rank)
     2. latency      time the sub-network of every scored level, once               (rank 0)
-    3. checkpoint   save, mark the best, thin out                                  (rank 0)
-    4. metrics      append to metrics.jsonl                                        (rank 0)
+    3. metrics      append to metrics.jsonl                                        (rank 0)
+    4. checkpoint   save, mark the best, thin out                                  (rank 0)
     5. trackers     TensorBoard and others; their failure is logged, never raised  (rank 0)
     6. report       hand the metrics to whatever runs the session                  (every rank)
 
-A checkpoint is safe before anything reports the epoch it belongs to.
+A checkpoint is safe before anything reports the epoch it belongs to. Metrics go before it: a run killed
+between the two trains the epoch again and replaces its line; the other way round the line would be lost.
 """
 
 from typing import Any
@@ -46,9 +47,9 @@ class EpochHooks:
         info.metrics["finished"] = self._state.finished
         if self._trackers is not None:
             self._add_latency(info.metrics)
-            self.save(best=is_best)
             self._epochs.append(info.metrics)
             self._run.write_metrics(self._epochs)
+            self.save(best=is_best)
             self._trackers.log(info.metrics)
         self._session.report(info.metrics)
 
@@ -91,7 +92,8 @@ class EpochHooks:
     def _score(self, metrics: dict[str, Any]) -> bool:
         if "val" not in metrics:
             return False
-        value = float(metrics["val"]["dice"])
+        # The metric a sweep maximises is also the one that picks a run's best checkpoint.
+        value = float(metrics["val"][self._config.tune.metric])
         if self._state.best_value is not None and value <= self._state.best_value:
             self._state.validations_since_best += 1
             return False

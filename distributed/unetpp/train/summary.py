@@ -18,7 +18,8 @@ def summarise(job: TrainJob, *, finished: bool, wall_s: float, start_up_s: float
     run = RunDir(job.run_uri)
     epochs = run.read_metrics()
     validated = [epoch for epoch in epochs if "val" in epoch]
-    best = max(validated, key=lambda epoch: float(epoch["val"]["dice"]), default=None)
+    metric = job.config.tune.metric
+    best = max(validated, key=lambda epoch: float(epoch["val"][metric]), default=None)
     result: dict[str, Any] = {
         "run": job.run_uri,
         "epochs": len(epochs),

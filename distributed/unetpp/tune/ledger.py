@@ -23,16 +23,14 @@ from unetpp.tune.budget import budget_of
 from unetpp.tune.feasibility import check
 from unetpp.tune.leaderboard import LeaderRow, best_row, leaderboard
 from unetpp.tune.levels import NetworkCost, level_results
-from unetpp.tune.record import epochs_of, finish, own_trials, record_epoch, record_note
+from unetpp.tune.record import RUN, SECONDS, epochs_of, finish, own_trials, record_epoch, record_note
 from unetpp.tune.rungs import Decision, Report, build_rule
 from unetpp.tune.space import Space
+from unetpp.tune.sweep_dir import trial_uri
 
 __all__ = ["Ledger", "SweepSetup", "TrialSpec"]
 
 logger = logging.getLogger(__name__)
-
-_RUN = "run"
-_SECONDS = "seconds"
 
 
 @dataclass(frozen=True)
@@ -75,12 +73,13 @@ class Ledger:
         self._started_s = time.monotonic()
         trials = own_trials(study)
         self._unfinished = deque(t.number for t in trials if t.state == TrialState.RUNNING)
-        self._earlier_seconds = sum(float(t.user_attrs.get(_SECONDS, 0.0)) for t in trials)
+        # A trial that continues reports its earlier epochs again.
+        ended = [t for t in trials if t.state != TrialState.RUNNING]
+        self._earlier_seconds = sum(float(t.user_attrs.get(SECONDS, 0.0)) for t in ended)
         self._seconds: dict[int, float] = {}
         self._rule.replay(
             Report(trial.number, epoch, levels)
-            for trial in trials
-            if trial.state != TrialState.RUNNING
+            for trial in ended
             for epoch, levels in epochs_of(trial).items()
         )
 
@@ -108,7 +107,7 @@ class Ledger:
         live = self._live[number]
         live.finished = bool(metrics["finished"])
         self._seconds[number] = self._seconds.get(number, 0.0) + float(metrics["seconds"])
-        record_note(self.study, number, _SECONDS, round(self._seconds[number], 3))
+        record_note(self.study, number, SECONDS, round(self._seconds[number], 3))
         if "val" in metrics:
             scored = metrics["val"]["levels"]
             latency = {int(level): float(values["latency_s"]) for level, values in scored.items()}
@@ -155,7 +154,7 @@ class Ledger:
         setup = self.setup
         try:
             config = apply(setup.base, setup.space(suggestion))
-            out = f"{setup.sweep_uri}/trials/{number:04d}"
+            out = trial_uri(setup.sweep_uri, number)
             config, _ = resolve(replace(config, {"out": out, "name": ""}), setup.manifest, setup.hardware)
         except (optuna.TrialPruned, ConfigError) as error:
             finish(self.study, number, "INFEASIBLE", cause=str(error) or "the space gave the trial up")
@@ -164,7 +163,7 @@ class Ledger:
         if shortage is not None:
             finish(self.study, number, "INFEASIBLE", cause=shortage.reason, violation=shortage.violation)
             return None
-        record_note(self.study, number, _RUN, config.run_uri)
+        record_note(self.study, number, RUN, config.run_uri)
         costs = count_cost(config.model, int(config.data.crop))
         self._live[number] = _Live(config, costs)
         return TrialSpec(number, config)

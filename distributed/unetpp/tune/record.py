@@ -3,6 +3,8 @@
     user attribute    value
     levels:<epoch>    results of every level after that epoch (JSON text, see levels.py)
     cause             why the trial failed or was infeasible
+    run               URI of the trial's run folder
+    seconds           time of its epochs so far
     retry_of          number of the lost trial whose parameters this one repeats
     warm_start_of     the earlier study's trial that this one copies
 
@@ -22,6 +24,8 @@ from unetpp.tune.study import objectives_of
 
 __all__ = [
     "IS_DEFAULT",
+    "RUN",
+    "SECONDS",
     "WARM_START_OF",
     "Outcome",
     "cause_of",
@@ -40,6 +44,8 @@ _LOG = logging.getLogger(__name__)
 Outcome = Literal["COMPLETE", "PRUNED", "FAIL", "INFEASIBLE"]
 
 IS_DEFAULT = "is_default"
+RUN = "run"
+SECONDS = "seconds"
 WARM_START_OF = "warm_start_of"
 _RETRY_OF = "retry_of"
 _CAUSE = "cause"

@@ -9,7 +9,7 @@ from optuna.storages import RDBStorage
 
 from unetpp.core.errors import StorageError
 
-__all__ = ["existing_file", "open_storage_url", "shown_url"]
+__all__ = ["existing_file", "has_password", "open_storage_url", "shown_url"]
 
 _SQLITE_LOCK_WAIT_S = 60
 """SQLite's own 5 s are too few where a dashboard or a backup reads the file."""
@@ -40,6 +40,16 @@ def existing_file(url: str) -> bool:
     with _explained(url):
         parsed = sqlalchemy.make_url(url)
     return parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").is_file()
+
+
+def has_password(url: str) -> bool:
+    """Whether the URL itself holds one.
+
+    Raises:
+        StorageError: the URL is malformed.
+    """
+    with _explained(url):
+        return sqlalchemy.make_url(url).password is not None
 
 
 def shown_url(url: str) -> str:

@@ -17,12 +17,12 @@ from unetpp.tune.samplers import build_sampler
 from unetpp.tune.space import Space
 from unetpp.tune.storage import open_storage_url, shown_url
 
-__all__ = ["CONFIG_ATTR", "directions", "objectives_of", "open_study"]
+__all__ = ["CONFIG_ATTR", "SPACE_SHA256", "SPACE_SOURCE", "directions", "objectives_of", "open_study"]
 
 _LOG = logging.getLogger(__name__)
 
-_SPACE_SHA256 = "space_sha256"
-_SPACE_SOURCE = "space_source"
+SPACE_SHA256 = "space_sha256"
+SPACE_SOURCE = "space_source"
 CONFIG_ATTR = "base_config"
 """User attribute with the base configuration as far as it must not change."""
 _CONFIG_HASH = "base_config_hash"
@@ -55,8 +55,8 @@ def open_study(storage_url: str, name: str, *, space: Space, config: RunConfig) 
     elif drawn:
         raise ConfigError(f"{where} was not started by unetpp and has trials; give another tune.study_name=")
     else:
-        study.set_user_attr(_SPACE_SOURCE, space.source)
-        study.set_user_attr(_SPACE_SHA256, space.sha256)
+        study.set_user_attr(SPACE_SOURCE, space.source)
+        study.set_user_attr(SPACE_SHA256, space.sha256)
         study.set_user_attr(CONFIG_ATTR, _fixed_fields(config))
         # Last: its presence says that the others are there.
         study.set_user_attr(_CONFIG_HASH, config_hash(config))
@@ -81,9 +81,9 @@ def objectives_of(study: optuna.Study) -> tuple[ObjectiveName, ...]:
 def _require_same(study: optuna.Study, space: Space, config: RunConfig, where: str) -> None:
     stored = study.user_attrs
     fix = "continue with the former, or give another out= or tune.study_name="
-    if stored[_SPACE_SHA256] != space.sha256:
+    if stored[SPACE_SHA256] != space.sha256:
         diff = difflib.unified_diff(
-            stored[_SPACE_SOURCE].splitlines(),
+            stored[SPACE_SOURCE].splitlines(),
             space.source.splitlines(),
             "space of the study",
             f"{space.path}",

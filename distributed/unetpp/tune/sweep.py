@@ -26,13 +26,13 @@ from unetpp.tune.searcher import LedgerSearcher
 from unetpp.tune.seeding import enqueue_default, warm_start
 from unetpp.tune.space import check_space, load_space
 from unetpp.tune.study import open_study
+from unetpp.tune.sweep_dir import SWEEP_CONFIG, no_sweep, study_name, study_url
 from unetpp.tune.trainable import TrialContext, run_trial
 
 __all__ = ["Sweep", "cluster_resources", "concurrency", "run_sweep", "start_sweep"]
 
 logger = logging.getLogger(__name__)
 
-_CONFIG = "sweep.yaml"
 _MEMORY_SHARE = 0.8
 """Share of a device's memory that a trial may plan with; the rest is the allocator's and the kernels'."""
 _NESTED_DRIVER_CPUS = 0.01
@@ -65,15 +65,15 @@ def start_sweep(config: RunConfig, space_path: Path, hardware: Hardware, *, resu
     preflight(storage, write=True)
     manifest = load_manifest(data)
     _require_space_fits(config, manifest, hardware)
-    if resume != storage.exists(_CONFIG):
-        raise _no_sweep(storage) if resume else _sweep_exists(storage)
-    study = open_study(_storage_url(config, storage), _study_name(config), space=space, config=config)
+    if resume != storage.exists(SWEEP_CONFIG):
+        raise no_sweep(storage, "leave --resume out to start one") if resume else _sweep_exists(storage)
+    study = open_study(study_url(config, storage), study_name(config), space=space, config=config)
     if not resume:
         enqueue_default(study, space, config)
         warm_start(study, config.tune.warm_start, space)
         for name, text in space.files:
             storage.write(f"space/{name}", text.encode())
-        storage.write(_CONFIG, dump_yaml(config).encode())
+        storage.write(SWEEP_CONFIG, dump_yaml(config).encode())
     device_bytes = hardware.gpu_memory_bytes if config.scale.gpu is True else hardware.memory_bytes
     setup = SweepSetup(storage.uri, config, space, manifest, hardware, int(device_bytes * _MEMORY_SHARE))
     return Sweep(setup, study)
@@ -157,25 +157,6 @@ def _require_space_fits(config: RunConfig, manifest: Manifest, hardware: Hardwar
             "pack it with --val 0.1"
         )
     resolve(config, manifest, hardware)
-
-
-def _storage_url(config: RunConfig, storage: Storage) -> str:
-    if config.tune.storage:
-        return config.tune.storage
-    if not storage.is_local:
-        raise ConfigError(
-            f"tune.storage must be set where out={storage.uri} is no local folder: SQLite needs one; "
-            "use tune.storage=postgresql://HOST/NAME or sqlite:////PATH"
-        )
-    return f"sqlite:///{storage.local_path('study.db')}"
-
-
-def _study_name(config: RunConfig) -> str:
-    return config.tune.study_name or config.run_uri.rstrip("/").rsplit("/", 1)[-1]
-
-
-def _no_sweep(storage: Storage) -> InputError:
-    return InputError(f"no sweep at {storage.uri}: {_CONFIG} is missing; leave --resume out to start one")
 
 
 def _sweep_exists(storage: Storage) -> ExistsError:

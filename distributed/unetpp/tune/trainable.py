@@ -46,6 +46,9 @@ def run_trial(params: dict[str, Any], context: TrialContext) -> None:
     job = _job(config, context.manifest)
     reporter = _Reporter(number, context.board)
     try:
+        # The driver may have died before it recorded what was reported; recording again changes nothing.
+        for metrics in RunDir(job.run_uri).read_metrics():
+            reporter(metrics)
         if config.max_workers > 1:
             fit(job, _Listener(reporter))
         else:

@@ -1,0 +1,175 @@
+"""Everything a sweep's folder and study tell, read once; also while the sweep runs."""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from unetpp.config.load import flatten
+from unetpp.config.run import RunConfig
+from unetpp.config.section import AUTO
+from unetpp.config.tune import ObjectiveName
+from unetpp.core.rundir import RunDir
+from unetpp.core.storage import Storage, open_storage
+from unetpp.tune.importance import parameter_importances
+from unetpp.tune.leaderboard import LeaderRow, best_row, leaderboard, pareto_rows
+from unetpp.tune.levels import headline
+from unetpp.tune.record import (
+    IS_DEFAULT,
+    SECONDS,
+    cause_of,
+    epochs_of,
+    is_infeasible,
+    kept_levels,
+    own_trials,
+)
+from unetpp.tune.study import SPACE_SHA256, SPACE_SOURCE, objectives_of
+from unetpp.tune.sweep_dir import load_sweep, trial_uri
+
+__all__ = ["Outcome", "SweepData", "TrialData", "load_sweep_data"]
+
+Outcome = Literal["COMPLETE", "PRUNED", "FAIL", "INFEASIBLE", "RUNNING"]
+
+
+@dataclass(frozen=True)
+class TrialData:
+    number: int
+    outcome: Outcome
+    settings: dict[str, Any]
+    distributions: dict[str, BaseDistribution]
+    curve: tuple[tuple[int, float], ...]
+    """(epoch, quality) of the level that is best in the checkpoint kept, over the validated epochs."""
+    quality: float | None
+    """Of that level in the checkpoint kept; None before the first one, and where it is NaN."""
+    seconds: float
+    cause: str
+    is_default: bool
+    """Whether it is the base configuration."""
+
+    @property
+    def epochs(self) -> int:
+        """The last validated epoch."""
+        return self.curve[-1][0] if self.curve else 0
+
+
+@dataclass(frozen=True)
+class SweepData:
+    uri: str
+    config: RunConfig
+    objectives: tuple[ObjectiveName, ...]
+    trials: tuple[TrialData, ...]
+    """Started ones, by number."""
+    rows: list[LeaderRow]
+    front: list[LeaderRow]
+    best: LeaderRow | None
+    best_config: dict[str, Any]
+    """Not the default; empty without a best trial. Of `scale`, what the base configuration gave."""
+    importances: dict[str, float]
+    space_name: str
+    space_source: str
+    space_sha256: str
+    started: datetime | None
+    ended: datetime | None
+    """When the last of the ended trials did."""
+    is_local: bool
+
+    @property
+    def state(self) -> str:
+        """finished, unfinished (trials are open) or ended early (at a budget, or not yet continued)."""
+        if any(trial.outcome == "RUNNING" for trial in self.trials):
+            return "unfinished"
+        return "finished" if len(self.trials) >= self.config.tune.trials else "ended early"
+
+
+def load_sweep_data(uri: str) -> SweepData:
+    """Read a sweep.
+
+    Raises:
+        InputError: no sweep there, or its study is gone.
+        StorageError: the study's storage cannot be used.
+    """
+    config, study = load_sweep(uri)
+    folder = open_storage(uri)
+    trials = [trial for trial in own_trials(study) if trial.state != TrialState.WAITING]
+    rows = leaderboard(study)
+    best = best_row(rows)
+    source = str(study.user_attrs[SPACE_SOURCE])
+    return SweepData(
+        uri=uri.rstrip("/"),
+        config=config,
+        objectives=objectives_of(study),
+        trials=tuple(_trial(trial) for trial in trials),
+        rows=rows,
+        front=pareto_rows(study, rows),
+        best=best,
+        best_config={} if best is None else _own_fields(trial_uri(uri, best.trial), config),
+        importances=parameter_importances(study),
+        space_name=_space_name(folder, source),
+        space_source=source,
+        space_sha256=str(study.user_attrs[SPACE_SHA256]),
+        started=min((t.datetime_start for t in trials if t.datetime_start is not None), default=None),
+        ended=max((t.datetime_complete for t in trials if t.datetime_complete is not None), default=None),
+        is_local=folder.is_local,
+    )
+
+
+def _trial(trial: FrozenTrial) -> TrialData:
+    kept = kept_levels(trial)
+    best = headline(kept) if kept else None
+    return TrialData(
+        number=trial.number,
+        outcome=_outcome(trial),
+        settings=dict(trial.params),
+        distributions=dict(trial.distributions),
+        curve=tuple(
+            (epoch, result.quality)
+            for epoch, levels in epochs_of(trial).items()
+            for result in levels
+            if best is not None and result.level == best.level
+        ),
+        quality=best.quality if best is not None and math.isfinite(best.quality) else None,
+        seconds=float(trial.user_attrs.get(SECONDS, 0.0)),
+        cause=cause_of(trial),
+        is_default=bool(trial.user_attrs.get(IS_DEFAULT, False)),
+    )
+
+
+def _outcome(trial: FrozenTrial) -> Outcome:
+    if is_infeasible(trial):
+        return "INFEASIBLE"
+    outcomes: dict[TrialState, Outcome] = {
+        TrialState.COMPLETE: "COMPLETE",
+        TrialState.PRUNED: "PRUNED",
+        TrialState.FAIL: "FAIL",
+        TrialState.RUNNING: "RUNNING",
+    }
+    return outcomes[trial.state]
+
+
+def _own_fields(run_uri: str, base: RunConfig) -> dict[str, Any]:
+    """Empty where the trial's folder has been deleted."""
+    run = RunDir(run_uri)
+    if not run.exists():
+        return {}
+    default, given = flatten(RunConfig()), flatten(base)
+    return {
+        field: value
+        for field, value in flatten(RunConfig.model_validate(run.read_config())).items()
+        if value != default[field]
+        and not field.startswith(("out", "name", "tune."))
+        # What the sweep's machine decided may not suit another one.
+        and not (field.startswith("scale.") and given[field] == AUTO)
+    }
+
+
+def _space_name(folder: Storage, source: str) -> str:
+    """The space's own file among the copies; its text is what the source begins with."""
+    names = [path.rpartition("/")[2] for path in folder.list("space")]
+    return max(names, key=lambda name: _begins(source, folder.read(f"space/{name}").decode()), default="")
+
+
+def _begins(source: str, text: str) -> int:
+    return len(text) if source.startswith(text) else -1

@@ -1,0 +1,103 @@
+"""Training from the command line: stopped, killed and resumed as people do it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fakes import write_dataset
+from unetpp.cli.main import run
+from unetpp.core.rundir import RunDir
+
+_DEADLINE_S = 120
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("cli-train")
+    write_dataset(folder, {"train": 400, "val": 8}, rows_per_shard=100)
+    return folder
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    """The command in a process group of its own, as a shell starts it."""
+    command = [sys.executable, "-m", "unetpp", "train", *arguments, "--json"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def wait_for_epoch(process: subprocess.Popen[str], folder: Path, epoch: int) -> None:
+    deadline_s = time.monotonic() + _DEADLINE_S
+    while time.monotonic() < deadline_s and process.poll() is None:
+        if len(RunDir(str(folder)).read_metrics()) >= epoch:
+            return
+        try:
+            process.wait(0.05)
+        except subprocess.TimeoutExpired:
+            continue
+    pytest.fail(f"epoch {epoch} was not reached")
+
+
+@pytest.mark.usefixtures("keyboard")
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_train_interrupted_then_killed_then_resumed_finishes_every_epoch(data, tmp_path):
+    out = tmp_path / "run"
+    fields = ("model.depth=2", "model.width=4", "train.epochs=9", "data.batch_size=2", "scale.workers=2")
+    process = start(f"data.uri={data}", f"out={out}", *fields)
+    wait_for_epoch(process, out, 1)
+    os.killpg(process.pid, signal.SIGINT)
+    result = json.loads(process.communicate(timeout=_DEADLINE_S)[0].splitlines()[-1])
+    assert process.returncode == 130
+    assert result["finished"] is False
+
+    process = start(f"out={out}", "--resume")
+    wait_for_epoch(process, out, result["epochs"] + 1)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+
+    process = start(f"out={out}", "--resume")
+    output = process.communicate(timeout=_DEADLINE_S)[0]
+    assert process.returncode == 0
+    result = json.loads(output.splitlines()[-1])
+    assert (result["run"], result["epochs"], result["finished"]) == (str(out), 9, True)
+    assert set(result["metrics"]["levels"]) == {"1", "2"}
+    assert [epoch["epoch"] for epoch in RunDir(str(out)).read_metrics()] == list(range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train.epoch=3"], "unknown key 'train.epoch'; did you mean train.epochs?"),
+        (
+            ["scale.workers=2", "data.batch_size=3"],
+            "data.batch_size=3 must be divisible by scale.workers=2; use 4",
+        ),
+        (["model.depth=6", "data.crop=16"], "model.depth=6 needs a crop of at least 64 px; data.crop=16"),
+        (["data.uri=/nowhere/at/all"], "/nowhere/at/all"),
+        (["data.uri=s3://key:secret@bucket/data"], "credentials"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_train_mistake_exits_2_with_rule_value_and_fix(data, tmp_path, capsys, arguments, message):
+    out = tmp_path / "run"
+    given = [] if arguments[0].startswith("data.uri") else [f"data.uri={data}"]
+    overrides = [*arguments, *given] if arguments == ["nonsense"] else [*given, *arguments]
+    assert run(["train", *overrides, f"out={out}"]) == 2
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert "Traceback" not in errors
+    assert not (out / "config.yaml").exists()
+
+
+def test_train_over_an_existing_run_is_refused(data, tmp_path, capsys):
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "config.yaml").write_text("{}")
+    assert run(["train", f"data.uri={data}", f"out={out}"]) == 2
+    assert "--resume" in capsys.readouterr().err

@@ -1,0 +1,138 @@
+"""The ledger launches, judges and ends trials as the study and the budget say, also after a restart."""
+
+import pytest
+from optuna.trial import TrialState
+
+from fakes import write_dataset
+from unetpp.config import Hardware, load_config
+from unetpp.tune.leaderboard import trial_counts
+from unetpp.tune.ledger import Ledger, SweepSetup
+from unetpp.tune.space import load_space
+from unetpp.tune.study import open_study
+
+LAPTOP = Hardware(cpus=2, memory_bytes=8 * 2**30, gpus=0, gpu_memory_bytes=0)
+SPACE = """
+def space(trial):
+    return {"model.width": trial.suggest_int("model.width", 2, 5)}
+"""
+
+
+@pytest.fixture
+def open_ledger(tmp_path):
+    manifest = write_dataset(tmp_path / "data", {"train": 12, "val": 4})
+
+    def make(*overrides: str, source: str = SPACE, memory_bytes: int = 2**33) -> Ledger:
+        path = tmp_path / "space.py"
+        path.write_text(source)
+        base = ["model.depth=2", "tune.trials=4", "train.epochs=9", "tune.sampler=random"]
+        config = load_config(
+            None, [f"data.uri={tmp_path / 'data'}", f"out={tmp_path / 'sweep'}", *base, *overrides]
+        )
+        space = load_space(path)
+        study = open_study(f"sqlite:///{tmp_path / 'study.db'}", "sweep", space=space, config=config)
+        setup = SweepSetup(str(tmp_path / "sweep"), config, space, manifest, LAPTOP, memory_bytes)
+        return Ledger(setup, study)
+
+    return make
+
+
+def metrics(epoch: int, dice: float, *, finished: bool = False, seconds: float = 1.0) -> dict:
+    levels = {str(k): {"dice": dice - 0.01 * (2 - k), "latency_s": 0.001 * k} for k in (1, 2)}
+    return {"epoch": epoch, "seconds": seconds, "finished": finished, "val": {"levels": levels}}
+
+
+def run(ledger: Ledger, dice: float) -> tuple[int, int]:
+    """Play one trial until it is stopped or has finished; returns its number and last epoch."""
+    spec = ledger.next_trial()
+    assert spec is not None
+    for epoch in range(1, 10):
+        if ledger.report(spec.number, metrics(epoch, dice, finished=epoch == 9)) == "stop":
+            break
+    ledger.end(spec.number)
+    return spec.number, epoch
+
+
+def test_ledger_every_trial_is_accounted_for_and_asha_stops_the_worse(open_ledger):
+    ledger = open_ledger()
+    ends = [run(ledger, dice) for dice in (0.8, 0.5, 0.4, 0.9)]
+    assert ledger.next_trial() is None
+    assert [epoch for _, epoch in ends] == [9, 1, 1, 9]
+    counts = trial_counts(ledger.study)
+    assert (counts["complete"], counts["pruned"], counts["failed"]) == (2, 2, 0)
+    best = ledger.best()
+    assert best is not None
+    assert (best.trial, best.level, best.quality) == (3, 2, 0.9)
+    stopped = ledger.study.trials[1]
+    assert stopped.state == TrialState.PRUNED
+    assert stopped.intermediate_values == {1: 0.5}
+
+
+def test_ledger_trial_specs_have_no_auto_left_and_their_own_folder(open_ledger):
+    ledger = open_ledger()
+    first, second = ledger.next_trial(), ledger.next_trial()
+    assert first is not None
+    assert second is not None
+    assert first.config.run_uri.endswith("/sweep/trials/0000")
+    assert second.config.run_uri.endswith("/sweep/trials/0001")
+    assert first.config.data.crop == 16
+    assert first.config.model.in_channels == 1
+
+
+def test_ledger_failed_trial_keeps_its_cause(open_ledger):
+    ledger = open_ledger()
+    spec = ledger.next_trial()
+    ledger.end(spec.number, "NonFiniteError: 11 steps had a NaN")
+    trial = ledger.study.trials[spec.number]
+    assert trial.state == TrialState.FAIL
+    assert "11 steps had a NaN" in trial.user_attrs["cause"]
+
+
+def test_ledger_after_a_crash_continues_the_open_trial_and_repeats_none(open_ledger):
+    ledger = open_ledger()
+    run(ledger, 0.8)
+    crashed = ledger.next_trial()
+    ledger.report(crashed.number, metrics(1, 0.85))
+    resumed = open_ledger()
+    assert resumed.interrupted
+    again = resumed.next_trial()
+    assert again == crashed
+    resumed.report(again.number, metrics(9, 0.85, finished=True))
+    resumed.end(again.number)
+    numbers = [run(resumed, 0.1)[0] for _ in range(2)]
+    assert numbers == [2, 3]
+    assert resumed.next_trial() is None
+    assert not resumed.interrupted
+    assert len(resumed.study.trials) == 4
+
+
+def test_ledger_after_a_crash_still_holds_new_trials_against_the_old(open_ledger):
+    ledger = open_ledger()
+    for dice in (0.8, 0.7):
+        run(ledger, dice)
+    _, last_epoch = run(open_ledger(), 0.6)
+    assert last_epoch == 1
+
+
+def test_ledger_trial_that_cannot_fit_is_never_launched(open_ledger):
+    ledger = open_ledger(memory_bytes=1000)
+    assert ledger.next_trial() is None
+    assert trial_counts(ledger.study)["infeasible"] == 4
+    assert "GiB free" in ledger.study.trials[0].user_attrs["cause"]
+
+
+def test_ledger_depth_too_large_for_the_crop_is_infeasible(open_ledger):
+    source = 'def space(trial):\n    return {"model.depth": trial.suggest_int("model.depth", 5, 6)}\n'
+    ledger = open_ledger("data.crop=16", "model.depth=auto", source=source)
+    assert ledger.next_trial() is None
+    assert "needs a crop of at least" in ledger.study.trials[0].user_attrs["cause"]
+
+
+def test_ledger_target_reached_stops_running_trials_and_launches_no_other(open_ledger):
+    ledger = open_ledger("tune.target=0.75")
+    run(ledger, 0.5)
+    spec = ledger.next_trial()
+    assert ledger.report(spec.number, metrics(1, 0.7)) == "continue"
+    assert ledger.report(spec.number, metrics(9, 0.8, finished=True)) == "continue"
+    ledger.end(spec.number)
+    assert ledger.next_trial() is None
+    assert "reached tune.target" in ledger.exhausted()
