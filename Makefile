@@ -22,8 +22,11 @@ lint: $(STAMP)
 	PYTHONPATH=distributed $(BIN)/lint-imports
 	$(BIN)/python -m pytest -q --durations=0 tests/test_layout.py
 
+# make bench IMAGES=DSB/images MASKS=DSB/masks
 bench: $(STAMP)
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@test -n "$(IMAGES)" -a -n "$(MASKS)" || { echo "make bench needs IMAGES=FOLDER MASKS=FOLDER"; exit 2; }
+	$(BIN)/python benchmarks/dsb2018.py --images "$(IMAGES)" --masks "$(MASKS)" --work build/dsb2018
+	$(BIN)/python benchmarks/memory.py --work build/memory
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
