@@ -18,7 +18,7 @@ _OVERRIDES = (
     "model.depth=3",
     "model.width=8",
     "optim.lr=0.003",
-    "train.epochs=6",
+    "train.epochs=12",
     "scale.workers=2",
 )
 
