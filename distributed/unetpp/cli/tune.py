@@ -103,11 +103,13 @@ def _confirm(sweep: "Sweep") -> dict[str, Any]:
 
 
 def _print_best(result: dict[str, Any], space: Path) -> None:
+    from unetpp.tune.sweep_dir import trial_uri
+
     sweep, best = result["sweep"], result["best"]
     if not result["finished"]:
         note(f"stopped; nothing is lost. Continue: unetpp tune {space} data.uri=... out={sweep} --resume")
     if best is not None:
-        run = f"{sweep}/trials/{best['trial']:04d}"
+        run = trial_uri(sweep, best["trial"])
         note(f"best: trial {best['trial']} level {best['level']}, {best['value']:.4f}")
         note(f"evaluate: unetpp evaluate {run} --split test --level {best['level']}")
         note(f"export:   unetpp export {run} --out model.safetensors --level {best['level']}")

@@ -18,6 +18,7 @@ from unetpp.predict.evaluation_files import evaluation_name, read_per_image
 from unetpp.train.job import TrainJob
 from unetpp.tune.leaderboard import LeaderRow
 from unetpp.tune.significance import compare
+from unetpp.tune.sweep_dir import trial_uri
 
 __all__ = ["Candidate", "candidates", "confirm"]
 
@@ -43,7 +44,7 @@ def candidates(rows: list[LeaderRow], count: int, sweep_uri: str) -> list[Candid
             best.setdefault(row.trial, row)
     found = []
     for row in list(best.values())[:count]:
-        config = RunConfig.model_validate(RunDir(f"{sweep_uri}/trials/{row.trial:04d}").read_config())
+        config = RunConfig.model_validate(RunDir(trial_uri(sweep_uri, row.trial)).read_config())
         found.append(Candidate(row.trial, row.level, config))
     return found
 
