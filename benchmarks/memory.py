@@ -12,10 +12,10 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 from common import markdown
+from process_memory import MemorySampler
 
 from unetpp.data.synthetic import make_cells
 
@@ -23,7 +23,6 @@ _SIDE_PX = 512
 _DISTINCT = 32
 _IMAGES = 512
 """Grey image and mask take 0.5 MiB each pair: a quarter of a GiB at 1x."""
-_SAMPLE_S = 0.1
 
 
 def main() -> None:
@@ -69,43 +68,11 @@ def _peak(*arguments: str) -> int:
     """Largest memory, in bytes, of a command with all its descendants."""
     print("$ unetpp", *arguments, flush=True)
     process = subprocess.Popen([sys.executable, "-m", "unetpp", *arguments], stdout=subprocess.DEVNULL)
-    done, peak = threading.Event(), 0
-
-    def sample() -> None:
-        nonlocal peak
-        while not done.wait(_SAMPLE_S):
-            peak = max(peak, sum(_pss_bytes(pid) for pid in _tree(process.pid)))
-
-    sampler = threading.Thread(target=sample)
-    sampler.start()
-    code = process.wait()
-    done.set()
-    sampler.join()
+    with MemorySampler(process.pid) as memory:
+        code = process.wait()
     if code:
         raise SystemExit(f"the command ended with {code}")
-    return peak
-
-
-def _tree(root: int) -> list[int]:
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-    found = [root]
-    for pid in found:
-        found += [child for child, parent in parents.items() if parent == pid]
-    return found
-
-
-def _pss_bytes(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    return memory.peak_bytes
 
 
 def _mib(size: int) -> str:

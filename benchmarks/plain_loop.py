@@ -10,12 +10,13 @@ it the hardest loop to keep up with on one machine.
 import argparse
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
-from unetpp.config import detect_hardware, load_config, resolve
+from unetpp.config import RunConfig, detect_hardware, load_config, resolve
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import open_storage
 from unetpp.data.augment import apply_augment, draw_params
@@ -28,9 +29,11 @@ from unetpp.objective.metrics import SegmentationMetrics
 from unetpp.train.optim import build_optimizer, build_schedule
 
 
-def train_plain(overrides: list[str]) -> dict[str, Any]:
+def train_plain(
+    config: RunConfig, after_epoch: Callable[[dict[str, float]], None] = lambda _: None
+) -> dict[str, Any]:
     """Train as configured and return pooled Dice on val and test of the best epoch, and images per second."""
-    config = load_config(None, overrides)
+    called_s = time.perf_counter()
     storage = open_storage(config.data.uri)
     manifest = load_manifest(storage)
     config, _ = resolve(config, manifest, detect_hardware())
@@ -46,6 +49,7 @@ def train_plain(overrides: list[str]) -> dict[str, Any]:
     optimizer = build_optimizer(model, config.optim)
     schedule = build_schedule(optimizer, config.optim, steps * config.train.epochs)
 
+    start_up_s = time.perf_counter() - called_s
     best: dict[str, Any] = {"val": -1.0}
     rates = []
     for epoch in range(config.train.epochs):
@@ -64,13 +68,16 @@ def train_plain(overrides: list[str]) -> dict[str, Any]:
             torch.nn.utils.clip_grad_norm_(model.parameters(), config.train.clip)
             optimizer.step()
             schedule.step()
-        rates.append(len(images) / (time.perf_counter() - started_s))
+        train_s = time.perf_counter() - started_s
+        rates.append(len(images) / train_s)
         val, _ = _scores(model, manifest, normalise, *data["val"])
         if val > best["val"]:
             test, test_iou = _scores(model, manifest, normalise, *data["test"])
             best = {"epoch": epoch + 1, "val": val, "test": test, "test_iou": test_iou}
+        after_epoch({"val": val, "train_s": train_s})
     steady = rates[1:] or rates
-    return best | {"images_per_s": len(steady) / sum(1 / rate for rate in steady)}
+    images_per_s = len(steady) / sum(1 / rate for rate in steady)
+    return best | {"images_per_s": images_per_s, "start_up_s": start_up_s}
 
 
 def _load(storage: Any, manifest: Manifest, split: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -101,4 +108,4 @@ if __name__ == "__main__":
     parser.add_argument("--data", required=True)
     parser.add_argument("overrides", nargs="*", help="key=value, as for unetpp train")
     arguments = parser.parse_args()
-    print(json.dumps(train_plain([f"data.uri={arguments.data}", *arguments.overrides])))
+    print(json.dumps(train_plain(load_config(None, [f"data.uri={arguments.data}", *arguments.overrides]))))

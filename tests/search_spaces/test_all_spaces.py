@@ -55,6 +55,7 @@ AUGMENTATION = {
 FIXED: dict[str, dict[str, Any]] = {
     "architecture": ARCHITECTURE,
     "augmentation": AUGMENTATION,
+    "depth_dilation_loss": {"model.depth": 3, "model.dilation.2": 2, "model.dilation.3": 4} | LOSS,
     "full": ARCHITECTURE | LOSS | OPTIMISER,
     "loss": LOSS,
     "optimiser": OPTIMISER,

@@ -20,6 +20,7 @@ from unetpp.tune.levels import headline
 from unetpp.tune.record import (
     IS_DEFAULT,
     SECONDS,
+    START_UP,
     cause_of,
     epochs_of,
     is_infeasible,
@@ -45,6 +46,7 @@ class TrialData:
     quality: float | None
     """Of that level in the checkpoint kept; None before the first one, and where it is NaN."""
     seconds: float
+    start_up_s: float | None
     cause: str
     is_default: bool
     """Whether it is the base configuration."""
@@ -132,6 +134,7 @@ def _trial(trial: FrozenTrial) -> TrialData:
         ),
         quality=best.quality if best is not None and math.isfinite(best.quality) else None,
         seconds=float(trial.user_attrs.get(SECONDS, 0.0)),
+        start_up_s=trial.user_attrs.get(START_UP),
         cause=cause_of(trial),
         is_default=bool(trial.user_attrs.get(IS_DEFAULT, False)),
     )

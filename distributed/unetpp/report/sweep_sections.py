@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from shlex import quote
+from statistics import median
 from typing import Any
 
 import yaml
@@ -124,9 +125,12 @@ def cost_facts(data: SweepData) -> Facts:
     timed = [trial.seconds for trial in data.trials if trial.seconds]
     if not timed:
         return []
+    started = [trial.start_up_s for trial in data.trials if trial.start_up_s is not None]
+    start_up = [("Start of a trial", f"{duration_text(median(started))} median")] if started else []
     return [
         ("All trials", f"{duration_text(sum(timed))} of training and validation"),
         ("A trial", f"{duration_text(sum(timed) / len(timed))} mean, {duration_text(max(timed))} longest"),
+        *start_up,
         ("On the clock", f"{_wall(data)} from the first start to the last end, pauses included"),
         ("Epochs", f"{_epochs(data.trials)} of {_most_epochs(data)} had every trial been trained to the end"),
         ("Stopped early", _saved(data)),

@@ -93,6 +93,7 @@ def training(
             window_px = trainee.config.window_px
             metrics["val"] = validate(trainee.learner, batches, steps, trainee.manifest, window_px)
         metrics["seconds"] = time.perf_counter() - started_s
+        metrics["wall_time"] = time.time()
         state.seconds += metrics["seconds"]
         state.epoch, state.step = epoch + 1, 0
         yield EpochInfo(metrics)

@@ -8,7 +8,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -23,7 +23,16 @@ from unetpp.tune.budget import budget_of
 from unetpp.tune.feasibility import check
 from unetpp.tune.leaderboard import LeaderRow, best_row, leaderboard
 from unetpp.tune.levels import NetworkCost, level_results
-from unetpp.tune.record import RUN, SECONDS, epochs_of, finish, own_trials, record_epoch, record_note
+from unetpp.tune.record import (
+    RUN,
+    SECONDS,
+    START_UP,
+    epochs_of,
+    finish,
+    own_trials,
+    record_epoch,
+    record_note,
+)
 from unetpp.tune.rungs import Decision, Report, build_rule
 from unetpp.tune.space import Space
 from unetpp.tune.sweep_dir import trial_uri
@@ -58,6 +67,7 @@ class TrialSpec:
 class _Live:
     config: RunConfig
     costs: Mapping[int, NetworkCost]
+    launched_s: float = field(default_factory=time.monotonic)
     finished: bool = False
     stopped: bool = False
 
@@ -106,8 +116,7 @@ class Ledger:
         """Record an epoch of a trial and decide whether it goes on."""
         live = self._live[number]
         live.finished = bool(metrics["finished"])
-        self._seconds[number] = self._seconds.get(number, 0.0) + float(metrics["seconds"])
-        record_note(self.study, number, SECONDS, round(self._seconds[number], 3))
+        self._add_seconds(number, float(metrics["seconds"]))
         if "val" in metrics:
             scored = metrics["val"]["levels"]
             latency = {int(level): float(values["latency_s"]) for level, values in scored.items()}
@@ -146,6 +155,15 @@ class Ledger:
     def interrupted(self) -> bool:
         """Whether trials are open although nothing runs them."""
         return any(trial.state == TrialState.RUNNING for trial in own_trials(self.study))
+
+    def _add_seconds(self, number: int, seconds: float) -> None:
+        if number not in self._seconds:
+            # A trial that continues reports its earlier epochs at once: nothing was measured then.
+            start_up_s = time.monotonic() - self._live[number].launched_s - seconds
+            if start_up_s > 0:
+                record_note(self.study, number, START_UP, round(start_up_s, 3))
+        self._seconds[number] = self._seconds.get(number, 0.0) + seconds
+        record_note(self.study, number, SECONDS, round(self._seconds[number], 3))
 
     def _launched(self) -> int:
         return sum(trial.state != TrialState.WAITING for trial in own_trials(self.study))

@@ -5,6 +5,7 @@
     cause             why the trial failed or was infeasible
     run               URI of the trial's run folder
     seconds           time of its epochs so far
+    start_up_seconds  from its launch to its first training step, and from its first epoch's end to the report
     retry_of          number of the lost trial whose parameters this one repeats
     warm_start_of     the earlier study's trial that this one copies
 
@@ -26,6 +27,7 @@ __all__ = [
     "IS_DEFAULT",
     "RUN",
     "SECONDS",
+    "START_UP",
     "WARM_START_OF",
     "Outcome",
     "cause_of",
@@ -46,6 +48,7 @@ Outcome = Literal["COMPLETE", "PRUNED", "FAIL", "INFEASIBLE"]
 IS_DEFAULT = "is_default"
 RUN = "run"
 SECONDS = "seconds"
+START_UP = "start_up_seconds"
 WARM_START_OF = "warm_start_of"
 _RETRY_OF = "retry_of"
 _CAUSE = "cause"

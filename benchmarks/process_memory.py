@@ -1,0 +1,67 @@
+"""Memory of a process and all its descendants, sampled while they run."""
+
+import threading
+from pathlib import Path
+from typing import Self
+
+_SAMPLE_S = 0.1
+
+
+class MemorySampler:
+    """Peaks of the proportional set size below a process, shared memory counted once.
+
+    `peak_bytes` is of all processes together, `peak_of[title]` the largest of one process by its title, so
+    far as the title contains a word asked for.
+    """
+
+    def __init__(self, pid: int, titles: tuple[str, ...] = ()) -> None:
+        self.peak_bytes = 0
+        self.peak_of = dict.fromkeys(titles, 0)
+        self._pid, self._done = pid, threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._done.wait(_SAMPLE_S):
+            sizes = {pid: _pss_bytes(pid) for pid in _tree(self._pid)}
+            self.peak_bytes = max(self.peak_bytes, sum(sizes.values()))
+            for title in self.peak_of:
+                for pid, size in sizes.items():
+                    if size > self.peak_of[title] and title in _title(pid):
+                        self.peak_of[title] = size
+
+
+def _tree(root: int) -> list[int]:
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+    found = [root]
+    for pid in found:
+        found += [child for child, parent in parents.items() if parent == pid]
+    return found
+
+
+def _pss_bytes(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+def _title(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
