@@ -90,6 +90,16 @@ def test_ledger_start_up_is_the_time_before_the_first_epoch(open_ledger):
     assert "start_up_seconds" not in trials[continued.number].user_attrs
 
 
+def test_ledger_wall_clock_budget_counts_what_ran_before_a_resume(open_ledger):
+    ledger = open_ledger("tune.hours=1")
+    run(ledger, 0.5)
+    assert ledger.exhausted() is None
+    ledger.study.set_user_attr("ran_seconds", 3600.0)
+    resumed = open_ledger("tune.hours=1")
+    assert resumed.next_trial() is None
+    assert "tune.hours=1" in (resumed.exhausted() or "")
+
+
 def test_ledger_failed_trial_keeps_its_cause(open_ledger):
     ledger = open_ledger()
     spec = ledger.next_trial()

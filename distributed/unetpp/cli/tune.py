@@ -61,7 +61,9 @@ def _tune(space: Path, config: Any, *, resume: bool) -> dict[str, Any]:
     planned = base.max_workers * (1 if base.scale.address else concurrency(base, local))
     with connected(base.scale.address, workers=planned, cpus_per_worker=cpus):
         concurrent = concurrency(base, cluster_resources() if base.scale.address else local)
-        if not base.scale.address:
+        if base.scale.address:
+            note("no estimate of the duration: the cluster's devices are not this machine's")
+        else:
             epoch_s = seconds_per_epoch(base, sweep.setup.manifest, concurrent)
             note(estimate(epoch_s, base.train.epochs, concurrent, base.tune))
         with SweepTable(base.model_dump(mode="json"), base.train.epochs) as table:

@@ -22,7 +22,7 @@ class Budget:
         """Why no further trial may start, or None.
 
         Args:
-            now_s: seconds since the sweep began, those before a resume included.
+            now_s: seconds the sweep has run, before a resume and after it.
             done: trials that ended, whatever their outcome.
             gpu_seconds: GPU time of all trials so far.
             best: best quality so far.

@@ -41,6 +41,9 @@ __all__ = ["Ledger", "SweepSetup", "TrialSpec"]
 
 logger = logging.getLogger(__name__)
 
+_RAN = "ran_seconds"
+"""The study's user attribute with the time its sweep has run, kept for a resume."""
+
 
 @dataclass(frozen=True)
 class SweepSetup:
@@ -80,7 +83,8 @@ class Ledger:
         self._rule = build_rule(setup.base.tune, setup.base.train.epochs)
         self._budget = budget_of(setup.base.tune)
         self._live: dict[int, _Live] = {}
-        self._started_s = time.monotonic()
+        # As if the sweep had begun so much earlier: pauses before a resume cost no budget.
+        self._started_s = time.monotonic() - float(study.user_attrs.get(_RAN, 0.0))
         trials = own_trials(study)
         self._unfinished = deque(t.number for t in trials if t.state == TrialState.RUNNING)
         # A trial that continues reports its earlier epochs again.
@@ -116,6 +120,7 @@ class Ledger:
         """Record an epoch of a trial and decide whether it goes on."""
         live = self._live[number]
         live.finished = bool(metrics["finished"])
+        self.study.set_user_attr(_RAN, round(self._ran_s(), 3))
         self._add_seconds(number, float(metrics["seconds"]))
         if "val" in metrics:
             scored = metrics["val"]["levels"]
@@ -143,9 +148,8 @@ class Ledger:
         best = self.best()
         workers = self.setup.base.max_workers if self.setup.base.scale.gpu else 0
         gpu_seconds = workers * (self._earlier_seconds + sum(self._seconds.values()))
-        elapsed_s = time.monotonic() - self._started_s
         # The number of trials is counted where they are launched: running ones count there.
-        return self._budget.exhausted(elapsed_s, -1, gpu_seconds, None if best is None else best.quality)
+        return self._budget.exhausted(self._ran_s(), -1, gpu_seconds, None if best is None else best.quality)
 
     def best(self) -> LeaderRow | None:
         """The best (trial, level) so far."""
@@ -155,6 +159,9 @@ class Ledger:
     def interrupted(self) -> bool:
         """Whether trials are open although nothing runs them."""
         return any(trial.state == TrialState.RUNNING for trial in own_trials(self.study))
+
+    def _ran_s(self) -> float:
+        return time.monotonic() - self._started_s
 
     def _add_seconds(self, number: int, seconds: float) -> None:
         if number not in self._seconds:

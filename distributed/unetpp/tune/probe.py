@@ -1,6 +1,9 @@
 """How long an epoch of the base configuration takes here, from a few real steps on made-up pixels."""
 
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -24,6 +27,17 @@ def seconds_per_epoch(config: RunConfig, manifest: Manifest, concurrent: int) ->
         concurrent: trials that share this machine's CPU cores; a GPU belongs to one trial.
     """
     device = torch.device("cuda" if config.scale.gpu else "cpu")
+    cores, processes = os.cpu_count() or 1, concurrent * config.max_workers
+    with _threads(max(1, cores // processes)):
+        step_s = _step_seconds(config, manifest, device)
+    # Processes beyond the cores take turns.
+    slower = 1.0 if config.scale.gpu else max(1.0, processes / cores)
+    batch_size = int(config.data.batch_size)
+    steps = num_steps(manifest.splits["train"].rows, batch_size, drop_last=config.data.drop_last)
+    return step_s * slower * steps
+
+
+def _step_seconds(config: RunConfig, manifest: Manifest, device: torch.device) -> float:
     learner = Learner(config, manifest, total_steps=_TIMED_STEPS + 1, device=device)
     batch_size, side = int(config.data.batch_size), int(config.data.crop)
     share = -(-batch_size // config.max_workers)
@@ -46,7 +60,15 @@ def seconds_per_epoch(config: RunConfig, manifest: Manifest, concurrent: int) ->
             seed=(0, step, 0),
         )
         times.append(time.perf_counter() - started_s)
-    # On CPUs the probe had all cores, of which each worker of each trial will have its part.
-    slower = 1 if config.scale.gpu else concurrent * config.max_workers
-    steps = num_steps(manifest.splits["train"].rows, batch_size, drop_last=config.data.drop_last)
-    return min(times[1:]) * slower * steps
+    return min(times[1:])
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """As many torch threads as a process of the sweep will have."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
