@@ -22,12 +22,14 @@ from unetpp.train.state import TrainState
 SIDE_PX = 16
 
 
-def write_dataset(folder: Path | str, rows: Mapping[str, int], *, rows_per_shard: int = 5) -> Manifest:
-    """Bright squares on noise, packed with the real writer."""
+def write_dataset(
+    folder: Path | str, rows: Mapping[str, int], *, rows_per_shard: int = 5, labelled: bool = False
+) -> Manifest:
+    """Bright squares on noise, packed with the real writer; labels say in which half a square's top is."""
     storage, generator = open_storage(str(folder)), np.random.default_rng(0)
     splits: dict[str, SplitInfo] = {}
     for split, count in rows.items():
-        samples = [_sample(f"{split}-{index}", generator) for index in range(count)]
+        samples = [_sample(f"{split}-{index}", generator, labelled=labelled) for index in range(count)]
         infos = []
         for first in range(0, count, rows_per_shard):
             part = samples[first : first + rows_per_shard]
@@ -41,6 +43,7 @@ def write_dataset(folder: Path | str, rows: Mapping[str, int], *, rows_per_shard
         task="binary",
         classes=(ClassInfo(name="square", colour=(255, 0, 0)),),
         ignore_index=None,
+        image_labels=("upper", "lower") if labelled else (),
         channels=1,
         dtype="uint8",
         splits=splits,
@@ -56,13 +59,14 @@ def write_dataset(folder: Path | str, rows: Mapping[str, int], *, rows_per_shard
     return manifest
 
 
-def _sample(name: str, generator: np.random.Generator) -> Sample:
+def _sample(name: str, generator: np.random.Generator, *, labelled: bool) -> Sample:
     image = generator.integers(0, 120, (SIDE_PX, SIDE_PX, 1)).astype(np.uint8)
     mask = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
     top, left = generator.integers(0, SIDE_PX - 6, 2)
     mask[top : top + 6, left : left + 6] = 1
     image[mask == 1] += 100
-    return Sample(name, name, image, mask, None, f"{name}.png", (SIDE_PX, SIDE_PX))
+    label = int(top >= SIDE_PX // 2) if labelled else None
+    return Sample(name, name, image, mask, label, f"{name}.png", (SIDE_PX, SIDE_PX))
 
 
 def tiny_config(uri: str, **sections: dict[str, Any]) -> RunConfig:

@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 
-from fakes import LocalSession, final_weights, start_run, tiny_config, train
+from fakes import LocalSession, final_weights, start_run, tiny_config, train, write_dataset
 from unetpp.core.errors import ExistsError, NonFiniteError, UnetppError
 from unetpp.core.rundir import RunDir
+from unetpp.predict.evaluate import evaluate
 
 
 def job_for(tmp_path, dataset, name="run", **sections):
@@ -122,3 +123,16 @@ def test_training_broken_last_checkpoint_continues_from_the_one_before(tmp_path,
     assert [report["epoch"] for report in session.reports] == [3]
     assert final_weights(job) == whole
     assert [epoch["epoch"] for epoch in run.read_metrics()] == [1, 2, 3]
+
+
+def test_training_with_image_labels_scores_them_on_every_validated_row(tmp_path):
+    manifest = write_dataset(tmp_path / "data", {"train": 6, "val": 5}, labelled=True)
+    dataset = str(tmp_path / "data"), manifest
+    job = job_for(tmp_path, dataset, model={"image_classes": 2}, loss={"image": 1.0}, train={"epochs": 1})
+    session = LocalSession()
+    train(job, session)
+    validated = session.reports[-1]["val"]["image_labels"]
+    assert validated["images"] == 5
+    assert [entry["name"] for entry in validated["classes"]] == ["upper", "lower"]
+    evaluated = evaluate(job.run_uri, split="val")["image_labels"]
+    assert evaluated == validated

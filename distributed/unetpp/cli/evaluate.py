@@ -68,6 +68,14 @@ def _print_scores(result: dict[str, Any]) -> None:
         (entry["name"], *_numbers(entry, "dice", "iou", "precision", "recall")) for entry in result["classes"]
     ]
     print_table(("class", "Dice", "IoU", "precision", "recall"), classes)
+    labels = result.get("image_labels")
+    if labels is not None:
+        rows = [
+            (entry["name"], str(entry["images"]), *_numbers(entry, "precision", "recall"))
+            for entry in labels["classes"]
+        ]
+        print_table(("image label", "images", "precision", "recall"), rows)
+        typer.echo(f"image labels: accuracy {labels['accuracy']:.4f} over {labels['images']} images")
     if "hd95_px" in result:
         typer.echo(f"95 % Hausdorff distance: {result['hd95_px']:.2f} px")
     typer.echo(

@@ -19,6 +19,7 @@ from unetpp.models.load import LoadedRun
 from unetpp.models.output import ModelOutput
 from unetpp.objective.counts import confusion_matrix, count_pixels
 from unetpp.objective.hd95 import hausdorff95
+from unetpp.objective.image_labels import ImageLabelMetrics
 from unetpp.objective.metrics import SegmentationMetrics, dice_iou
 from unetpp.predict.device import autocast
 from unetpp.predict.examples import Examples
@@ -46,6 +47,7 @@ class Scorer:
         self._normalise = run.normalise.to(device)
         self._levels = run.model.supervised_levels
         self._metrics = SegmentationMetrics(manifest.num_classes, self._levels, manifest.task)
+        self._labels = ImageLabelMetrics(len(manifest.image_labels))
         self._hd95: list[Tensor] | None = [] if hd95 else None
         size = max(manifest.num_classes, 2)  # a binary task has two classes and one logit
         self._confusion = torch.zeros(size, size, dtype=torch.int64)
@@ -66,8 +68,10 @@ class Scorer:
             output = predict_logits(
                 self._model, self._normalise(pixels.to(self.device)), window_px=self.window_px
             )
-        output = ModelOutput(tuple(logits.float() for logits in output.levels), None)
+        output = ModelOutput(tuple(logits.float() for logits in output.levels), output.image)
         self._metrics.update(output, masks)
+        known = [-1 if sample.label is None else sample.label for sample in samples]
+        self._labels.update(output, torch.tensor(known, device=self.device))
         if self._hd95 is not None:
             self._hd95.append(hausdorff95(output.levels[-1], masks, self.manifest.task).cpu())
         if self.manifest.task != "multilabel":
@@ -78,12 +82,14 @@ class Scorer:
     def scores(self) -> dict[str, Any]:
         """dice, iou, dice_per_image, iou_per_image, precision, recall, accuracy, classes, levels.
 
-        Also hd95_px where it was asked for: the mean over images and classes that have both borders.
+        Also hd95_px where it was asked for: the mean over images and classes that have both borders; and
+        image_labels where the network has that head, see `ImageLabelMetrics.compute`.
         """
         scores = self._metrics.compute([entry.name for entry in self.manifest.classes])
         if self._hd95 is not None:
             scores["hd95_px"] = float(torch.cat(self._hd95).nanmean())
-        return scores
+        label_scores = self._labels.compute(self.manifest.image_labels)
+        return scores if label_scores is None else {**scores, "image_labels": label_scores}
 
     def confusion(self) -> dict[str, Any] | None:
         """Pixel counts, rows are the truth; None for a multilabel task, whose labels may overlap."""

@@ -9,6 +9,7 @@ import torch
 from unetpp.core.manifest import Manifest
 from unetpp.data.batch import HostBatch
 from unetpp.models.inference import predict_logits
+from unetpp.objective.image_labels import ImageLabelMetrics
 from unetpp.objective.metrics import SegmentationMetrics
 from unetpp.train.collective import sum_over_ranks
 from unetpp.train.learner import Learner
@@ -24,17 +25,23 @@ def validate(
     """Read exactly `num_batches` validation batches and score them at their own size.
 
     Returns:
-        The same values on every rank; see `SegmentationMetrics.compute`.
+        The same values on every rank, see `SegmentationMetrics.compute`; `image_labels` with the scores of
+        the image-level head where the network has one, see `ImageLabelMetrics.compute`.
     """
     model = learner.scored_model
     levels = learner.model.supervised_levels
     metrics = SegmentationMetrics(manifest.num_classes, levels, manifest.task)
+    labels = ImageLabelMetrics(len(manifest.image_labels))
     model.eval()
     for host in itertools.islice(batches, num_batches):
         batch = to_device(host, learner, augment=None, seed=0)
         with learner.autocast():
             output = predict_logits(model, batch.images, window_px=window_px)
         metrics.update(output, batch.masks, batch.weights > 0)
+        labels.update(output, batch.labels, batch.weights > 0)
     model.train()
     metrics.load_state(sum_over_ranks(metrics.state().to(learner.device)))
-    return metrics.compute([info.name for info in manifest.classes])
+    labels.load_state(sum_over_ranks(labels.state().to(learner.device)))
+    scores = metrics.compute([info.name for info in manifest.classes])
+    label_scores = labels.compute(manifest.image_labels)
+    return scores if label_scores is None else {**scores, "image_labels": label_scores}
