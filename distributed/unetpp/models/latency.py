@@ -1,6 +1,5 @@
 """How long one forward pass takes at each level."""
 
-import statistics
 import time
 
 import torch
@@ -17,9 +16,10 @@ _ROUNDS = 7
 def measure_levels_s(
     model: UNetPlusPlus, *, channels: int, size_px: tuple[int, int], device: torch.device
 ) -> dict[int, float]:
-    """Median seconds for one image of `size_px`, for the sub-network pruned at each supervised level.
+    """Seconds for one image of `size_px`, for the sub-network pruned at each supervised level.
 
-    Levels take turns, so that whatever else the machine does slows all of them alike. bf16 on a GPU.
+    The least of several passes: whatever else the machine does, such as other trials, only adds to a pass.
+    Levels take turns, so that it slows all of them alike. bf16 on a GPU.
     """
     image = torch.zeros(1, channels, *size_px, device=device)
     pruned = {level: model.at_level(level).eval().to(device) for level in model.supervised_levels}
@@ -30,7 +30,7 @@ def measure_levels_s(
             seconds = _pass_s(network, image)
             if round_number >= _WARM_UP_ROUNDS:
                 times[level].append(seconds)
-    return {level: statistics.median(values) for level, values in times.items()}
+    return {level: min(values) for level, values in times.items()}
 
 
 def _pass_s(model: UNetPlusPlus, image: torch.Tensor) -> float:
