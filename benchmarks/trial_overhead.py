@@ -9,6 +9,7 @@ worker has one torch thread throughout. Prints the README's table.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -63,7 +64,10 @@ def _sweep(out: Path, overrides: list[str]) -> tuple[int, int]:
     """Run a sweep; peak MiB of one trial's process and of all processes."""
     command = [sys.executable, "-m", "unetpp", "tune", _SPACE, f"out={out}", *overrides]
     print("$ unetpp", *command[3:], flush=True)
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    # Ray runs its workers with niceness 15: beside anything else they would not get the share of the bare loop.
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, env={**os.environ, "RAY_worker_niceness": "0"}
+    )
     with MemorySampler(process.pid, (_TRIAL_PROCESS,)) as memory:
         if process.wait():
             raise SystemExit(f"the sweep ended with {process.returncode}")
