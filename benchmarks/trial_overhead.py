@@ -64,7 +64,7 @@ def _sweep(out: Path, overrides: list[str]) -> tuple[int, int]:
     """Run a sweep; peak MiB of one trial's process and of all processes."""
     command = [sys.executable, "-m", "unetpp", "tune", _SPACE, f"out={out}", *overrides]
     print("$ unetpp", *command[3:], flush=True)
-    # Ray runs its workers with niceness 15: beside anything else they would not get the share of the bare loop.
+    # Ray runs its workers with niceness 15: beside other processes they would get less than the bare loop.
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, env={**os.environ, "RAY_worker_niceness": "0"}
     )
