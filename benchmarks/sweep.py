@@ -17,6 +17,7 @@ from unetpp.report.sweep_data import SweepData, load_sweep_data
 from unetpp.report.sweep_plots import pareto_svg
 from unetpp.report.tables import count_text, duration_text
 from unetpp.tune.leaderboard import LeaderRow, trial_counts
+from unetpp.tune.pareto import pareto_front
 from unetpp.tune.sweep_dir import load_sweep, trial_uri
 
 _SPACE = str(Path(__file__).parents[1] / "search_spaces" / "depth_dilation_loss.py")
@@ -45,11 +46,14 @@ def main() -> None:
     arguments.picture.write_text(svg)
 
     default = _default(sweep)
-    shown = {_key(row): row for row in [*sweep.rows[:_SHOWN_ROWS], *sweep.front, default]}
+    # Trials of one architecture differ in latency by noise alone; in parameters they do not.
+    front = pareto_front(sweep.rows, ("quality", "params"))
+    shown = {_key(row): row for row in [*sweep.rows[:_SHOWN_ROWS], *front, default]}
     ordered = sorted(shown.values(), key=lambda row: -row.quality)
     tested = {_key(row): _test_dice(sweep, row) for row in (ordered[0], default)}
     header = ["trial", "level", "state", "val Dice", "test Dice", "time per image", "parameters", "settings"]
-    print(markdown(header, [_row(sweep, row, tested.get(_key(row)), default) for row in ordered]))
+    names = {_key(row): "front" for row in front} | {_key(default): "default", _key(ordered[0]): "best"}
+    print(markdown(header, [_row(row, names.get(_key(row)), tested.get(_key(row))) for row in ordered]))
     counts = trial_counts(load_sweep(arguments.work)[1])
     epochs = sum(trial.epochs for trial in sweep.trials)
     assert sweep.started is not None
@@ -67,16 +71,14 @@ def _default(sweep: SweepData) -> LeaderRow:
     return next(row for row in sweep.rows if row.trial == number)
 
 
-def _row(sweep: SweepData, row: LeaderRow, test_dice: float | None, default: LeaderRow) -> list[Any]:
-    named = [name for name, found in (("best", sweep.best), ("default", default)) if found == row]
-    mark = f" ({', '.join(named)})" if named else " (front)" if row in sweep.front else ""
+def _row(row: LeaderRow, name: str | None, test_dice: float | None) -> list[Any]:
     settings = " ".join(
         f"{name.removeprefix('model.').removeprefix('loss.')}={value:.3g}"
         for name, value in sorted(row.settings.items())
     )
-    test = "" if test_dice is None else test_dice
+    number, test = f"{row.trial} ({name})" if name else row.trial, "" if test_dice is None else test_dice
     return [
-        f"{row.trial}{mark}", row.level, row.state.lower(), row.quality, test, duration_text(row.latency_s),
+        number, row.level, row.state.lower(), row.quality, test, duration_text(row.latency_s),
         count_text(row.params), settings,
     ]  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Which parameters separate the good trials of a sweep from the rest."""
 
 import math
+import warnings
 from collections import Counter
 
 import optuna
@@ -38,5 +39,8 @@ def parameter_importances(study: optuna.Study) -> dict[str, float]:
     if not rated or len({trial.value for trial in trials}) < 2:
         return {}
     evaluator = PedAnovaImportanceEvaluator(target_quantile=_BEST_SHARE)
-    shares = get_param_importances(found, evaluator=evaluator, params=rated)
+    with warnings.catch_warnings():
+        # Said of each parameter that few of the best trials had; the page says what its figure rests on.
+        warnings.simplefilter("ignore", UserWarning)
+        shares = get_param_importances(found, evaluator=evaluator, params=rated)
     return dict(sorted(shares.items(), key=lambda item: (-item[1], item[0])))
