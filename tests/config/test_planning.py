@@ -28,6 +28,7 @@ def test_resolve_defaults_on_a_laptop_decides_every_auto_with_a_reason(
         "model.num_classes": 1,
         "model.image_classes": 0,
         "scale.gpu": False,
+        "scale.gpus_per_worker": 1.0,
         "train.precision": "fp32",
         "model.depth": 4,
         "data.crop": 128,
@@ -118,13 +119,37 @@ def test_resolve_cpus_per_worker_leaves_room_for_reading(
 
 
 @pytest.mark.parametrize(
+    ("workers", "gpus", "part"), [(1, 1, 1.0), (4, 4, 1.0), (5, 4, 0.5), (3, 1, 0.333), (8, 1, 0.125)]
+)
+def test_resolve_workers_share_the_gpus_where_there_are_fewer(
+    make_manifest: Make, workers: int, gpus: int, part: float
+) -> None:
+    hardware = Hardware(16, 64 * 2**30, gpus, 40 * 2**30)
+    config = plan(make_manifest(), hardware, "scale.gpu=true", f"scale.workers={workers}")
+    assert config.scale.gpus_per_worker == part
+
+
+def test_resolve_batch_size_plans_with_the_part_of_the_gpu(make_manifest: Make) -> None:
+    hardware = Hardware(16, 64 * 2**30, 1, 12 * 2**30)
+    manifest = make_manifest({"512x512": 999}, rows=999)
+    whole, part = (
+        plan(manifest, hardware, "scale.gpu=true", f"scale.gpus_per_worker={share}").data.batch_size
+        for share in (1, 0.5)
+    )
+    assert part <= whole / 2
+
+
+@pytest.mark.parametrize(
     ("overrides", "said"),
     [
         ("model.in_channels=1", "model.in_channels=1 must equal the dataset's 3; use 3 or auto"),
         ("model.num_classes=2", "model.num_classes=2 must equal the dataset's 1; use 1 or auto"),
         ("model.image_classes=2", "model.image_classes=2 must be 0 or the dataset's 0; use auto"),
         ("model.spatial_dims=3", "use model.spatial_dims=2"),
-        ("scale.gpu=true", "scale.gpu=true needs one GPU per worker; .* use scale.gpu=false"),
+        (
+            "scale.gpu=true",
+            "scale.gpu=true needs scale.gpus_per_worker=1 for each .* use scale.gpu=false",
+        ),
         ("scale.cpus_per_worker=4", "must not exceed the 2 CPU"),
         ("scale.workers=300 scale.cpus_per_worker=0.001", "use scale.workers=200"),
         ("data.batch_size=400 data.drop_last=true", "use data.drop_last=false"),

@@ -20,6 +20,14 @@ from unetpp.core.errors import ConfigError
             "model.depth=6 data.crop=32",
             "model.depth=6 needs a crop of at least 64 px; data.crop=32; use model.depth<=5 or data.crop>=64",
         ),
+        (
+            "scale.gpus_per_worker=1.5",
+            "scale.gpus_per_worker=1.5 must be a part of one GPU or whole GPUs; use 0.5, 1 or auto",
+        ),
+        (
+            "scale.gpus_per_worker=0",
+            "scale.gpus_per_worker=0 must be a part of one GPU or whole GPUs; use 0.5, 1 or auto",
+        ),
         ("data.crop=0", "data.crop=0 must be at least 2 px; use 64 or more"),
         ("model.depth=7", "model.depth=7 must lie in 1..6; use 6"),
         ("model.depth=0", "model.depth=0 must lie in 1..6; use 1"),

@@ -89,6 +89,14 @@ def _gpu(given: _Given) -> tuple[bool, str]:
     return gpus >= workers, f"{gpus} GPU(s) for {workers} worker(s)"
 
 
+def _gpus_per_worker(given: _Given) -> tuple[float, str]:
+    gpus, workers = given.hardware.gpus, given.config.min_workers
+    if given.config.scale.gpu and given.config.scale.address is None and 0 < gpus < workers:
+        sharing = -(-workers // gpus)
+        return math.floor(1000 / sharing) / 1000, f"{workers} worker(s) share {gpus} GPU(s)"
+    return 1.0, "a GPU of its own" if given.config.scale.gpu else "unused without scale.gpu"
+
+
 def _precision(given: _Given) -> tuple[str, str]:
     if given.config.scale.gpu:
         return "bf16", "GPUs multiply bf16 faster, and it keeps the range of fp32"
@@ -133,7 +141,10 @@ def _batch_size(given: _Given) -> tuple[int, str]:
     config, hardware = given.config, given.hardware
     workers, rows = config.max_workers, given.manifest.splits["train"].rows
     unit = workers * config.train.accumulate
-    memory_bytes = hardware.gpu_memory_bytes if config.scale.gpu else hardware.memory_bytes // workers
+    if config.scale.gpu:
+        memory_bytes = int(hardware.gpu_memory_bytes * min(float(config.scale.gpus_per_worker), 1.0))
+    else:
+        memory_bytes = hardware.memory_bytes // workers
     bf16 = config.train.precision == "bf16"
     each_bytes = sample_bytes(config.model, crop_px=int(config.data.crop), bf16=bf16)
     fits = max(1, int(_MEMORY_SHARE * memory_bytes / each_bytes)) * unit
@@ -191,6 +202,7 @@ _RULES: tuple[tuple[str, _Rule], ...] = (
     ("model.num_classes", _num_classes),
     ("model.image_classes", _image_classes),
     ("scale.gpu", _gpu),
+    ("scale.gpus_per_worker", _gpus_per_worker),
     ("train.precision", _precision),
     ("model.depth", _depth),
     ("data.crop", _crop),

@@ -41,11 +41,12 @@ def check_hardware(config: RunConfig, hardware: Hardware) -> Iterator[str]:
     """GPUs and CPUs suffice; a cluster given by its address may still grow and is not judged."""
     if config.scale.address is not None:
         return
-    workers = config.min_workers
-    if config.scale.gpu and hardware.gpus < workers:
+    workers, each = config.min_workers, float(config.scale.gpus_per_worker)
+    if config.scale.gpu and hardware.gpus * (int(1 / each) if each < 1 else 1 / each) < workers:
         yield (
-            f"scale.gpu=true needs one GPU per worker; scale.workers={workers}, GPUs={hardware.gpus}; "
-            + (f"use scale.workers={hardware.gpus}" if hardware.gpus else "use scale.gpu=false")
+            f"scale.gpu=true needs scale.gpus_per_worker={each:g} for each worker; scale.workers={workers}, "
+            f"GPUs={hardware.gpus}; use scale."
+            + ("gpus_per_worker=auto to share them" if hardware.gpus else "gpu=false")
         )
     reserved = float(config.scale.cpus_per_worker) * workers
     if reserved > hardware.cpus:

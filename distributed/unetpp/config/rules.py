@@ -70,6 +70,9 @@ def range_rules(augment: AugmentConfig, scale: ScaleConfig) -> Iterator[str]:
         yield f"scale.workers must be (min, max) with 1 <= min <= max; it is {workers}; use (1, 2)"
     if isinstance(scale.cpus_per_worker, float) and scale.cpus_per_worker <= 0:
         yield f"scale.cpus_per_worker={scale.cpus_per_worker:g} must be above 0; use auto"
+    gpus = scale.gpus_per_worker
+    if isinstance(gpus, float) and (gpus <= 0 or (gpus > 1 and not gpus.is_integer())):
+        yield f"scale.gpus_per_worker={gpus:g} must be a part of one GPU or whole GPUs; use 0.5, 1 or auto"
 
 
 def batch_rules(data: DataConfig, train: TrainConfig, workers: int) -> Iterator[str]:

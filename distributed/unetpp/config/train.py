@@ -54,7 +54,11 @@ class ScaleConfig(Section):
     workers: int | tuple[int, int] = 1
     """DDP workers, or (min, max) for an elastic number."""
     gpu: bool | Auto = AUTO
-    """One GPU per worker."""
+    """Whether workers train on GPUs."""
+    gpus_per_worker: float | Auto = Field(AUTO)
+    """GPUs that Ray reserves for each worker; a part such as 0.5 lets two workers share one. Ray counts parts
+    and does not enforce them: a worker is planned to need no more than its part of the device's memory, and
+    one that takes more can leave its neighbours without."""
     cpus_per_worker: float | Auto = Field(AUTO)
     """Logical CPUs that Ray reserves for each worker."""
     address: str | None = None

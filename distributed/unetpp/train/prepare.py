@@ -65,7 +65,7 @@ def resumed_run(config: RunConfig, hardware: Hardware) -> TrainJob:
             "or start a new run with another out="
         )
     if "scale.workers" in scale:
-        scale = {"scale.cpus_per_worker": AUTO, **scale}
+        scale = {"scale.cpus_per_worker": AUTO, "scale.gpus_per_worker": AUTO, **scale}
     resumed, _ = resolve(replace(stored, places | scale), manifest, hardware)
     return TrainJob(resumed, manifest, resumed.run_uri)
 

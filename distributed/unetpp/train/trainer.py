@@ -103,17 +103,19 @@ def _watch(thread: threading.Thread, board: Any, listener: Listener) -> bool:
 def _trainer(job: TrainJob, board: Any, scratch: Storage) -> TorchTrainer:
     config = job.config
     use_gpu = bool(config.scale.gpu)
+    gpus = float(config.scale.gpus_per_worker) if use_gpu else 0.0
     cpus = float(config.scale.cpus_per_worker)
     arguments: WorkerArguments = {"job": job, "board": board}
     path, filesystem = _for_ray(scratch)
     return TorchTrainer(
         train_worker,
         train_loop_config=dict(arguments),
-        torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo", timeout_s=_COLLECTIVE_TIMEOUT_S),
+        # NCCL refuses two ranks on one device.
+        torch_config=TorchConfig(backend="nccl" if gpus >= 1 else "gloo", timeout_s=_COLLECTIVE_TIMEOUT_S),
         scaling_config=ScalingConfig(
             num_workers=config.scale.workers,
             use_gpu=use_gpu,
-            resources_per_worker={"CPU": cpus, "GPU": int(use_gpu)},
+            resources_per_worker={"CPU": cpus, "GPU": gpus},
         ),
         run_config=RunConfig(
             name="ray-train",
