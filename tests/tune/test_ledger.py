@@ -1,5 +1,8 @@
 """The ledger launches, judges and ends trials as the study and the budget say, also after a restart."""
 
+import re
+import shutil
+
 import pytest
 from optuna.trial import TrialState
 
@@ -18,7 +21,8 @@ def space(trial):
 
 
 @pytest.fixture
-def open_ledger(tmp_path):
+def open_ledger(tmp_path, empty_storage):
+    shutil.copy(empty_storage, tmp_path / "study.db")
     manifest = write_dataset(tmp_path / "data", {"train": 12, "val": 4})
 
     def make(*overrides: str, source: str = SPACE, memory_bytes: int = 2**33) -> Ledger:
@@ -98,6 +102,74 @@ def test_ledger_wall_clock_budget_counts_what_ran_before_a_resume(open_ledger):
     resumed = open_ledger("tune.hours=1")
     assert resumed.next_trial() is None
     assert "tune.hours=1" in (resumed.exhausted() or "")
+
+
+def test_ledger_repeated_reports_of_a_restarted_trial_are_counted_once(open_ledger):
+    ledger = open_ledger("tune.scheduler=none")
+    spec = ledger.next_trial()
+    for epoch in (1, 2, 1, 2, 3):
+        assert ledger.report(spec.number, metrics(epoch, 0.5, seconds=10.0)) == "continue"
+    trial = ledger.study.trials[spec.number]
+    assert trial.user_attrs["seconds"] == 30.0
+    assert trial.intermediate_values == {1: 0.5, 2: 0.5, 3: 0.5}
+
+
+def test_ledger_gpu_hours_count_the_part_of_the_device(open_ledger):
+    shared = ["scale.gpu=true", "scale.gpus_per_worker=0.5", "scale.address=cluster:1", "tune.gpu_hours=1"]
+    ledger = open_ledger("tune.scheduler=none", *shared)
+    spec = ledger.next_trial()
+    assert ledger.report(spec.number, metrics(1, 0.5, seconds=3600.0)) == "continue"
+    ledger.report(spec.number, metrics(2, 0.5, finished=True, seconds=3600.0))
+    ledger.end(spec.number)
+    assert "1.00 GPU-hours reached tune.gpu_hours=1" in (ledger.exhausted() or "")
+    assert "1.00 GPU-hours" in (open_ledger(*shared).exhausted() or "")
+
+
+def test_ledger_hours_on_cpus_are_no_gpu_hours(open_ledger):
+    ledger = open_ledger("tune.scheduler=none", "tune.gpu_hours=1")
+    spec = ledger.next_trial()
+    assert ledger.report(spec.number, metrics(1, 0.5, seconds=7200.0)) == "continue"
+
+
+@pytest.mark.parametrize(
+    ("body", "state", "cause"),
+    [
+        ("raise RuntimeError('boom')", "FAIL", r"space\.py:5: space\(trial\) must not raise; .* boom"),
+        ("return {'model.widht': 3}", "FAIL", r"unknown key 'model\.widht'; did you mean model\.width"),
+        ("return {'model.width': -3}", "PRUNED", r"model\.width=-3"),
+    ],
+)
+def test_ledger_space_that_fails_for_one_draw_costs_that_trial_only(open_ledger, caplog, body, state, cause):
+    ledger = open_ledger(
+        "tune.scheduler=none",
+        source="def space(trial):\n"
+        "    width = trial.suggest_int('model.width', 2, 5)\n"
+        "    if trial.number != 1:\n        return {'model.width': width}\n"
+        f"    {body}\n",
+    )
+    numbers = [run(ledger, 0.5)[0] for _ in range(3)]
+    assert numbers == [0, 2, 3]
+    assert ledger.next_trial() is None
+    broken = ledger.study.trials[1]
+    assert broken.state == TrialState[state]
+    assert re.search(cause, broken.user_attrs["cause"])
+    assert "trial 1 is not launched" in caplog.text
+
+
+def test_ledger_trial_whose_parameters_were_never_drawn_is_drawn_and_run(open_ledger):
+    ledger = open_ledger()
+    ledger.study.ask()  # as a process leaves it that dies right after
+    spec = open_ledger().next_trial()
+    assert spec.number == 0
+    assert 2 <= spec.config.model.width <= 5
+    assert ledger.study.trials[0].params == {"model.width": spec.config.model.width}
+
+
+def test_ledger_trial_spec_says_how_each_auto_was_decided(open_ledger):
+    spec = open_ledger("scale.cpus_per_worker=auto").next_trial()
+    assert {d.field: d.value for d in spec.decisions}["scale.cpus_per_worker"] == 1
+    assert all(decision.reason for decision in spec.decisions)
+    assert "model.width" not in {decision.field for decision in spec.decisions}
 
 
 def test_ledger_failed_trial_keeps_its_cause(open_ledger):

@@ -69,6 +69,26 @@ def test_enqueue_default_recognises_configurations_of_shipped_spaces(
     assert trial.params == before
 
 
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ("model.depth=3 optim.lr=0.5", "optim.lr=0.5 is not in 0.0001 to 0.01"),
+        ("optim.lr=0.5 model.depth=5", "model.depth=5 is not in 2 to 4; optim.lr=0.5 is not in"),
+        ("model.depth=3 model.dilation=4", r"space.py:4: '4' not in (1, 2)"),
+        (
+            "model.depth=3 model.dilation=[1,2,1,1]",
+            "model.dilation=[1, 2, 1, 1], which the space makes [1, 1",
+        ),
+    ],
+)
+def test_enqueue_default_outside_the_space_says_which_values(
+    study, space, caplog, overrides: str, said: str
+) -> None:
+    with caplog.at_level("INFO", logger="unetpp"):
+        enqueue_default(study, space, load_config(None, overrides.split()))
+    assert f"no trial is the base configuration, which lies outside the space: {said}" in caplog.text
+
+
 def test_enqueue_default_with_foreign_parameter_names_is_skipped(open_, write_space, base) -> None:
     space = write_space("def space(trial):\n    return {'optim.lr': trial.suggest_float('rate', 0.1, 1)}\n")
     assert not enqueue_default(open_(space=space), space, base)

@@ -41,6 +41,8 @@ def test_load_space_file_that_does_not_load_names_the_line(write_space, text: st
         ("return {'optim.lr': 'fast'}", r"optim\.lr=fast must be a number"),
         ("return {'out': 'x'}", r"must not set out"),
         ("return {'tune.trials': 3}", r"must not set tune\.trials"),
+        ("return {'scale.workers': 2}", r"must not set scale\.workers"),
+        ("return {'data.uri': 'x'}", r"must not set data\.uri"),
         ("return {}[0]", r"space\.py:3: space\(trial\) must not raise; it raised KeyError"),
         ("return trial.suggest_float('x', 1, 2)", "it raised ValueError|it returned float"),
     ],

@@ -10,7 +10,8 @@ from unetpp.config import Hardware, load_config
 from unetpp.core.errors import ConfigError, ExistsError, InputError
 from unetpp.core.rundir import RunDir
 from unetpp.tune.leaderboard import sweep_summary
-from unetpp.tune.sweep import concurrency, run_sweep, start_sweep
+from unetpp.tune.space import load_space
+from unetpp.tune.sweep import claim_sweep, plan_sweep, run_sweep
 
 LAPTOP = Hardware(cpus=2, memory_bytes=8 * 2**30, gpus=0, gpu_memory_bytes=0)
 SPACE = """
@@ -57,7 +58,7 @@ def start(tmp_path, data, *overrides: str, source: str = SPACE, resume: bool = F
     path.write_text(source)
     base = ["model.depth=2", "model.width=2", "data.batch_size=4", "train.trackers=[]", "tune.sampler=random"]
     config = load_config(None, [f"data.uri={data}", f"out={tmp_path / 'sweep'}", *base, *overrides])
-    return start_sweep(config, path, LAPTOP, resume=resume)
+    return claim_sweep(plan_sweep(config, load_space(path), LAPTOP, resume=resume), resume=resume)
 
 
 @pytest.mark.ray
@@ -104,7 +105,7 @@ class TestOnRay:
         assert sweep_summary(sweep.study)["trials"]["complete"] == 2
 
 
-def test_start_sweep_where_one_exists_is_refused_and_resume_needs_one(tmp_path, data):
+def test_sweep_where_one_exists_is_refused_and_resume_needs_one(tmp_path, data):
     with pytest.raises(InputError, match="no sweep at"):
         start(tmp_path, data, resume=True)
     start(tmp_path, data)
@@ -113,7 +114,7 @@ def test_start_sweep_where_one_exists_is_refused_and_resume_needs_one(tmp_path, 
     start(tmp_path, data, resume=True)
 
 
-def test_start_sweep_resumed_with_another_space_shows_the_difference(tmp_path, data):
+def test_sweep_resumed_with_another_space_shows_the_difference(tmp_path, data):
     start(tmp_path, data)
     with pytest.raises(ConfigError, match=r"another search space(.|\n)*\+.*1e-2"):
         start(tmp_path, data, source=SPACE.replace("1e-1", "1e-2"), resume=True)
@@ -127,37 +128,13 @@ def test_start_sweep_resumed_with_another_space_shows_the_difference(tmp_path, d
         ("def space(trial):\n    raise RuntimeError('boom')\n", r"space\.py:2.*boom"),
     ],
 )
-def test_start_sweep_mistake_in_the_space_shows_before_the_first_trial(tmp_path, data, source, message):
+def test_sweep_mistake_in_the_space_shows_before_the_first_trial(tmp_path, data, source, message):
     with pytest.raises(ConfigError, match=message):
         start(tmp_path, data, source=source)
     assert not (tmp_path / "sweep" / "sweep.yaml").exists()
 
 
-@pytest.mark.parametrize(
-    ("workers", "cpus_per_worker", "resources", "expected"),
-    [
-        (1, 1, {"CPU": 2}, 2),
-        (1, 0.5, {"CPU": 2}, 4),
-        (2, 1, {"CPU": 8}, 3),  # a nested trial's driver takes a little of a CPU as well
-        (2, 1, {"CPU": 8.04}, 4),
-    ],
-)
-def test_concurrency_counts_nested_workers(workers, cpus_per_worker, resources, expected):
-    config = load_config(
-        None, [f"scale.workers={workers}", f"scale.cpus_per_worker={cpus_per_worker}", "scale.gpu=false"]
-    )
-    assert concurrency(config, resources) == expected
-
-
-def test_concurrency_cluster_smaller_than_a_trial_says_what_is_missing():
-    config = load_config(None, ["scale.workers=4", "scale.cpus_per_worker=1", "scale.gpu=false"])
-    with pytest.raises(ConfigError, match=r"one trial needs 4\.01 CPU; the cluster has 2 CPU"):
-        concurrency(config, {"CPU": 2})
-    with pytest.raises(ConfigError, match="GPU"):
-        concurrency(load_config(None, ["scale.cpus_per_worker=1", "scale.gpu=true"]), {"CPU": 8})
-
-
-def test_start_sweep_storage_with_a_password_is_refused_without_showing_it(tmp_path, data):
+def test_sweep_storage_with_a_password_is_refused_without_showing_it(tmp_path, data):
     with pytest.raises(ConfigError, match="must hold no password") as refused:
         start(tmp_path, data, "tune.storage=postgresql://me:s3cr3t@localhost/studies")
     assert "s3cr3t" not in str(refused.value)

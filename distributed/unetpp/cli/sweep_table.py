@@ -34,8 +34,13 @@ class SweepTable:
             self._live.stop()
 
     def started(self, number: int, config: dict[str, Any]) -> None:
-        row = self._rows.setdefault(number, {"curve": []})
-        row |= {"state": "RUNNING", "params": _changed(self._base, config), "epoch": 0}
+        # A trial that continues after a failure reports its earlier epochs again.
+        row = self._rows[number] = {
+            "state": "RUNNING",
+            "params": _changed(self._base, config),
+            "epoch": 0,
+            "curve": [],
+        }
         self._line(f"trial {number} started: {row['params'] or 'the base configuration'}")
 
     def epoch(self, number: int, metrics: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """unetpp tune: a sweep over a search space."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,7 +8,9 @@ from unetpp.cli.output import STOPPED, emit, note
 from unetpp.cli.train import split_arguments
 
 if TYPE_CHECKING:
+    from unetpp.config import RunConfig
     from unetpp.train.job import TrainJob
+    from unetpp.tune.space import Space
     from unetpp.tune.sweep import Sweep
 
 __all__ = ["register"]
@@ -20,63 +21,106 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def tune(
-        space: Annotated[Path, typer.Argument(metavar="SPACE.py", help="A file with space(trial) -> dict.")],
+        space: Annotated[
+            str,
+            typer.Argument(
+                metavar="SPACE.py|SWEEP",
+                help="A file with space(trial) -> dict; with --resume also the folder of a sweep.",
+            ),
+        ],
         arguments: Annotated[
             list[str] | None, typer.Argument(metavar="[CONFIG.yaml] key=value ...", help="As for train.")
         ] = None,
-        resume: Annotated[bool, typer.Option("--resume", help="Go on with the sweep at out=.")] = False,
+        resume: Annotated[
+            bool,
+            typer.Option("--resume", help="Go on with SWEEP, or with SPACE.py and the sweep at out=."),
+        ] = False,
+        confirm: Annotated[
+            int | None,
+            typer.Option(metavar="K", min=0, help="Train the best K again with other seeds; tune.confirm=K."),
+        ] = None,
         json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
     ) -> None:
         """Search depth, dilation, loss weights and more with Optuna on Ray Tune."""
-        from unetpp.config import load_config
-
-        path, overrides = split_arguments(arguments or [])
-        result = _tune(space, load_config(path, overrides), resume=resume)
+        given = [*(arguments or []), *([] if confirm is None else [f"tune.confirm={confirm}"])]
+        result = _tune(*_load(space, given, resume=resume), resume=resume)
         emit(result, json=json)
         if not result["finished"]:
             raise typer.Exit(STOPPED)
 
 
-def _tune(space: Path, config: Any, *, resume: bool) -> dict[str, Any]:
-    from unetpp.config import detect_hardware, resolve
+def _load(space: str, arguments: list[str], *, resume: bool) -> "tuple[RunConfig, Space]":
+    from unetpp.config import load_config
+    from unetpp.core.errors import ConfigError
+    from unetpp.tune.space import load_space
+    from unetpp.tune.sweep_dir import load_started
+
+    path, overrides = split_arguments(arguments)
+    if space.endswith(".py") or not resume:
+        return load_config(path, overrides), load_space(space)
+    if path is not None:
+        raise ConfigError(
+            f"--resume {space} goes on with the sweep's own configuration; leave {path} out, or give the "
+            "space's file and out= in place of the folder"
+        )
+    return load_started(space, overrides)
+
+
+def _tune(config: "RunConfig", space: "Space", *, resume: bool) -> dict[str, Any]:
+    from unetpp.config import detect_hardware
     from unetpp.core.errors import ConfigError
     from unetpp.core.logs import setup_logging
-    from unetpp.tune.sweep import cluster_resources, concurrency, run_sweep, start_sweep
+    from unetpp.launch.connect import connected
+    from unetpp.tune.placement import concurrency
+    from unetpp.tune.sweep import claim_sweep, cluster_nodes, plan_sweep
 
     setup_logging("INFO")
     if not config.data.uri:
         raise ConfigError("data.uri is empty; name a packed dataset: data.uri=URI")
     hardware = detect_hardware()
-    sweep = start_sweep(config, space, hardware, resume=resume)
-    base, _ = resolve(sweep.setup.base, sweep.setup.manifest, hardware)
+    setup = plan_sweep(config, space, hardware, resume=resume)
+    base = setup.resolved_base()
+    address, cpus = base.scale.address, float(base.scale.cpus_per_worker)
+    concurrent = 1
+    if address is None:
+        # The Ray that starts here has logical CPUs to spare for what drives the workers.
+        here = {"CPU": float(hardware.cpus), "GPU": float(hardware.gpus)}
+        concurrent = concurrency(base, [here], driver_cpus=0)
+    with connected(address, workers=base.max_workers * concurrent, cpus_per_worker=cpus):
+        if address is not None:
+            concurrent = concurrency(base, cluster_nodes())
+        result = _run(claim_sweep(setup, resume=resume), concurrent)
+    _print_best(result)
+    return result
 
+
+def _run(sweep: "Sweep", concurrent: int) -> dict[str, Any]:
     from unetpp.cli.sweep_table import SweepTable
-    from unetpp.launch.connect import connected
     from unetpp.tune.budget import estimate
     from unetpp.tune.leaderboard import sweep_summary
     from unetpp.tune.probe import seconds_per_epoch
+    from unetpp.tune.sweep import run_sweep
+    from unetpp.tune.sweep_dir import resume_command
 
-    cpus = float(base.scale.cpus_per_worker)
-    local = {"CPU": float(hardware.cpus), "GPU": float(hardware.gpus)}
-    planned = base.max_workers * (1 if base.scale.address else concurrency(base, local))
-    with connected(base.scale.address, workers=planned, cpus_per_worker=cpus):
-        concurrent = concurrency(base, cluster_resources() if base.scale.address else local)
+    setup, base = sweep.setup, sweep.setup.resolved_base()
+    try:
         if base.scale.address:
             note("no estimate of the duration: the cluster's devices are not this machine's")
         else:
-            epoch_s = seconds_per_epoch(base, sweep.setup.manifest, concurrent)
+            epoch_s = seconds_per_epoch(base, setup.manifest, concurrent)
             note(estimate(epoch_s, base.train.epochs, concurrent, base.tune))
         with SweepTable(base.model_dump(mode="json"), base.train.epochs) as table:
             ledger = run_sweep(sweep, table, concurrent)
         confirmed = _confirm(sweep) if base.tune.confirm and not ledger.interrupted else None
+    except (Exception, KeyboardInterrupt):
+        note(f"the sweep did not end; nothing is lost. Continue: {resume_command(setup.sweep_uri)}")
+        raise
     reason = ledger.exhausted()
     if reason:
         note(f"ended early: {reason}")
-    finished = not ledger.interrupted
-    result = {"sweep": sweep.setup.sweep_uri, "finished": finished, **sweep_summary(sweep.study)}
+    result = {"sweep": setup.sweep_uri, "finished": not ledger.interrupted, **sweep_summary(sweep.study)}
     if confirmed is not None:
         result["confirmed"] = confirmed
-    _print_best(result, space)
     return result
 
 
@@ -104,12 +148,12 @@ def _confirm(sweep: "Sweep") -> dict[str, Any]:
     return result
 
 
-def _print_best(result: dict[str, Any], space: Path) -> None:
-    from unetpp.tune.sweep_dir import trial_uri
+def _print_best(result: dict[str, Any]) -> None:
+    from unetpp.tune.sweep_dir import resume_command, trial_uri
 
     sweep, best = result["sweep"], result["best"]
     if not result["finished"]:
-        note(f"stopped; nothing is lost. Continue: unetpp tune {space} data.uri=... out={sweep} --resume")
+        note(f"stopped; nothing is lost. Continue: {resume_command(sweep)}")
     if best is not None:
         run = trial_uri(sweep, best["trial"])
         note(f"best: trial {best['trial']} level {best['level']}, {best['value']:.4f}")

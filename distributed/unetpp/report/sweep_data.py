@@ -13,7 +13,7 @@ from unetpp.config.run import RunConfig
 from unetpp.config.section import AUTO
 from unetpp.config.tune import ObjectiveName
 from unetpp.core.rundir import RunDir
-from unetpp.core.storage import Storage, open_storage
+from unetpp.core.storage import open_storage
 from unetpp.tune.importance import parameter_importances
 from unetpp.tune.leaderboard import LeaderRow, best_row, leaderboard, pareto_rows
 from unetpp.tune.levels import headline
@@ -28,7 +28,7 @@ from unetpp.tune.record import (
     own_trials,
 )
 from unetpp.tune.study import SPACE_SHA256, SPACE_SOURCE, objectives_of
-from unetpp.tune.sweep_dir import load_sweep, trial_uri
+from unetpp.tune.sweep_dir import load_sweep, space_name, trial_uri
 
 __all__ = ["Outcome", "SweepData", "TrialData", "load_sweep_data"]
 
@@ -76,7 +76,6 @@ class SweepData:
     started: datetime | None
     ended: datetime | None
     """When the last of the ended trials did."""
-    is_local: bool
 
     @property
     def state(self) -> str:
@@ -94,11 +93,10 @@ def load_sweep_data(uri: str) -> SweepData:
         StorageError: the study's storage cannot be used.
     """
     config, study = load_sweep(uri)
-    folder = open_storage(uri)
     trials = [trial for trial in own_trials(study) if trial.state != TrialState.WAITING]
+    source = str(study.user_attrs[SPACE_SOURCE])
     rows = leaderboard(study)
     best = best_row(rows)
-    source = str(study.user_attrs[SPACE_SOURCE])
     return SweepData(
         uri=uri.rstrip("/"),
         config=config,
@@ -109,12 +107,11 @@ def load_sweep_data(uri: str) -> SweepData:
         best=best,
         best_config={} if best is None else _own_fields(trial_uri(uri, best.trial), config),
         importances=parameter_importances(study),
-        space_name=_space_name(folder, source),
+        space_name=space_name(open_storage(uri), source),
         space_source=source,
         space_sha256=str(study.user_attrs[SPACE_SHA256]),
         started=min((t.datetime_start for t in trials if t.datetime_start is not None), default=None),
         ended=max((t.datetime_complete for t in trials if t.datetime_complete is not None), default=None),
-        is_local=folder.is_local,
     )
 
 
@@ -166,13 +163,3 @@ def _own_fields(run_uri: str, base: RunConfig) -> dict[str, Any]:
         # What the sweep's machine decided may not suit another one.
         and not (field.startswith("scale.") and given[field] == AUTO)
     }
-
-
-def _space_name(folder: Storage, source: str) -> str:
-    """The space's own file among the copies; its text is what the source begins with."""
-    names = [path.rpartition("/")[2] for path in folder.list("space")]
-    return max(names, key=lambda name: _begins(source, folder.read(f"space/{name}").decode()), default="")
-
-
-def _begins(source: str, text: str) -> int:
-    return len(text) if source.startswith(text) else -1

@@ -13,7 +13,7 @@ from unetpp.core.logs import redact
 from unetpp.report.sweep_data import Outcome, SweepData, TrialData
 from unetpp.report.tables import count_text, duration_text, percent, score, significant
 from unetpp.tune.storage import shown_url
-from unetpp.tune.sweep_dir import trial_uri
+from unetpp.tune.sweep_dir import resume_command, trial_uri
 
 __all__ = [
     "METRIC_TITLES",
@@ -146,7 +146,7 @@ def sweep_commands(data: SweepData) -> list[tuple[str, str]]:
     """(purpose, command) to copy."""
     commands: list[tuple[str, str]] = []
     if data.state == "unfinished":
-        commands.append(_resume(data))
+        commands.append(("Continue the sweep, if nothing runs it", resume_command(data.uri)))
     if data.best is None:
         return commands
     run, level = quote(trial_uri(data.uri, data.best.trial)), data.best.level
@@ -173,18 +173,6 @@ def varied(trials: Iterable[TrialData]) -> list[str]:
             counts[name] = counts.get(name, 0) + 1
     names = [name for name in counts if any(entry.get(name) != settings[0].get(name) for entry in settings)]
     return sorted(names, key=lambda name: -counts[name])
-
-
-def _resume(data: SweepData) -> tuple[str, str]:
-    purpose, folder = "Continue the sweep, if nothing runs it", f"{data.uri}/"
-    space = f"{folder}space/{data.space_name}"
-    if not data.is_local:
-        # The verb reads both files by path.
-        purpose, space, folder = f"{purpose}; copy both files from its folder first", data.space_name, ""
-    return (
-        purpose,
-        f"unetpp tune {quote(space)} {quote(f'{folder}sweep.yaml')} out={quote(data.uri)} --resume",
-    )
 
 
 def _settings(settings: dict[str, Any], names: Sequence[str]) -> str:

@@ -9,7 +9,8 @@ from unetpp.core.errors import ConfigError
 
 __all__ = ["apply"]
 
-_SWEEP_FIELDS = ("out", "name", "tune")
+_SWEEP_FIELDS = ("out", "name", "tune", "scale", "data.uri")
+"""Sections and fields that all trials share: what they are scored on, where they run, and on how much."""
 
 
 def apply(config: RunConfig, params: Mapping[str, Any]) -> RunConfig:
@@ -19,7 +20,7 @@ def apply(config: RunConfig, params: Mapping[str, Any]) -> RunConfig:
         ConfigError: a key is unknown or belongs to the sweep itself, or a value breaks a rule.
     """
     for key in params:
-        if key.partition(".")[0] in _SWEEP_FIELDS:
+        if key in _SWEEP_FIELDS or key.partition(".")[0] in _SWEEP_FIELDS:
             raise ConfigError(
                 f"a space must not set {key}: it belongs to the whole sweep; give it on the command line"
             )

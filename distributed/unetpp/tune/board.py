@@ -30,6 +30,10 @@ class DecisionBoard:
         """Whether the trial was to end after this epoch."""
         return (number, epoch) in self._stops
 
+    def begin(self, number: int) -> None:
+        """An attempt at the trial starts."""
+        self._failures.pop(number, None)
+
     def fail(self, number: int, cause: str) -> None:
         """Keep what a trial says of its own failure; one that was killed says nothing."""
         self._failures[number] = cause

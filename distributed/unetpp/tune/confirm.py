@@ -96,7 +96,8 @@ def _scores(
         changes = {"train.seed": seed, "data.seed": seed, "out": uri, "name": ""}
         config, run = replace(candidate.config, changes), RunDir(uri)
         if not run.exists():
-            run.create(config.model_dump(mode="json"), [], manifest, {})
+            decisions = RunDir(trial_uri(sweep_uri, candidate.trial)).read_decisions()
+            run.create(config.model_dump(mode="json"), decisions, manifest, {})
         job = TrainJob(config, manifest, uri)
         if run.read_result() is None and train(job):
             run.write_result({"run": uri, "finished": True})

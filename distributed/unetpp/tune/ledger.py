@@ -6,7 +6,6 @@ running from their checkpoints, and replays what they reported into the early-st
 
 import logging
 import time
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from unetpp.config import Hardware, RunConfig, replace, resolve
+from unetpp.config import Decision, Hardware, RunConfig, replace, resolve
 from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Manifest
 from unetpp.models.cost import count_cost
@@ -27,13 +26,14 @@ from unetpp.tune.record import (
     RUN,
     SECONDS,
     START_UP,
+    Outcome,
     epochs_of,
     finish,
     own_trials,
     record_epoch,
     record_note,
 )
-from unetpp.tune.rungs import Decision, Report, build_rule
+from unetpp.tune.rungs import Report, Verdict, build_rule, replay
 from unetpp.tune.space import Space
 from unetpp.tune.sweep_dir import trial_uri
 
@@ -55,7 +55,11 @@ class SweepSetup:
     manifest: Manifest
     hardware: Hardware
     memory_bytes: int
-    """Of the device of one worker."""
+    """That one worker may plan with."""
+
+    def resolved_base(self) -> RunConfig:
+        """The base configuration with every `auto` decided."""
+        return resolve(self.base, self.manifest, self.hardware)[0]
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class TrialSpec:
 
     number: int
     config: RunConfig
+    decisions: tuple[Decision, ...]
 
 
 @dataclass
@@ -71,8 +76,18 @@ class _Live:
     config: RunConfig
     costs: Mapping[int, NetworkCost]
     launched_s: float = field(default_factory=time.monotonic)
+    seconds: dict[int, float] = field(default_factory=dict)
+    """By epoch: a trial that continues reports its earlier epochs again."""
     finished: bool = False
     stopped: bool = False
+
+
+class _RefusedError(Exception):
+    """A trial cannot be launched."""
+
+    def __init__(self, outcome: Outcome, cause: str, violation: float = 1.0) -> None:
+        super().__init__(cause)
+        self.outcome, self.violation = outcome, violation
 
 
 class Ledger:
@@ -83,45 +98,40 @@ class Ledger:
         self._rule = build_rule(setup.base.tune, setup.base.train.epochs)
         self._budget = budget_of(setup.base.tune)
         self._live: dict[int, _Live] = {}
+        self._taken: set[int] = set()
         # As if the sweep had begun so much earlier: pauses before a resume cost no budget.
         self._started_s = time.monotonic() - float(study.user_attrs.get(_RAN, 0.0))
-        trials = own_trials(study)
-        self._unfinished = deque(t.number for t in trials if t.state == TrialState.RUNNING)
-        # A trial that continues reports its earlier epochs again.
-        ended = [t for t in trials if t.state != TrialState.RUNNING]
-        self._earlier_seconds = sum(float(t.user_attrs.get(SECONDS, 0.0)) for t in ended)
-        self._seconds: dict[int, float] = {}
-        self._rule.replay(
-            Report(trial.number, epoch, levels)
-            for trial in ended
-            for epoch, levels in epochs_of(trial).items()
+        self._gpus = _trial_gpus(setup.resolved_base())
+        ended = [trial for trial in own_trials(study) if trial.state != TrialState.RUNNING]
+        self._ended_seconds = sum(float(trial.user_attrs.get(SECONDS, 0.0)) for trial in ended)
+        replay(
+            self._rule,
+            (Report(t.number, epoch, levels) for t in ended for epoch, levels in epochs_of(t).items()),
         )
 
     def next_trial(self) -> TrialSpec | None:
         """The next trial to launch, or None if the budget allows no other.
 
-        Trials that cannot run are recorded as infeasible and passed over.
+        Trials that cannot run are recorded as infeasible, ones whose space raises as failed; both are passed
+        over.
         """
         while True:
-            if self._unfinished:
-                number = self._unfinished.popleft()
-                logger.info("trial %d continues from its last checkpoint", number)
-                suggestion: Any = optuna.trial.FixedTrial(self.study.trials[number].params)
-            else:
+            suggestion = self._unfinished()
+            if suggestion is None:
                 if self._launched() >= self.setup.base.tune.trials or self.exhausted():
                     return None
                 suggestion = self.study.ask()
-                number = suggestion.number
-            spec = self._spec(number, suggestion)
+            self._taken.add(suggestion.number)
+            spec = self._spec(suggestion)
             if spec is not None:
                 return spec
 
-    def report(self, number: int, metrics: Mapping[str, Any]) -> Decision:
+    def report(self, number: int, metrics: Mapping[str, Any]) -> Verdict:
         """Record an epoch of a trial and decide whether it goes on."""
         live = self._live[number]
         live.finished = bool(metrics["finished"])
         self.study.set_user_attr(_RAN, round(self._ran_s(), 3))
-        self._add_seconds(number, float(metrics["seconds"]))
+        self._add_seconds(number, int(metrics["epoch"]), float(metrics["seconds"]))
         if "val" in metrics:
             scored = metrics["val"]["levels"]
             latency = {int(level): float(values["latency_s"]) for level, values in scored.items()}
@@ -136,6 +146,7 @@ class Ledger:
     def end(self, number: int, error: str | None = None) -> None:
         """Record how a trial ended; one that neither finished nor was stopped stays open for a resume."""
         live = self._live.pop(number)
+        self._ended_seconds += sum(live.seconds.values())
         if error is not None:
             finish(self.study, number, "FAIL", cause=error)
         elif live.finished:
@@ -146,8 +157,8 @@ class Ledger:
     def exhausted(self) -> str | None:
         """Why the sweep ends before its number of trials, or None."""
         best = self.best()
-        workers = self.setup.base.max_workers if self.setup.base.scale.gpu else 0
-        gpu_seconds = workers * (self._earlier_seconds + sum(self._seconds.values()))
+        live_seconds = sum(sum(live.seconds.values()) for live in self._live.values())
+        gpu_seconds = self._gpus * (self._ended_seconds + live_seconds)
         # The number of trials is counted where they are launched: running ones count there.
         return self._budget.exhausted(self._ran_s(), -1, gpu_seconds, None if best is None else best.quality)
 
@@ -163,32 +174,57 @@ class Ledger:
     def _ran_s(self) -> float:
         return time.monotonic() - self._started_s
 
-    def _add_seconds(self, number: int, seconds: float) -> None:
-        if number not in self._seconds:
+    def _add_seconds(self, number: int, epoch: int, seconds: float) -> None:
+        live = self._live[number]
+        if not live.seconds:
             # A trial that continues reports its earlier epochs at once: nothing was measured then.
-            start_up_s = time.monotonic() - self._live[number].launched_s - seconds
+            start_up_s = time.monotonic() - live.launched_s - seconds
             if start_up_s > 0:
                 record_note(self.study, number, START_UP, round(start_up_s, 3))
-        self._seconds[number] = self._seconds.get(number, 0.0) + seconds
-        record_note(self.study, number, SECONDS, round(self._seconds[number], 3))
+        live.seconds[epoch] = seconds
+        record_note(self.study, number, SECONDS, round(sum(live.seconds.values()), 3))
+
+    def _unfinished(self) -> optuna.Trial | None:
+        """A trial that nothing runs: its sweep was killed, or the answer that added it was lost."""
+        for trial in own_trials(self.study):
+            if trial.state == TrialState.RUNNING and trial.number not in self._taken:
+                logger.info("trial %d continues from its last checkpoint", trial.number)
+                return optuna.Trial(self.study, trial._trial_id)
+        return None
 
     def _launched(self) -> int:
         return sum(trial.state != TrialState.WAITING for trial in own_trials(self.study))
 
-    def _spec(self, number: int, suggestion: Any) -> TrialSpec | None:
-        setup = self.setup
+    def _spec(self, suggestion: optuna.Trial) -> TrialSpec | None:
+        number = suggestion.number
         try:
-            config = apply(setup.base, setup.space(suggestion))
-            out = trial_uri(setup.sweep_uri, number)
-            config, _ = resolve(replace(config, {"out": out, "name": ""}), setup.manifest, setup.hardware)
-        except (optuna.TrialPruned, ConfigError) as error:
-            finish(self.study, number, "INFEASIBLE", cause=str(error) or "the space gave the trial up")
-            return None
-        shortage = check(config, setup.memory_bytes)
-        if shortage is not None:
-            finish(self.study, number, "INFEASIBLE", cause=shortage.reason, violation=shortage.violation)
+            config, decisions = self._plan(suggestion)
+        except _RefusedError as refused:
+            logger.warning("trial %d is not launched, %s: %s", number, refused.outcome.lower(), refused)
+            finish(self.study, number, refused.outcome, cause=str(refused), violation=refused.violation)
             return None
         record_note(self.study, number, RUN, config.run_uri)
-        costs = count_cost(config.model, int(config.data.crop))
-        self._live[number] = _Live(config, costs)
-        return TrialSpec(number, config)
+        self._live[number] = _Live(config, count_cost(config.model, int(config.data.crop)))
+        return TrialSpec(number, config, decisions)
+
+    def _plan(self, suggestion: optuna.Trial) -> tuple[RunConfig, tuple[Decision, ...]]:
+        setup, out = self.setup, trial_uri(self.setup.sweep_uri, suggestion.number)
+        try:
+            values = setup.space(suggestion)
+        except optuna.TrialPruned as pruned:
+            raise _RefusedError("INFEASIBLE", str(pruned) or "the space gave the trial up") from pruned
+        except ConfigError as error:
+            raise _RefusedError("FAIL", str(error)) from error
+        try:
+            config = replace(apply(setup.base, values), {"out": out, "name": ""})
+            config, decisions = resolve(config, setup.manifest, setup.hardware)
+        except ConfigError as error:
+            raise _RefusedError("INFEASIBLE", str(error)) from error
+        shortage = check(config, setup.memory_bytes)
+        if shortage is not None:
+            raise _RefusedError("INFEASIBLE", shortage.reason, shortage.violation)
+        return config, decisions
+
+
+def _trial_gpus(decided: RunConfig) -> float:
+    return decided.max_workers * float(decided.scale.gpus_per_worker) if decided.scale.gpu else 0.0

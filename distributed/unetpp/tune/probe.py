@@ -24,14 +24,15 @@ def seconds_per_epoch(config: RunConfig, manifest: Manifest, concurrent: int) ->
     Args:
         config: every `auto` decided.
         manifest: the dataset.
-        concurrent: trials that share this machine's CPU cores; a GPU belongs to one trial.
+        concurrent: trials that share this machine's CPU cores; a GPU is shared by parts.
     """
     device = torch.device("cuda" if config.scale.gpu else "cpu")
     cores, processes = os.cpu_count() or 1, concurrent * config.max_workers
     with _threads(max(1, cores // processes)):
         step_s = _step_seconds(config, manifest, device)
-    # Processes beyond the cores take turns.
-    slower = 1.0 if config.scale.gpu else max(1.0, processes / cores)
+    # Processes beyond the cores take turns, as do those that share a GPU.
+    gpu_sharing = max(1.0, 1 / float(config.scale.gpus_per_worker))
+    slower = gpu_sharing if config.scale.gpu else max(1.0, processes / cores)
     batch_size = int(config.data.batch_size)
     steps = num_steps(manifest.splits["train"].rows, batch_size, drop_last=config.data.drop_last)
     return step_s * slower * steps

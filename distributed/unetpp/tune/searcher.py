@@ -1,5 +1,6 @@
 """The sweep's ledger as a Ray Tune searcher."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,11 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]  # ray is not typ
         if spec is None:
             return Searcher.FINISHED
         self._numbers[trial_id] = spec.number
-        return {"number": spec.number, "config": spec.config.model_dump(mode="json")}
+        return {
+            "number": spec.number,
+            "config": spec.config.model_dump(mode="json"),
+            "decisions": [asdict(decision) for decision in spec.decisions],
+        }
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         number = self._numbers[trial_id]

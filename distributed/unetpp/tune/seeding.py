@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import optuna
+from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
 from unetpp.config.load import flatten
@@ -29,24 +30,31 @@ def enqueue_default(study: optuna.Study, space: Space, config: RunConfig) -> boo
 
     The space is asked with the configuration's own values: a parameter is taken to be the field of its
     name, `field.index` to be a list's entry and `field.variant` to be the field. What the space then
-    returns must be the base configuration again. A study that has trials is left as it is.
+    returns must be the base configuration again; nothing is moved into the space. What lies outside is
+    logged. A study that has trials is left as it is.
     """
     if study.get_trials(deepcopy=False):
         return False
     fields = flatten(config)
+    asked = FixedTrial(_ByField(fields))
     try:
-        trial, values = _ask(space, _ByField(fields))
+        values = _call(space, asked)
+        outside = _outside(asked) or [
+            f"{key}={fields[key]}, which the space makes {value}"
+            for key, value in values.items()
+            if not _agrees(fields[key], value)
+        ]
     except (ConfigError, ValueError) as error:
-        _LOG.info("the base configuration is no trial of its own, it lies outside the space: %s", error)
+        line = str(error).partition(": ")[0]
+        outside = [str(error) if error.__cause__ is None else f"{line}: {error.__cause__}".rstrip(".")]
+    if outside:
+        _LOG.info(
+            "no trial is the base configuration, which lies outside the space: %s; choose its values "
+            "inside to have it as the first trial",
+            "; ".join(outside),
+        )
         return False
-    for key, value in values.items():
-        if not _agrees(fields[key], value):
-            _LOG.info(
-                "the base configuration is no trial of its own: it has %s=%s, the space makes it %s",
-                *(key, fields[key], value),
-            )
-            return False
-    study.enqueue_trial(trial.params, user_attrs={IS_DEFAULT: True})
+    study.enqueue_trial(asked.params, user_attrs={IS_DEFAULT: True})
     return True
 
 
@@ -95,13 +103,30 @@ def _ask(space: Space, params: dict[str, Any]) -> tuple[FrozenTrial, dict[str, A
         ConfigError, ValueError: a parameter is missing or outside its range.
     """
     asked = FixedTrial(params)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a value out of range is an error below
-        values = space(asked)
+    values = _call(space, asked)
     trial = create_trial(
         state=TrialState.PRUNED, params=asked.params, distributions=dict(asked.distributions)
     )
     return trial, values
+
+
+def _call(space: Space, asked: FixedTrial) -> dict[str, Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a value out of range is found by looking at it
+        return space(asked)
+
+
+def _outside(asked: FixedTrial) -> list[str]:
+    """Parameters whose value is none that the space offers, and what it does offer."""
+    found = []
+    for name, offered in asked.distributions.items():
+        # A value that is none of a list's has been refused by the trial itself.
+        if isinstance(offered, IntDistribution | FloatDistribution):
+            value, step = asked.params[name], offered.step
+            if not offered._contains(offered.to_internal_repr(value)):
+                by = f" by {step:g}" if step not in (None, 1) else ""
+                found.append(f"{name}={value} is not in {offered.low:g} to {offered.high:g}{by}")
+    return found
 
 
 def _agrees(field: Any, value: Any) -> bool:

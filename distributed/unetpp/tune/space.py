@@ -8,7 +8,7 @@ import optuna
 
 from unetpp.config.fields import dotted_fields, nearest_field
 from unetpp.config.run import RunConfig
-from unetpp.core.errors import ConfigError
+from unetpp.core.errors import ConfigError, StorageError
 from unetpp.tune.apply import apply
 from unetpp.tune.optuna_logs import route_logs
 from unetpp.tune.space_files import SourceFile, SpaceFunction, digest, execute, read_sources, user_line
@@ -51,11 +51,12 @@ class Space:
         Raises:
             ConfigError: the function raises, returns no dictionary, or names an unknown field.
             optuna.TrialPruned: the function gives the trial up.
+            StorageError: the study's storage does not answer.
         """
         name = self.path.name
         try:
             values = self.function(trial)
-        except optuna.TrialPruned:
+        except (optuna.TrialPruned, StorageError):
             raise
         except Exception as error:
             where = user_line(error, [name for name, _ in self.files])

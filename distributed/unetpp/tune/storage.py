@@ -5,18 +5,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy
-from optuna.storages import RDBStorage
 
 from unetpp.core.errors import StorageError
+from unetpp.core.retry import Retry
+from unetpp.tune.patient_storage import PatientStorage, is_passing
 
 __all__ = ["existing_file", "has_password", "open_storage_url", "shown_url"]
 
-_SQLITE_LOCK_WAIT_S = 60
-"""SQLite's own 5 s are too few where a dashboard or a backup reads the file."""
+_SQLITE_LOCK_WAIT_S = 10
+"""SQLite waits inside one call that Ctrl-C cannot interrupt; the storage repeats it for longer."""
+_FIRST_LOCK = Retry(deadline_s=120)
+"""A backup of the file passes; a server that is not there at the start is more likely a wrong URL."""
+_SECRET_WORDS = ("password", "passwd", "secret", "token")
+_HIDDEN = "hidden"
 
 
-def open_storage_url(url: str) -> RDBStorage:
-    """Connect, and create the tables where they are missing.
+def open_storage_url(url: str) -> PatientStorage:
+    """Connect, and create the tables where they are missing; the storage waits for a database that is away.
 
     Raises:
         StorageError: the URL is malformed, its driver is missing, or nothing answers.
@@ -28,7 +33,10 @@ def open_storage_url(url: str) -> RDBStorage:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         # A pool would hand out connections that a database server has dropped over night.
         options = {"connect_args": {"timeout": _SQLITE_LOCK_WAIT_S}} if sqlite else {"pool_pre_ping": True}
-        return RDBStorage(url, engine_kwargs=options)
+        return _FIRST_LOCK(
+            lambda _: PatientStorage(url, shown_url=shown_url(url), engine_kwargs=options),
+            is_transient=lambda error: sqlite and is_passing(error),
+        )
 
 
 def existing_file(url: str) -> bool:
@@ -43,21 +51,28 @@ def existing_file(url: str) -> bool:
 
 
 def has_password(url: str) -> bool:
-    """Whether the URL itself holds one.
+    """Whether the URL itself holds one, as user information or as an option.
 
     Raises:
         StorageError: the URL is malformed.
     """
     with _explained(url):
-        return sqlalchemy.make_url(url).password is not None
+        parsed = sqlalchemy.make_url(url)
+    return parsed.password is not None or any(map(_is_secret, parsed.query))
 
 
 def shown_url(url: str) -> str:
-    """The URL without its password, for messages."""
+    """The URL without its passwords, for messages."""
     try:
-        return sqlalchemy.make_url(url).render_as_string(hide_password=True)
+        parsed = sqlalchemy.make_url(url)
     except sqlalchemy.exc.ArgumentError:
         return "the given URL"
+    hidden = {name: _HIDDEN for name in parsed.query if _is_secret(name)}
+    return parsed.update_query_dict(hidden).render_as_string(hide_password=True)
+
+
+def _is_secret(option: str) -> bool:
+    return any(word in option.lower() for word in _SECRET_WORDS)
 
 
 @contextmanager

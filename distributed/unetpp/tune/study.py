@@ -27,7 +27,7 @@ CONFIG_ATTR = "base_config"
 """User attribute with the base configuration as far as it must not change."""
 _CONFIG_HASH = "base_config_hash"
 
-_MAY_CHANGE = ("out", "name", "tune", "scale.address", "scale.max_failures")
+_MAY_CHANGE = ("out", "name", "tune", "scale.address", "scale.gpus_per_worker", "scale.max_failures")
 """Sections and fields that may differ between two starts of one sweep."""
 _MUST_STAY = ("tune.metric", "tune.objectives")
 

@@ -2,41 +2,41 @@
 
 import contextlib
 import logging
-import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import optuna
 import ray
 import ray.tune
+from optuna.trial import TrialState
 
-from unetpp.config import AUTO, Hardware, RunConfig, dump_yaml, replace, resolve
-from unetpp.core.errors import ConfigError, ExistsError, InputError
+from unetpp.config import Hardware, RunConfig, dump_yaml, replace, resolve
+from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import Storage, open_storage, preflight
 from unetpp.data.store import load_manifest
 from unetpp.tune.board import start_board
 from unetpp.tune.events import SweepEvents, SweepListener
 from unetpp.tune.ledger import Ledger, SweepSetup
+from unetpp.tune.placement import Node, trial_resources
+from unetpp.tune.record import own_trials
 from unetpp.tune.searcher import LedgerSearcher
 from unetpp.tune.seeding import enqueue_default, warm_start
-from unetpp.tune.space import check_space, load_space
+from unetpp.tune.space import Space, check_space
+from unetpp.tune.storage import shown_url
 from unetpp.tune.study import open_study
-from unetpp.tune.sweep_dir import SWEEP_CONFIG, no_sweep, study_name, study_url
+from unetpp.tune.sweep_dir import SPACE_FOLDER, SWEEP_CONFIG, no_sweep, study_name, study_url
 from unetpp.tune.trainable import TrialContext, run_trial
 
-__all__ = ["Sweep", "cluster_resources", "concurrency", "run_sweep", "start_sweep"]
+__all__ = ["Sweep", "claim_sweep", "cluster_nodes", "plan_sweep", "run_sweep"]
 
 logger = logging.getLogger(__name__)
 
 _MEMORY_SHARE = 0.8
 """Share of a device's memory that a trial may plan with; the rest is the allocator's and the kernels'."""
-_NESTED_DRIVER_CPUS = 0.01
-"""A trial with several workers only waits for them."""
 
 
 @dataclass(frozen=True)
@@ -47,78 +47,68 @@ class Sweep:
     study: optuna.Study
 
 
-def start_sweep(config: RunConfig, space_path: Path, hardware: Hardware, *, resume: bool) -> Sweep:
-    """Check everything that can be checked before the first trial, and claim the sweep's folder.
+def plan_sweep(config: RunConfig, space: Space, hardware: Hardware, *, resume: bool) -> SweepSetup:
+    """Check everything that can be checked before the first trial; nothing is written.
 
     Raises:
-        ConfigError: the space or the configuration breaks a rule, or `resume` asks another question.
+        ConfigError: the space or the configuration breaks a rule.
         ExistsError: a sweep is there and `resume` is not set.
         InputError: `resume` is set and no sweep is there.
-        StorageError: the dataset, the folder or the study's storage cannot be used.
+        StorageError: the dataset or the folder cannot be used.
     """
     storage = open_storage(config.run_uri)
     data = open_storage(config.data.uri)
     config = replace(config, {"out": storage.uri, "name": "", "data.uri": data.uri})
-    space = load_space(space_path)
+    study_url(config, storage)
     check_space(space, config)
     preflight(data, write=False)
     preflight(storage, write=True)
     manifest = load_manifest(data)
-    _require_space_fits(config, manifest, hardware)
+    decided = _require_space_fits(config, manifest, hardware)
     if resume != storage.exists(SWEEP_CONFIG):
         raise no_sweep(storage, "leave --resume out to start one") if resume else _sweep_exists(storage)
-    study = open_study(study_url(config, storage), study_name(config), space=space, config=config)
+    return SweepSetup(storage.uri, config, space, manifest, hardware, _worker_bytes(decided, hardware))
+
+
+def claim_sweep(setup: SweepSetup, *, resume: bool) -> Sweep:
+    """Open the study and write what a resume needs.
+
+    Raises:
+        ConfigError: the study was started with another space or configuration.
+        ExistsError: the study is another sweep's.
+        StorageError: the study's storage cannot be used.
+    """
+    config, space, storage = setup.base, setup.space, open_storage(setup.sweep_uri)
+    url, name = study_url(config, storage), study_name(config)
+    study = open_study(url, name, space=space, config=config)
     if not resume:
-        enqueue_default(study, space, config)
+        started = sum(trial.state != TrialState.WAITING for trial in own_trials(study))
+        if started:
+            raise ExistsError(
+                f"study {name!r} in {shown_url(url)} must be new for a new sweep; it has {started} trial(s) "
+                "of another one; give another tune.study_name=, or resume that sweep"
+            )
+        enqueue_default(study, space, setup.resolved_base())
         warm_start(study, config.tune.warm_start, space)
-        for name, text in space.files:
-            storage.write(f"space/{name}", text.encode())
-        storage.write(SWEEP_CONFIG, dump_yaml(config).encode())
-    device_bytes = hardware.gpu_memory_bytes if config.scale.gpu is True else hardware.memory_bytes
-    setup = SweepSetup(storage.uri, config, space, manifest, hardware, int(device_bytes * _MEMORY_SHARE))
+        for file, text in space.files:
+            storage.write(f"{SPACE_FOLDER}/{file}", text.encode())
+    storage.write(SWEEP_CONFIG, dump_yaml(config).encode())
     return Sweep(setup, study)
 
 
-def concurrency(config: RunConfig, resources: Mapping[str, float]) -> int:
-    """Trials that a cluster can place at once, their nested workers included, within `tune.max_concurrent`.
-
-    Args:
-        config: every `auto` of `scale` decided.
-        resources: of the whole cluster, as Ray names them.
-
-    Raises:
-        ConfigError: not even one trial fits.
-    """
-    workers = config.max_workers
-    needs = {
-        "CPU": workers * float(config.scale.cpus_per_worker) + (_NESTED_DRIVER_CPUS if workers > 1 else 0)
-    }
-    if config.scale.gpu:
-        needs["GPU"] = float(workers)
-    fits = min(math.floor(resources.get(name, 0.0) / need + 1e-9) for name, need in needs.items())
-    if fits < 1:
-        have = ", ".join(f"{resources.get(name, 0.0):g} {name}" for name in needs)
-        want = ", ".join(f"{need:g} {name}" for name, need in needs.items())
-        raise ConfigError(
-            f"one trial needs {want}; the cluster has {have}; lower scale.workers={workers} or "
-            f"scale.cpus_per_worker={config.scale.cpus_per_worker:g}, or add nodes"
-        )
-    limit = config.tune.max_concurrent
-    return fits if limit == AUTO else min(fits, int(limit))
-
-
-def cluster_resources() -> dict[str, float]:
-    """Of the cluster this process is connected to."""
-    return dict(ray.cluster_resources())
+def cluster_nodes() -> list[Node]:
+    """Resources of each machine of the cluster this process is connected to."""
+    return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
 
 
 def run_sweep(sweep: Sweep, listener: SweepListener, concurrent: int) -> Ledger:
     """Run trials on a connected Ray until the budget ends or Ctrl-C; returns the sweep's ledger."""
     setup = sweep.setup
     ledger, board = Ledger(setup, sweep.study), start_board()
-    context = TrialContext(setup.manifest, board, concurrent)
+    decided = setup.resolved_base()
+    context = TrialContext(setup.manifest, board, _threads(decided, setup.hardware, concurrent))
     trainable = ray.tune.with_resources(
-        ray.tune.with_parameters(run_trial, context=context), _trial_resources(setup)
+        ray.tune.with_parameters(run_trial, context=context), trial_resources(decided)
     )
     with _scratch() as folder:
         tuner = ray.tune.Tuner(
@@ -142,31 +132,41 @@ def run_sweep(sweep: Sweep, listener: SweepListener, concurrent: int) -> Ledger:
     return ledger
 
 
-def _trial_resources(setup: SweepSetup) -> dict[str, float]:
-    config, _ = resolve(setup.base, setup.manifest, setup.hardware)
-    if config.max_workers > 1:
-        return {"CPU": _NESTED_DRIVER_CPUS}
-    return {"CPU": float(config.scale.cpus_per_worker), "GPU": float(bool(config.scale.gpu))}
+def _threads(decided: RunConfig, hardware: Hardware, concurrent: int) -> int:
+    """Of a one-worker trial: trials here divide this machine's cores, elsewhere each has what it reserves."""
+    if decided.scale.address is not None:
+        return max(1, int(float(decided.scale.cpus_per_worker)))
+    return max(1, hardware.cpus // concurrent)
 
 
-def _require_space_fits(config: RunConfig, manifest: Manifest, hardware: Hardware) -> None:
-    """The base configuration itself must be able to run on this dataset."""
+def _require_space_fits(config: RunConfig, manifest: Manifest, hardware: Hardware) -> RunConfig:
+    """The base configuration, which itself must be able to run on this dataset, with every `auto` decided."""
     if not manifest.splits.get("val") or manifest.splits["val"].rows == 0:
         raise InputError(
             f"a sweep scores trials on the val split; dataset {config.data.uri} has none; "
             "pack it with --val 0.1"
         )
-    resolve(config, manifest, hardware)
+    return resolve(config, manifest, hardware)[0]
 
 
 def _sweep_exists(storage: Storage) -> ExistsError:
     return ExistsError(f"a sweep exists at {storage.uri}; use --resume to continue it or another out=")
 
 
+def _worker_bytes(decided: RunConfig, hardware: Hardware) -> int:
+    """Memory that one worker may plan with."""
+    if not decided.scale.gpu:
+        return int(hardware.memory_bytes * _MEMORY_SHARE)
+    part = min(float(decided.scale.gpus_per_worker), 1.0)
+    return int(hardware.gpu_memory_bytes * _MEMORY_SHARE * part)
+
+
 @contextlib.contextmanager
 def _scratch() -> Iterator[str]:
     """Tune's own files are thrown away: the study and the trials' run folders are what must survive."""
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    # Tune's newer reporter prints a table before the first trial however silent it is asked to be.
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     folder = tempfile.mkdtemp(prefix="unetpp-tune-")
     try:
         yield folder

@@ -1,7 +1,6 @@
 """One trial inside a Tune actor: the training loop itself, or a Ray Train run of several workers."""
 
 import json
-import os
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +21,7 @@ from unetpp.train.job import TrainJob, run_job
 from unetpp.train.trainer import fit
 from unetpp.tune.board import StopTrial
 
-__all__ = ["TrialContext", "reported_metrics", "run_trial"]
+__all__ = ["TrialContext", "failure_cause", "reported_metrics", "run_trial"]
 
 _METRICS = "metrics"
 
@@ -33,8 +32,8 @@ class TrialContext:
 
     manifest: Manifest
     board: Any
-    concurrent: int
-    """Trials that may run at once on this machine; they divide its cores."""
+    threads: int
+    """Of the process of a one-worker trial."""
 
 
 def run_trial(params: dict[str, Any], context: TrialContext) -> None:
@@ -43,7 +42,9 @@ def run_trial(params: dict[str, Any], context: TrialContext) -> None:
     A trial that was started before continues from its checkpoint, in the same run folder.
     """
     number, config = int(params["number"]), RunConfig.model_validate(params["config"])
-    job = _job(config, context.manifest)
+    # What an earlier attempt said of its failure is not the cause of this one's.
+    ray.get(context.board.begin.remote(number))
+    job = _job(config, params["decisions"], context.manifest)
     reporter = _Reporter(number, context.board)
     try:
         # The driver may have died before it recorded what was reported; recording again changes nothing.
@@ -52,13 +53,12 @@ def run_trial(params: dict[str, Any], context: TrialContext) -> None:
         if config.max_workers > 1:
             fit(job, _Listener(reporter))
         else:
-            torch.set_num_threads(max(1, (os.cpu_count() or 1) // context.concurrent))
+            torch.set_num_threads(context.threads)
             run_job(job, _Session(reporter), _device(config))
     except StopTrial:
         return
     except Exception as error:
-        cause = redact(f"{type(error).__name__}: {error}")
-        ray.get(context.board.fail.remote(number, cause))
+        ray.get(context.board.fail.remote(number, failure_cause(error)))
         raise
 
 
@@ -68,10 +68,18 @@ def reported_metrics(result: Mapping[str, Any]) -> dict[str, Any]:
     return metrics
 
 
-def _job(config: RunConfig, manifest: Manifest) -> TrainJob:
+def failure_cause(error: BaseException) -> str:
+    """One line for the study: the kind of error, its message, and what to do about a lack of memory."""
+    text = f"{type(error).__name__}: {error}".rstrip(": ")
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "not enough memory" in text:
+        text += "; out of memory: lower data.batch_size, data.crop or the space's model.width and model.depth"
+    return redact(" ".join(text.split()))
+
+
+def _job(config: RunConfig, decisions: list[dict[str, Any]], manifest: Manifest) -> TrainJob:
     run = RunDir(config.run_uri)
     if not run.exists():
-        run.create(config.model_dump(mode="json"), [], manifest, collect())
+        run.create(config.model_dump(mode="json"), decisions, manifest, collect())
     return TrainJob(config, manifest, config.run_uri)
 
 

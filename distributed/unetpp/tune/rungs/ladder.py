@@ -1,11 +1,10 @@
 """The bookkeeping that rules with rungs share; which trials of a rung go on is theirs to say."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from unetpp.tune.levels import LevelResult, dump_levels, headline, load_levels
-from unetpp.tune.rungs.rule import Decision, Report, RungState
+from unetpp.tune.levels import LevelResult, headline
+from unetpp.tune.rungs.rule import Verdict
 
 __all__ = ["Keeps", "Ladder"]
 
@@ -26,7 +25,7 @@ class Ladder:
         self._rungs: dict[int, dict[int, list[LevelResult]]] = {epoch: {} for epoch in rungs}
         self._stopped: set[int] = set()
 
-    def decide(self, trial_id: int, epoch: int, levels: Sequence[LevelResult]) -> Decision:
+    def decide(self, trial_id: int, epoch: int, levels: Sequence[LevelResult]) -> Verdict:
         """See `Rule.decide`."""
         if trial_id in self._stopped:
             return "stop"
@@ -39,24 +38,3 @@ class Ladder:
             return "continue"
         self._stopped.add(trial_id)
         return "stop"
-
-    def replay(self, history: Iterable[Report]) -> None:
-        """See `Rule.replay`."""
-        for report in history:
-            self.decide(*report)
-
-    def state(self) -> RungState:
-        """See `Rule.state`."""
-        rungs: dict[str, Any] = {
-            str(rung): {str(trial): dump_levels(levels) for trial, levels in results.items()}
-            for rung, results in self._rungs.items()
-        }
-        return {"rungs": rungs, "stopped": sorted(self._stopped)}
-
-    def load_state(self, state: RungState) -> None:
-        """See `Rule.load_state`."""
-        self._rungs = {
-            int(rung): {int(trial): load_levels(text) for trial, text in results.items()}
-            for rung, results in state["rungs"].items()
-        }
-        self._stopped = set(state["stopped"])

@@ -2,10 +2,10 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from unetpp.tune.levels import LevelResult, headline
-from unetpp.tune.rungs.rule import Decision, Report, RungState
+from unetpp.tune.rungs.rule import Verdict
 
 __all__ = ["MedianRule"]
 
@@ -24,7 +24,7 @@ class MedianRule:
         self._curves: dict[int, dict[int, float]] = {}
         self._stopped: set[int] = set()
 
-    def decide(self, trial_id: int, epoch: int, levels: Sequence[LevelResult]) -> Decision:
+    def decide(self, trial_id: int, epoch: int, levels: Sequence[LevelResult]) -> Verdict:
         """See `Rule.decide`."""
         if trial_id in self._stopped:
             return "stop"
@@ -44,24 +44,3 @@ class MedianRule:
             return "continue"
         self._stopped.add(trial_id)
         return "stop"
-
-    def replay(self, history: Iterable[Report]) -> None:
-        """See `Rule.replay`."""
-        for report in history:
-            self.decide(*report)
-
-    def state(self) -> RungState:
-        """See `Rule.state`."""
-        curves = {
-            str(trial): {str(epoch): value for epoch, value in curve.items()}
-            for trial, curve in self._curves.items()
-        }
-        return {"curves": curves, "stopped": sorted(self._stopped)}
-
-    def load_state(self, state: RungState) -> None:
-        """See `Rule.load_state`."""
-        self._curves = {
-            int(trial): {int(epoch): value for epoch, value in curve.items()}
-            for trial, curve in state["curves"].items()
-        }
-        self._stopped = set(state["stopped"])

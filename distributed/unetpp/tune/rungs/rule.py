@@ -1,16 +1,13 @@
 """What every rule can do."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from unetpp.tune.levels import LevelResult
 
-__all__ = ["Decision", "Report", "Rule", "RungState", "rung_epochs"]
+__all__ = ["Report", "Rule", "Verdict", "replay", "rung_epochs"]
 
-Decision = Literal["continue", "stop"]
-
-RungState = dict[str, Any]
-"""JSON object with everything a rule remembers."""
+Verdict = Literal["continue", "stop"]
 
 
 class Report(NamedTuple):
@@ -25,21 +22,15 @@ class Report(NamedTuple):
 class Rule(Protocol):
     """Decides after each epoch whether a trial goes on. Repeating a report repeats the decision."""
 
-    def decide(self, trial_id: int, epoch: int, levels: Sequence[LevelResult]) -> Decision:
+    def decide(self, trial_id: int, epoch: int, levels: Sequence[LevelResult]) -> Verdict:
         """Remember a report and decide; `epoch` is 1-based, `levels` has at least one result."""
         ...
 
-    def replay(self, history: Iterable[Report]) -> None:
-        """Remember reports of an earlier run of the sweep, in the order in which they were made."""
-        ...
 
-    def state(self) -> RungState:
-        """Everything remembered, as JSON."""
-        ...
-
-    def load_state(self, state: RungState) -> None:
-        """Replace what is remembered by what `state` returned."""
-        ...
+def replay(rule: Rule, history: Iterable[Report]) -> None:
+    """Let a new rule remember the reports of an earlier run of the sweep, in the order they were made."""
+    for report in history:
+        rule.decide(*report)
 
 
 def rung_epochs(grace_epochs: int, reduction_factor: int, max_epochs: int) -> list[int]:
