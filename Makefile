@@ -9,7 +9,9 @@ STAMP  := $(VENV)/.installed
 demo: $(STAMP)
 	$(BIN)/unetpp demo
 
+# UNETPP_TEST_POSTGRES=0 leaves out the tests that need PostgreSQL.
 test: $(STAMP)
+	test "$$UNETPP_TEST_POSTGRES" = 0 || tests/setup_servers.sh postgresql
 	$(BIN)/python -m pytest
 
 test-quick: $(STAMP)

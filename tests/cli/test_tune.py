@@ -1,7 +1,9 @@
-"""A sweep from the command line: killed, interrupted and resumed, no trial lost or repeated."""
+"""A sweep from the command line: killed, interrupted, resumed, refused, and on a cluster of several nodes."""
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,15 +14,27 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from cluster_nodes import ray_nodes
 from fakes import write_dataset
+from unetpp.core.rundir import RunDir
+from unetpp.tune.sweep_dir import trial_uri
 
 _DEADLINE_S = 150
 _SPACE = 'def space(trial):\n    return {"optim.lr": trial.suggest_float("optim.lr", 1e-4, 1e-1, log=True)}\n'
+_TINY = ("model.depth=2", "model.width=4", "data.batch_size=2", "tune.scheduler=none")
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+def start(*arguments: str, log: Path | None = None) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "unetpp", "tune", *arguments, "--json"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    errors = None if log is None else log.open("w")
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)
+
+
+def finish(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, output and errors of a command that ends by itself."""
+    command = [sys.executable, "-m", "unetpp", "tune", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_DEADLINE_S, check=False)
+    return done.returncode, done.stdout, done.stderr
 
 
 def wait_for_reports(
@@ -47,6 +61,11 @@ def load(sweep: Path) -> list[optuna.trial.FrozenTrial]:
         return []
 
 
+def runs(sweep: Path) -> list[list[dict]]:
+    """The epochs of every trial's run, their times included."""
+    return [RunDir(trial_uri(str(sweep), number)).read_metrics() for number in range(len(load(sweep)))]
+
+
 @pytest.mark.usefixtures("keyboard")
 @pytest.mark.ray
 @pytest.mark.slow
@@ -54,28 +73,33 @@ def load(sweep: Path) -> list[optuna.trial.FrozenTrial]:
 def test_tune_killed_then_interrupted_then_resumed_runs_every_trial_once(tmp_path):
     write_dataset(tmp_path / "data", {"train": 200, "val": 8}, rows_per_shard=50)
     (tmp_path / "space.py").write_text(_SPACE)
-    sweep = tmp_path / "sweep"
+    sweep, log = tmp_path / "my sweep", tmp_path / "log"
     arguments = [
         str(tmp_path / "space.py"), f"data.uri={tmp_path / 'data'}", f"out={sweep}", "tune.trials=4",
-        "train.epochs=8", "model.depth=2", "model.width=4", "data.batch_size=2", "tune.scheduler=none",
+        "train.epochs=8", *_TINY,
     ]  # fmt: skip
 
     process = start(*arguments)
-    before = wait_for_reports(process, sweep, 3)
+    wait_for_reports(process, sweep, 17)  # of two at a time, so that one at least has finished
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
+    before, kept = load(sweep), runs(sweep)
+    assert TrialState.COMPLETE in {trial.state for trial in before}
 
-    process = start(*arguments, "--resume")
+    process = start(*arguments, "--resume", log=log)
     wait_for_reports(process, sweep, sum(len(trial.intermediate_values) for trial in before) + 3)
     os.killpg(process.pid, signal.SIGINT)
     output = process.communicate(timeout=_DEADLINE_S)[0]
     assert process.returncode == 130
     assert json.loads(output.splitlines()[-1])["finished"] is False
 
-    process = start(*arguments, "--resume")
+    # What it says how to go on is a command that goes on.
+    (hint,) = re.findall(r"Continue: unetpp tune (.*)", log.read_text())
+    process = start(*shlex.split(hint))
     output = process.communicate(timeout=_DEADLINE_S)[0]
     assert process.returncode == 0
-    result = json.loads(output.splitlines()[-1])
+    assert len(output.splitlines()) == 1, "Ray prints nothing between"
+    result = json.loads(output)
     assert result["trials"] == {"complete": 4, "pruned": 0, "failed": 0, "infeasible": 0}
     after = load(sweep)
     assert [trial.state for trial in after] == [TrialState.COMPLETE] * 4
@@ -83,3 +107,71 @@ def test_tune_killed_then_interrupted_then_resumed_runs_every_trial_once(tmp_pat
     for old, new in zip(before, after, strict=False):
         assert old.params == new.params
         assert old.intermediate_values.items() <= new.intermediate_values.items()
+        assert old.state != TrialState.COMPLETE or (old.values, old.user_attrs) == (
+            new.values,
+            new.user_attrs,
+        )
+    # Nothing that was in a checkpoint was trained again.
+    for old_run, new_run in zip(kept, runs(sweep), strict=False):
+        assert new_run[: len(old_run)] == old_run
+    best = max(after, key=lambda trial: max(trial.intermediate_values.values()))
+    assert result["best"]["trial"] == best.number
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ('def space(trial):\n    return {"model.dept": 3}\n', r"my space\.py: unknown key 'model\.dept'"),
+        ('def space(trial):\n    return {"model.depth": 9}\n', r"my space\.py: model\.depth=9 must lie in 1"),
+        ("def space(trial):\n    raise RuntimeError('no')\n", r"my space\.py:2: .* RuntimeError: no"),
+        ("def space(trial\n", r"my space\.py:1: the space file must be valid Python"),
+    ],
+)
+def test_tune_mistake_in_the_space_exits_2_before_anything_starts(tmp_path, source, said):
+    write_dataset(tmp_path / "data", {"train": 8, "val": 4})
+    (tmp_path / "my space.py").write_text(source)
+    arguments = [f"data.uri={tmp_path / 'data'}", f"out={tmp_path / 'sweep'}", "train.epochs=1"]
+    code, output, errors = finish(str(tmp_path / "my space.py"), *arguments)
+    assert (code, output) == (2, "")
+    assert re.search(said, errors)
+    assert "Traceback" not in errors
+    assert not (tmp_path / "sweep" / "sweep.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--resume", "absent"], "no sweep at .*absent"),
+        (["--resume", "absent", "other.yaml"], "leave other.yaml out"),
+        (["absent"], "no search space at .*absent; give"),
+    ],
+)
+def test_tune_without_what_it_needs_exits_2(tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    code, output, errors = finish(*arguments)
+    assert (code, output) == (2, "")
+    assert re.search(said, errors)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_tune_on_a_cluster_counts_places_on_nodes_and_refuses_what_no_node_holds(tmp_path):
+    write_dataset(tmp_path / "data", {"train": 16, "val": 4})
+    (tmp_path / "space.py").write_text(_SPACE)
+    arguments = [
+        str(tmp_path / "space.py"), f"data.uri={tmp_path / 'data'}", "train.epochs=2", "tune.trials=2",
+        *_TINY, "data.batch_size=4", "scale.workers=2", "scale.gpu=false",
+    ]  # fmt: skip
+    with ray_nodes(3, 3, 3) as address:
+        here = f"scale.address={address}"
+        code, output, errors = finish(*arguments, here, f"out={tmp_path / 'no'}", "scale.cpus_per_worker=4")
+        assert (code, output) == (2, "")
+        assert "one trial needs places for 2 worker(s) of 4 CPU" in errors
+        assert "the cluster has 0, on 3 x 3 CPU" in errors
+        assert not (tmp_path / "no" / "sweep.yaml").exists()
+        # Nine CPUs in all hold two trials of 4.01, three nodes only one and a half.
+        sweep = tmp_path / "yes"
+        code, output, errors = finish(*arguments, here, f"out={sweep}", "scale.cpus_per_worker=2", "--json")
+        assert code == 0, errors
+        assert json.loads(output)["trials"]["complete"] == 2

@@ -8,7 +8,10 @@ from typing import Any
 import optuna
 import pytest
 
+from fakes import write_dataset
+from sweeps import LAPTOP
 from unetpp.config import RunConfig, load_config
+from unetpp.tune.ledger import Ledger, SweepSetup
 from unetpp.tune.space import Space, load_space
 from unetpp.tune.storage import open_storage_url
 from unetpp.tune.study import open_study
@@ -24,6 +27,7 @@ def space(trial):
     }
 """
 
+OpenLedger = Callable[..., Ledger]
 OpenStudy = Callable[..., optuna.Study]
 WriteSpace = Callable[[str], Space]
 
@@ -75,3 +79,32 @@ def open_(space: Space, storage_url: str, base: RunConfig) -> OpenStudy:
 @pytest.fixture
 def study(open_: OpenStudy) -> optuna.Study:
     return open_()
+
+
+_WIDTHS = """
+def space(trial):
+    return {"model.width": trial.suggest_int("model.width", 2, 5)}
+"""
+
+
+@pytest.fixture
+def open_ledger(tmp_path: Path, empty_storage: Path) -> OpenLedger:
+    """Open the ledger of a sweep of four trials of nine epochs; again continues it."""
+    manifest = write_dataset(tmp_path / "data", {"train": 12, "val": 4})
+    shutil.copy(empty_storage, tmp_path / "study.db")
+
+    def make(
+        *overrides: str, source: str = _WIDTHS, memory_bytes: int = 2**33, storage: str | None = None
+    ) -> Ledger:
+        path = tmp_path / "space.py"
+        path.write_text(source)
+        fields = ["model.depth=2", "tune.trials=4", "train.epochs=9", "tune.sampler=random"]
+        places = [f"data.uri={tmp_path / 'data'}", f"out={tmp_path / 'sweep'}"]
+        config, space = load_config(None, [*places, *fields, *overrides]), load_space(path)
+        url = storage or f"sqlite:///{tmp_path / 'study.db'}"
+        study = open_study(url, "sweep", space=space, config=config)
+        return Ledger(
+            SweepSetup(str(tmp_path / "sweep"), config, space, manifest, LAPTOP, memory_bytes), study
+        )
+
+    return make

@@ -1,59 +1,15 @@
 """The ledger launches, judges and ends trials as the study and the budget say, also after a restart."""
 
 import re
-import shutil
+import subprocess
+import sys
 
 import pytest
 from optuna.trial import TrialState
 
-from fakes import write_dataset
-from unetpp.config import Hardware, load_config
+from sweeps import epoch_metrics as metrics
+from sweeps import play_trial as run
 from unetpp.tune.leaderboard import trial_counts
-from unetpp.tune.ledger import Ledger, SweepSetup
-from unetpp.tune.space import load_space
-from unetpp.tune.study import open_study
-
-LAPTOP = Hardware(cpus=2, memory_bytes=8 * 2**30, gpus=0, gpu_memory_bytes=0)
-SPACE = """
-def space(trial):
-    return {"model.width": trial.suggest_int("model.width", 2, 5)}
-"""
-
-
-@pytest.fixture
-def open_ledger(tmp_path, empty_storage):
-    shutil.copy(empty_storage, tmp_path / "study.db")
-    manifest = write_dataset(tmp_path / "data", {"train": 12, "val": 4})
-
-    def make(*overrides: str, source: str = SPACE, memory_bytes: int = 2**33) -> Ledger:
-        path = tmp_path / "space.py"
-        path.write_text(source)
-        base = ["model.depth=2", "tune.trials=4", "train.epochs=9", "tune.sampler=random"]
-        config = load_config(
-            None, [f"data.uri={tmp_path / 'data'}", f"out={tmp_path / 'sweep'}", *base, *overrides]
-        )
-        space = load_space(path)
-        study = open_study(f"sqlite:///{tmp_path / 'study.db'}", "sweep", space=space, config=config)
-        setup = SweepSetup(str(tmp_path / "sweep"), config, space, manifest, LAPTOP, memory_bytes)
-        return Ledger(setup, study)
-
-    return make
-
-
-def metrics(epoch: int, dice: float, *, finished: bool = False, seconds: float = 1.0) -> dict:
-    levels = {str(k): {"dice": dice - 0.01 * (2 - k), "latency_s": 0.001 * k} for k in (1, 2)}
-    return {"epoch": epoch, "seconds": seconds, "finished": finished, "val": {"levels": levels}}
-
-
-def run(ledger: Ledger, dice: float) -> tuple[int, int]:
-    """Play one trial until it is stopped or has finished; returns its number and last epoch."""
-    spec = ledger.next_trial()
-    assert spec is not None
-    for epoch in range(1, 10):
-        if ledger.report(spec.number, metrics(epoch, dice, finished=epoch == 9)) == "stop":
-            break
-    ledger.end(spec.number)
-    return spec.number, epoch
 
 
 def test_ledger_every_trial_is_accounted_for_and_asha_stops_the_worse(open_ledger):
@@ -230,3 +186,31 @@ def test_ledger_target_reached_stops_running_trials_and_launches_no_other(open_l
     ledger.end(spec.number)
     assert ledger.next_trial() is None
     assert "reached tune.target" in ledger.exhausted()
+
+
+_HOLD_LOCK = """
+import sqlite3, sys, time
+holder = sqlite3.connect(sys.argv[1], isolation_level=None)
+holder.execute("BEGIN EXCLUSIVE")
+print("locked", flush=True)
+time.sleep(float(sys.argv[2]))
+"""
+
+
+@pytest.mark.slow
+def test_ledger_storage_locked_for_half_a_minute_waits_and_loses_nothing(open_ledger, tmp_path, caplog):
+    ledger = open_ledger("tune.scheduler=none")
+    spec = ledger.next_trial()
+    command = [sys.executable, "-c", _HOLD_LOCK, str(tmp_path / "study.db"), "30"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        ledger.report(spec.number, metrics(1, 0.5))
+        assert holder.wait() == 0
+    ledger.report(spec.number, metrics(9, 0.6, finished=True))
+    ledger.end(spec.number)
+    assert [run(ledger, 0.5)[0] for _ in range(3)] == [1, 2, 3]
+    assert [trial.state for trial in ledger.study.trials] == [TrialState.COMPLETE] * 4
+    assert ledger.study.trials[0].intermediate_values == {1: 0.5, 9: 0.6}
+    assert "does not answer; waiting" in caplog.text
+    assert "answers again" in caplog.text

@@ -1,49 +1,21 @@
-"""Sweeps on Ray: every trial accounted for, with one worker and with several, and after a failure."""
+"""Sweeps on Ray: every trial accounted for, with one worker and with several; claimed once and resumed."""
 
-from typing import Any
+from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
 
 from fakes import write_dataset
-from unetpp.config import Hardware, load_config
+from sweeps import LAPTOP, SPACE, Recorder, start_sweep
+from unetpp.config import Hardware, load_config, replace
 from unetpp.core.errors import ConfigError, ExistsError, InputError
 from unetpp.core.rundir import RunDir
 from unetpp.tune.leaderboard import sweep_summary
-from unetpp.tune.space import load_space
+from unetpp.tune.space import Space, load_space
 from unetpp.tune.sweep import claim_sweep, plan_sweep, run_sweep
+from unetpp.tune.sweep_dir import load_started
 
-LAPTOP = Hardware(cpus=2, memory_bytes=8 * 2**30, gpus=0, gpu_memory_bytes=0)
-SPACE = """
-def space(trial):
-    return {"optim.lr": trial.suggest_float("optim.lr", 1e-4, 1e-1, log=True)}
-"""
-FAILING = """
-def space(trial):
-    fields = {"optim.lr": trial.suggest_float("optim.lr", 1e-4, 1e-1, log=True), "train.max_nonfinite": 0}
-    diverging = {"optim.name": "sgd", "optim.lr": 1e30, "train.clip": 0}
-    return fields | diverging if trial.number == 1 else fields
-"""
-
-
-class Recorder:
-    """A listener that remembers."""
-
-    def __init__(self) -> None:
-        self.epochs: list[tuple[int, int]] = []
-        self.failures: list[int] = []
-
-    def started(self, number: int, config: dict[str, Any]) -> None:
-        pass
-
-    def epoch(self, number: int, metrics: dict[str, Any]) -> None:
-        self.epochs.append((number, metrics["epoch"]))
-
-    def ended(self, number: int) -> None:
-        pass
-
-    def failed(self, number: int) -> None:
-        self.failures.append(number)
+SPACES = Path(__file__).parents[2] / "search_spaces"
 
 
 @pytest.fixture(scope="module")
@@ -53,20 +25,12 @@ def data(tmp_path_factory):
     return folder
 
 
-def start(tmp_path, data, *overrides: str, source: str = SPACE, resume: bool = False):
-    path = tmp_path / "space.py"
-    path.write_text(source)
-    base = ["model.depth=2", "model.width=2", "data.batch_size=4", "train.trackers=[]", "tune.sampler=random"]
-    config = load_config(None, [f"data.uri={data}", f"out={tmp_path / 'sweep'}", *base, *overrides])
-    return claim_sweep(plan_sweep(config, load_space(path), LAPTOP, resume=resume), resume=resume)
-
-
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_cluster")
 @pytest.mark.timeout(240)
 class TestOnRay:
     def test_sweep_of_one_worker_trials_accounts_for_each(self, tmp_path, data):
-        sweep = start(tmp_path, data, "tune.trials=5", "train.epochs=4")
+        sweep = start_sweep(tmp_path, data, "tune.trials=5", "train.epochs=4")
         recorder = Recorder()
         ledger = run_sweep(sweep, recorder, concurrent=2)
         summary = sweep_summary(sweep.study)
@@ -81,43 +45,33 @@ class TestOnRay:
         stored = RunDir(f"{tmp_path}/sweep/trials/{best['trial']:04d}").read_metrics()
         scores = [epoch["val"]["levels"][str(best["level"])]["dice"] for epoch in stored]
         assert best["value"] in scores
+        reasons = {d["field"]: d["reason"] for d in RunDir(f"{tmp_path}/sweep/trials/0000").read_decisions()}
+        assert "channels of the dataset" in reasons["model.in_channels"]
         assert {row["level"] for row in summary["pareto"]} <= {1, 2}
         told = dict(recorder.epochs)
         for trial in sweep.study.trials:
             assert max(trial.intermediate_values) == told[trial.number]
 
     def test_sweep_of_two_worker_trials_frees_what_stopped_trials_held(self, tmp_path, data):
-        sweep = start(tmp_path, data, "tune.trials=3", "train.epochs=3", "scale.workers=2")
+        sweep = start_sweep(tmp_path, data, "tune.trials=3", "train.epochs=3", "scale.workers=2")
         run_sweep(sweep, Recorder(), concurrent=1)
         counts = sweep_summary(sweep.study)["trials"]
         assert counts["complete"] + counts["pruned"] == 3
 
-    def test_sweep_trial_that_fails_is_recorded_with_its_cause(self, tmp_path, data):
-        sweep = start(
-            tmp_path, data, "tune.trials=3", "train.epochs=1", "tune.max_failures=0", source=FAILING
-        )
-        recorder = Recorder()
-        run_sweep(sweep, recorder, concurrent=1)
-        failed = [trial for trial in sweep.study.trials if trial.state == TrialState.FAIL]
-        assert [trial.number for trial in failed] == [1]
-        assert "NonFiniteError" in failed[0].user_attrs["cause"]
-        assert recorder.failures == [1]
-        assert sweep_summary(sweep.study)["trials"]["complete"] == 2
-
 
 def test_sweep_where_one_exists_is_refused_and_resume_needs_one(tmp_path, data):
     with pytest.raises(InputError, match="no sweep at"):
-        start(tmp_path, data, resume=True)
-    start(tmp_path, data)
+        start_sweep(tmp_path, data, resume=True)
+    start_sweep(tmp_path, data)
     with pytest.raises(ExistsError, match="--resume"):
-        start(tmp_path, data)
-    start(tmp_path, data, resume=True)
+        start_sweep(tmp_path, data)
+    start_sweep(tmp_path, data, resume=True)
 
 
 def test_sweep_resumed_with_another_space_shows_the_difference(tmp_path, data):
-    start(tmp_path, data)
+    start_sweep(tmp_path, data)
     with pytest.raises(ConfigError, match=r"another search space(.|\n)*\+.*1e-2"):
-        start(tmp_path, data, source=SPACE.replace("1e-1", "1e-2"), resume=True)
+        start_sweep(tmp_path, data, source=SPACE.replace("1e-1", "1e-2"), resume=True)
 
 
 @pytest.mark.parametrize(
@@ -130,12 +84,60 @@ def test_sweep_resumed_with_another_space_shows_the_difference(tmp_path, data):
 )
 def test_sweep_mistake_in_the_space_shows_before_the_first_trial(tmp_path, data, source, message):
     with pytest.raises(ConfigError, match=message):
-        start(tmp_path, data, source=source)
+        start_sweep(tmp_path, data, source=source)
     assert not (tmp_path / "sweep" / "sweep.yaml").exists()
 
 
-def test_sweep_storage_with_a_password_is_refused_without_showing_it(tmp_path, data):
-    with pytest.raises(ConfigError, match="must hold no password") as refused:
-        start(tmp_path, data, "tune.storage=postgresql://me:s3cr3t@localhost/studies")
-    assert "s3cr3t" not in str(refused.value)
-    assert not (tmp_path / "sweep" / "sweep.yaml").exists()
+def test_load_started_reads_configuration_and_space_from_the_folder_alone(tmp_path, data):
+    sweep = start_sweep(tmp_path, data, "tune.trials=7", "train.epochs=2")
+    (tmp_path / "space.py").unlink()
+    config, space = load_started(str(tmp_path / "sweep"), ["tune.trials=9"])
+    assert config == replace(sweep.setup.base, {"tune.trials": 9, "tune.study_name": "sweep"})
+    assert space == Space(space.path, sweep.setup.space.files)
+    assert space.sha256 == sweep.setup.space.sha256
+
+
+def test_load_started_of_a_moved_folder_goes_on_with_its_study(tmp_path, data):
+    start_sweep(tmp_path, data).study.ask()
+    moved = (tmp_path / "sweep").rename(tmp_path / "elsewhere")
+    config, space = load_started(str(moved), [])
+    again = claim_sweep(plan_sweep(config, space, LAPTOP, resume=True), resume=True)
+    assert again.setup.sweep_uri == str(moved)
+    assert [trial.number for trial in again.study.trials] == [0]
+    # What a resume changes is what the next one starts from.
+    assert load_started(str(moved), [])[0] == again.setup.base
+
+
+def test_load_started_finds_the_space_among_the_files_it_is_composed_of(tmp_path, data):
+    composed = SPACES / "full.py"
+    fields = ["model.depth=2", "data.batch_size=4", "tune.sampler=random"]
+    config = load_config(None, [f"data.uri={data}", f"out={tmp_path / 'sweep'}", *fields])
+    claim_sweep(plan_sweep(config, load_space(composed), LAPTOP, resume=False), resume=False)
+    _, space = load_started(str(tmp_path / "sweep"), [])
+    assert space.path.name == "full.py"
+    assert space.sha256 == load_space(composed).sha256
+
+
+def test_sweep_default_is_the_first_trial_also_where_it_is_decided_from_the_data(tmp_path, data):
+    source = 'def space(trial):\n    return {"model.depth": trial.suggest_int("model.depth", 1, 3)}\n'
+    sweep = start_sweep(tmp_path, data, "model.depth=auto", source=source)
+    decided = sweep.setup.resolved_base().model.depth
+    assert [t.system_attrs["fixed_params"] for t in sweep.study.trials] == [{"model.depth": decided}]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "share"),
+    [
+        ([], 0.8 * 8 / 8),
+        (["scale.gpu=true"], 0.8 * 40 / 8),
+        (["scale.gpu=true", "scale.gpus_per_worker=0.25"], 0.8 * 10 / 8),
+        (["scale.gpu=auto"], 0.8 * 40 / 8),
+    ],
+)
+def test_sweep_worker_may_plan_with_its_part_of_the_device(tmp_path, data, overrides, share):
+    hardware = Hardware(cpus=8, memory_bytes=8 * 2**30, gpus=1, gpu_memory_bytes=40 * 2**30)
+    (tmp_path / "space.py").write_text(SPACE)
+    fields = ["model.depth=2", "scale.gpu=false", *overrides]
+    config = load_config(None, [f"data.uri={data}", f"out={tmp_path / 'sweep'}", *fields])
+    setup = plan_sweep(config, load_space(tmp_path / "space.py"), hardware, resume=False)
+    assert setup.memory_bytes == int(share * 8 * 2**30)

@@ -1,6 +1,7 @@
 """One trial inside a Tune actor: the training loop itself, or a Ray Train run of several workers."""
 
 import json
+import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,8 @@ from unetpp.tune.board import StopTrial
 __all__ = ["TrialContext", "failure_cause", "reported_metrics", "run_trial"]
 
 _METRICS = "metrics"
+_NO_MEMORY = re.compile("not enough memory|allocate memory", re.IGNORECASE)
+"""What torch's CPU allocator and the operating system say in a plain RuntimeError or OSError."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def reported_metrics(result: Mapping[str, Any]) -> dict[str, Any]:
 def failure_cause(error: BaseException) -> str:
     """One line for the study: the kind of error, its message, and what to do about a lack of memory."""
     text = f"{type(error).__name__}: {error}".rstrip(": ")
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "not enough memory" in text:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or _NO_MEMORY.search(text):
         text += "; out of memory: lower data.batch_size, data.crop or the space's model.width and model.depth"
     return redact(" ".join(text.split()))
 
