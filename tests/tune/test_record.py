@@ -1,10 +1,4 @@
 import math
-import os
-import signal
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
@@ -17,7 +11,6 @@ from unetpp.tune.record import (
     finish,
     is_infeasible,
     kept_levels,
-    reconcile,
     record_epoch,
     record_note,
 )
@@ -148,66 +141,3 @@ def test_finished_trial_is_never_touched_again(study, space, outcome) -> None:
 def test_record_of_an_unknown_trial_is_an_error(study) -> None:
     with pytest.raises(ValueError, match="one of the study's 0; it is 3"):
         record_epoch(study, 3, 1, results(0.1))
-
-
-def test_reconcile_fails_what_is_not_alive_and_queues_it_once(study, space) -> None:
-    lost, alive = start(study, space), start(study, space)
-    assert reconcile(study, {alive}) == [lost]
-    states = [trial.state for trial in study.trials]
-    assert states == [TrialState.FAIL, TrialState.RUNNING, TrialState.WAITING]
-    assert reconcile(study, {alive}) == []
-    retry = study.ask()
-    space(retry)
-    assert retry.params == study.trials[lost].params
-    assert study.trials[retry.number].user_attrs["retry_of"] == lost
-    assert reconcile(study, {alive}) == [retry.number]
-    assert TrialState.WAITING not in {trial.state for trial in study.trials}
-
-
-def test_reconcile_keeps_queued_parameters_that_were_not_asked_for_yet(study) -> None:
-    study.enqueue_trial({"model.depth": 4})
-    study.ask()
-    reconcile(study, ())
-    assert study.ask().suggest_int("model.depth", 2, 4) == 4
-
-
-def test_study_of_a_killed_process_is_reconciled(study, space, storage_url, tmp_path: Path) -> None:
-    """Two trials finish, one is in the middle, then kill -9."""
-    script = f"""
-        import optuna, sys
-        sys.path.insert(0, {str(Path(__file__).parents[1])!r})
-        from sweep_results import results
-        from unetpp.tune.record import finish, record_epoch
-        from unetpp.tune.space import load_space
-        study = optuna.load_study(study_name="sweep", storage={storage_url!r})
-        space = load_space({str(space.path)!r})
-        for number in range(3):
-            trial = study.ask()
-            space(trial)
-            record_epoch(study, number, 1, results(0.1 * (number + 1)))
-            if number < 2:
-                finish(study, number, "COMPLETE")
-        print("ready", flush=True)
-        sys.stdin.read()
-    """
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
-    with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        process.send_signal(signal.SIGKILL)
-    before = study.trials[:2]
-    assert reconcile(study, ()) == [2]
-    assert study.trials[:2] == before
-    assert [trial.state for trial in study.trials] == [
-        TrialState.COMPLETE,
-        TrialState.COMPLETE,
-        TrialState.FAIL,
-        TrialState.WAITING,
-    ]
-    assert study.trials[2].intermediate_values == {1: pytest.approx(0.3)}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from unetpp.config import RunConfig
     from unetpp.config.planning import Decision
 
-__all__ = ["register", "run_training", "split_arguments"]
+__all__ = ["print_decisions", "register", "run_training", "split_arguments"]
 
 
 def register(app: typer.Typer) -> None:
@@ -67,7 +67,7 @@ def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]
         note(f"continuing {job.run_uri}")
     else:
         job, decisions = new_run(config, detect_hardware())
-        _print_decisions(decisions)
+        print_decisions(decisions)
     if (done := RunDir(job.run_uri).read_result()) is not None:
         note(f"{job.run_uri} has finished; nothing is left to train")
         return done
@@ -88,7 +88,8 @@ def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]
     return result
 
 
-def _print_decisions(decisions: "tuple[Decision, ...]") -> None:
+def print_decisions(decisions: "tuple[Decision, ...]") -> None:
+    """One line for each `auto`: what it was decided to be, and why."""
     for decision in decisions:
         note(f"auto  {decision.field} = {decision.value}  ({decision.reason})")
 

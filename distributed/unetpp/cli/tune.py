@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unetpp.cli.output import STOPPED, emit, note
-from unetpp.cli.train import split_arguments
+from unetpp.cli.train import print_decisions, split_arguments
 
 if TYPE_CHECKING:
     from unetpp.config import RunConfig
@@ -67,7 +67,7 @@ def _load(space: str, arguments: list[str], *, resume: bool) -> "tuple[RunConfig
 
 
 def _tune(config: "RunConfig", space: "Space", *, resume: bool) -> dict[str, Any]:
-    from unetpp.config import detect_hardware
+    from unetpp.config import detect_hardware, resolve
     from unetpp.core.errors import ConfigError
     from unetpp.core.logs import setup_logging
     from unetpp.launch.connect import connected
@@ -79,7 +79,8 @@ def _tune(config: "RunConfig", space: "Space", *, resume: bool) -> dict[str, Any
         raise ConfigError("data.uri is empty; name a packed dataset: data.uri=URI")
     hardware = detect_hardware()
     setup = plan_sweep(config, space, hardware, resume=resume)
-    base = setup.resolved_base()
+    base, decisions = resolve(setup.base, setup.manifest, hardware)
+    print_decisions(decisions)
     address, cpus = base.scale.address, float(base.scale.cpus_per_worker)
     concurrent = 1
     if address is None:

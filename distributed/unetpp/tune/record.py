@@ -6,7 +6,6 @@
     run               URI of the trial's run folder
     seconds           time of its epochs so far
     start_up_seconds  from its launch to its first training step, and from its first epoch's end to the report
-    retry_of          number of the lost trial whose parameters this one repeats
     warm_start_of     the earlier study's trial that this one copies
 
 A single objective's headline quality is also an intermediate value, which dashboards draw and samplers read.
@@ -14,7 +13,8 @@ A single objective's headline quality is also an intermediate value, which dashb
 
 import logging
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import optuna
@@ -36,7 +36,6 @@ __all__ = [
     "is_infeasible",
     "kept_levels",
     "own_trials",
-    "reconcile",
     "record_epoch",
     "record_note",
 ]
@@ -50,12 +49,9 @@ RUN = "run"
 SECONDS = "seconds"
 START_UP = "start_up_seconds"
 WARM_START_OF = "warm_start_of"
-_RETRY_OF = "retry_of"
 _CAUSE = "cause"
 _LEVELS = "levels:"
 _FEASIBILITY = "feasibility"
-_FIXED_PARAMS = "fixed_params"
-"""Optuna's system attribute of a queued trial's parameters; it holds those not yet asked for as well."""
 
 
 def record_epoch(study: optuna.Study, number: int, epoch: int, levels: Sequence[LevelResult]) -> bool:
@@ -111,30 +107,10 @@ def finish(
     if outcome == "INFEASIBLE":
         trial.set_constraint(_FEASIBILITY, violation)
     state = TrialState.PRUNED if outcome == "INFEASIBLE" else TrialState[outcome]
-    study.tell(number, values, state=state, skip_if_finished=True)
+    # Finished meanwhile: by this very call, whose answer a database lost before it was repeated.
+    with suppress(optuna.exceptions.UpdateFinishedTrialError):
+        study.tell(number, values, state=state, skip_if_finished=True)
     return True
-
-
-def reconcile(study: optuna.Study, live_numbers: Collection[int]) -> list[int]:
-    """Fail every running trial that nothing runs any more, and queue its parameters once more.
-
-    A trial that was itself such a retry is not tried again.
-
-    Returns:
-        Numbers of the trials that were lost.
-    """
-    trials = study.get_trials(deepcopy=False)
-    retried = {trial.user_attrs.get(_RETRY_OF) for trial in trials}
-    lost = [t for t in trials if t.state == TrialState.RUNNING and t.number not in live_numbers]
-    for trial in lost:
-        if _RETRY_OF not in trial.user_attrs and trial.number not in retried:
-            # Queued first: killed between the two steps, the next call finds the retry and only fails it.
-            params = {**trial.system_attrs.get(_FIXED_PARAMS, {}), **trial.params}
-            study.enqueue_trial(params, user_attrs={_RETRY_OF: trial.number})
-        finish(study, trial.number, "FAIL", cause="lost: the process that ran the sweep ended without it")
-    if lost:
-        _LOG.warning("%d running trials were lost: %s", len(lost), [trial.number for trial in lost])
-    return [trial.number for trial in lost]
 
 
 def own_trials(study: optuna.Study) -> list[FrozenTrial]:
