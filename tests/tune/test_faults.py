@@ -58,10 +58,15 @@ def replace_trainable(monkeypatch):
 
 
 def faulty() -> Trainable:
+    def raising(*_: object) -> None:
+        raise RuntimeError("the disk is on fire, aws_secret_access_key=abc123")
+
     def trial(params: dict[str, Any], context: TrialContext) -> None:
-        number = params["number"]
+        from unetpp.tune import trainable
+
+        number, run_job = params["number"], trainable.run_job
         if number == _RAISES:
-            raise RuntimeError("the disk is on fire, aws_secret_access_key=abc123")
+            trainable.run_job = raising
         if number == _KILLED:
             os.kill(os.getpid(), signal.SIGKILL)  # as the kernel does when memory runs out
         soft, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -71,6 +76,7 @@ def faulty() -> Trainable:
         try:
             run_trial(params, context)
         finally:
+            trainable.run_job = run_job
             resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
     return trial
@@ -101,7 +107,7 @@ def metrics(folder: Path, number: int) -> list[dict[str, Any]]:
 
 
 def test_sweep_with_every_kind_of_failure_records_each_and_finishes_the_others(
-    tmp_path, data, replace_trainable
+    tmp_path, data, replace_trainable, caplog
 ):
     replace_trainable(faulty())
     sweep = start_sweep(
@@ -119,6 +125,8 @@ def test_sweep_with_every_kind_of_failure_records_each_and_finishes_the_others(
     assert "NonFiniteError" in failed[_NAN]
     assert [trial.number for trial in trials if trial.state == TrialState.COMPLETE] == [0, 5]
     assert sweep_summary(sweep.study)["trials"]["failed"] == 4
+    assert "trial 3 failed: RuntimeError: the disk is on fire" in caplog.text
+    assert "abc123" not in caplog.text
 
 
 def test_sweep_one_worker_trial_killed_goes_on_from_its_checkpoint(tmp_path, data, replace_trainable):
@@ -147,7 +155,10 @@ def test_sweep_two_worker_trial_goes_on_after_a_worker_and_after_its_driver_was_
 
         (tmp_path / "0.pid").write_text(str(os.getpid()))
 
-        def kill_worker(_listener: Any, values: dict[str, Any]) -> None:
+        progress = trainable._Listener.progress
+
+        def kill_worker(listener: Any, values: dict[str, Any]) -> None:
+            progress(listener, values)
             if values["epoch"] >= 2 and not (tmp_path / "worker").exists():
                 (tmp_path / "worker").touch()
                 os.kill(values["pid"], signal.SIGKILL)

@@ -1,5 +1,6 @@
 """A sweep in the terminal: one live table on a tty, one line per event elsewhere."""
 
+import logging
 import sys
 from typing import Any, Self
 
@@ -27,11 +28,13 @@ class SweepTable:
         if self._console.is_terminal:
             self._live = Live(console=self._console, get_renderable=self._table, refresh_per_second=2)
             self._live.start()
+            _log_to_stderr()
         return self
 
     def __exit__(self, *exc: object) -> None:
         if self._live is not None:
             self._live.stop()
+            _log_to_stderr()
 
     def started(self, number: int, config: dict[str, Any]) -> None:
         # A trial that continues after a failure reports its earlier epochs again.
@@ -80,6 +83,13 @@ class SweepTable:
                 sparkline(row["curve"]), levels,
             )  # fmt: skip
         return table
+
+
+def _log_to_stderr() -> None:
+    """Let log lines go where stderr goes now: while the table is live, above it."""
+    for handler in logging.getLogger("unetpp").handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(sys.stderr)
 
 
 def sparkline(values: list[float]) -> str:

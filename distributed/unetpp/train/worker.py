@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 import ray
 import ray.train
 import ray.train.torch
+import ray.util
 import torch
 
 from unetpp.core.logs import RedactSecrets, setup_logging
@@ -90,10 +91,16 @@ class _RaySession:
             return stop
         if self._pending is None and time.monotonic() - self._last_s > _HEARTBEAT_S:
             self._pending, self._last_s = (
-                self._board.update.remote({**progress, "pid": os.getpid()}),
+                self._board.update.remote({**progress, **_place()}),
                 time.monotonic(),
             )
         return False
+
+
+def _place() -> dict[str, Any]:
+    """The process, and the placement group that holds the workers' resources."""
+    group = ray.util.get_current_placement_group()
+    return {"pid": os.getpid(), "placement_group": None if group is None else group.id.hex()}
 
 
 class _BoardHandler(logging.Handler):

@@ -1,10 +1,13 @@
 """An actor between the trials and the driver: decisions one way, causes of failure the other."""
 
+from collections.abc import Collection
 from typing import Any
 
 import ray
+import ray.util
+from ray.util.placement_group import PlacementGroup
 
-__all__ = ["DecisionBoard", "StopTrial", "start_board"]
+__all__ = ["DecisionBoard", "StopTrial", "release", "start_board"]
 
 
 class StopTrial(Exception):  # noqa: N818 - it ends a trial well
@@ -21,6 +24,7 @@ class DecisionBoard:
     def __init__(self) -> None:
         self._stops: set[tuple[int, int]] = set()
         self._failures: dict[int, str] = {}
+        self._groups: dict[int, set[str]] = {}
 
     def stop(self, number: int, epoch: int) -> None:
         """Decide that the trial ends after this epoch."""
@@ -30,9 +34,14 @@ class DecisionBoard:
         """Whether the trial was to end after this epoch."""
         return (number, epoch) in self._stops
 
-    def begin(self, number: int) -> None:
-        """An attempt at the trial starts."""
+    def begin(self, number: int) -> set[str]:
+        """An attempt at the trial starts; returns the placement groups that an earlier one has held."""
         self._failures.pop(number, None)
+        return self._groups.pop(number, set())
+
+    def hold(self, number: int, group: str) -> None:
+        """The trial's workers are in this placement group."""
+        self._groups.setdefault(number, set()).add(group)
 
     def fail(self, number: int, cause: str) -> None:
         """Keep what a trial says of its own failure; one that was killed says nothing."""
@@ -41,6 +50,15 @@ class DecisionBoard:
     def failure(self, number: int) -> str | None:
         """What the trial said, if anything."""
         return self._failures.get(number)
+
+
+def release(groups: Collection[str]) -> None:
+    """Free what workers held whose driver was killed; groups that are gone are passed over.
+
+    Ray Train leaves this to an actor that asks Ray's dashboard, which an embedded Ray does not have.
+    """
+    for group in groups:
+        ray.util.remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(group))))
 
 
 def start_board() -> Any:

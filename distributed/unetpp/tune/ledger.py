@@ -148,6 +148,7 @@ class Ledger:
         live = self._live.pop(number)
         self._ended_seconds += sum(live.seconds.values())
         if error is not None:
+            logger.warning("trial %d failed: %s", number, error)
             finish(self.study, number, "FAIL", cause=error)
         elif live.finished:
             finish(self.study, number, "COMPLETE")

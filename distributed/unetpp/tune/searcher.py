@@ -7,6 +7,7 @@ from typing import Any
 import ray
 from ray.tune.search import Searcher
 
+from unetpp.tune.board import release
 from unetpp.tune.ledger import Ledger
 from unetpp.tune.trainable import reported_metrics
 from unetpp.tune.unsaved import Unsaved
@@ -48,6 +49,7 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]  # ray is not typ
             cause = (
                 ray.get(self._board.failure.remote(number)) or "its process died; see memory and Ray's logs"
             )
+            release(ray.get(self._board.begin.remote(number)))
         self._ledger.end(number, cause)
 
     def save(self, checkpoint_path: str) -> None:

@@ -167,6 +167,8 @@ def _scratch() -> Iterator[str]:
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     # Tune's newer reporter prints a table before the first trial however silent it is asked to be.
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+    # It logs every failed trial's traceback, secrets included; the ledger says the cause in a line.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     folder = tempfile.mkdtemp(prefix="unetpp-tune-")
     try:
         yield folder

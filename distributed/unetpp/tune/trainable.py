@@ -20,7 +20,7 @@ from unetpp.data.schedule import Position, StreamPlan
 from unetpp.data.stream import stream_batches
 from unetpp.train.job import TrainJob, run_job
 from unetpp.train.trainer import fit
-from unetpp.tune.board import StopTrial
+from unetpp.tune.board import StopTrial, release
 
 __all__ = ["TrialContext", "failure_cause", "reported_metrics", "run_trial"]
 
@@ -45,8 +45,7 @@ def run_trial(params: dict[str, Any], context: TrialContext) -> None:
     A trial that was started before continues from its checkpoint, in the same run folder.
     """
     number, config = int(params["number"]), RunConfig.model_validate(params["config"])
-    # What an earlier attempt said of its failure is not the cause of this one's.
-    ray.get(context.board.begin.remote(number))
+    release(ray.get(context.board.begin.remote(number)))
     job = _job(config, params["decisions"], context.manifest)
     reporter = _Reporter(number, context.board)
     try:
@@ -54,7 +53,7 @@ def run_trial(params: dict[str, Any], context: TrialContext) -> None:
         for metrics in RunDir(job.run_uri).read_metrics():
             reporter(metrics)
         if config.max_workers > 1:
-            fit(job, _Listener(reporter))
+            fit(job, _Listener(reporter, number, context.board))
         else:
             torch.set_num_threads(context.threads)
             run_job(job, _Session(reporter), _device(config))
@@ -126,11 +125,16 @@ class _Session:
 class _Listener:
     """The listener of a trial with several workers."""
 
-    def __init__(self, reporter: _Reporter) -> None:
-        self._reporter = reporter
+    def __init__(self, reporter: _Reporter, number: int, board: Any) -> None:
+        self._reporter, self._number, self._board = reporter, number, board
+        self._group: str | None = None
 
     def progress(self, values: dict[str, Any]) -> None:
-        """Only whole epochs are reported."""
+        """Only whole epochs are reported, but where the workers are must outlive this process."""
+        group = values["placement_group"]
+        if group not in (None, self._group):
+            self._group = group
+            self._board.hold.remote(self._number, group)
 
     def epoch(self, metrics: dict[str, Any]) -> None:
         self._reporter(metrics)
