@@ -51,6 +51,14 @@ class S3Server:
         return f"s3://{name}"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def fresh_shard_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No shard cached by this user's other runs reaches a test, nor the other way round."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """One server per session; mark the test `s3` and use `s3_env` to reach it from this process."""

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -33,6 +34,7 @@ def test_resolve_defaults_on_a_laptop_decides_every_auto_with_a_reason(
         "model.depth": 4,
         "data.crop": 128,
         "data.batch_size": 16,
+        "data.cache_bytes": 0,  # the free disk is not known
         "train.sync_bn": False,
         "scale.cpus_per_worker": 0.5,
     }
@@ -169,3 +171,17 @@ def test_resolve_without_train_rows_is_refused(make_manifest: Make, laptop: Hard
 
 def test_resolve_image_labels_add_a_head(make_manifest: Make, laptop: Hardware) -> None:
     assert plan(make_manifest(labels=("benign", "malignant")), laptop).model.image_classes == 2
+
+
+def test_resolve_cache_holds_the_decoded_dataset_or_half_of_the_free_disk(
+    make_manifest: Make, laptop: Hardware
+) -> None:
+    def cache_bytes(free_disk_bytes: int, *overrides: str) -> int:
+        hardware = replace(laptop, free_disk_bytes=free_disk_bytes)
+        return int(resolve(load_config(None, overrides), make_manifest(), hardware)[0].data.cache_bytes)
+
+    decoded_bytes = sum(shard.decoded_bytes for s in make_manifest().splits.values() for shard in s.shards)
+    assert decoded_bytes < cache_bytes(2**40) < 1.1 * decoded_bytes + 2**21
+    assert cache_bytes(2**20) == 2**19
+    assert cache_bytes(2**20, "data.cache_dir=/elsewhere") == cache_bytes(2**40)
+    assert cache_bytes(2**40, "data.cache_bytes=7") == 7

@@ -18,8 +18,10 @@ class DataConfig(Section):
     """Shard-reading tasks that run at once for each training worker."""
     window_bytes: int = Field(256 * 2**20, ge=2**20)
     """Decoded bytes inside which rows are shuffled; bounds the memory of one reading task."""
-    cache_bytes: int = Field(0, ge=0)
-    """Limit of the node-local shard cache; 0 reads every shard anew each epoch."""
+    cache_bytes: int | Auto = Field(AUTO)
+    """Limit of the shard cache that all workers and runs of a machine share; 0 switches it off."""
+    cache_dir: str = ""
+    """Folder of the cache on a disk of each machine; "" is one of the user's own below TMPDIR or /var/tmp."""
     drop_last: bool = False
     """Leave out the last, smaller batch of an epoch."""
     seed: int = Field(0, ge=0)

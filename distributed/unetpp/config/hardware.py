@@ -6,6 +6,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from unetpp.core.cache_folder import cache_folder, free_bytes
+
 __all__ = ["Hardware", "detect_hardware"]
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -22,6 +24,8 @@ class Hardware:
     gpus: int
     gpu_memory_bytes: int
     """Memory of the smallest GPU; 0 without one."""
+    free_disk_bytes: int = 0
+    """Where shards are cached by default; 0 where unknown."""
 
 
 def detect_hardware(cgroup: Path = _CGROUP) -> Hardware:
@@ -32,6 +36,7 @@ def detect_hardware(cgroup: Path = _CGROUP) -> Hardware:
         memory_bytes=_memory_bytes(cgroup),
         gpus=len(memories),
         gpu_memory_bytes=min(memories, default=0),
+        free_disk_bytes=free_bytes(cache_folder()),
     )
 
 

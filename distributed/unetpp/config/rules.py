@@ -76,7 +76,9 @@ def range_rules(augment: AugmentConfig, scale: ScaleConfig) -> Iterator[str]:
 
 
 def batch_rules(data: DataConfig, train: TrainConfig, workers: int) -> Iterator[str]:
-    """The batch splits evenly over workers and accumulation passes."""
+    """The batch splits evenly over workers and accumulation passes; the cache has a size."""
+    if isinstance(data.cache_bytes, int) and data.cache_bytes < 0:
+        yield f"data.cache_bytes={data.cache_bytes} must not be negative; use 0 for no cache, or auto"
     batch, unit = data.batch_size, workers * train.accumulate
     if isinstance(batch, int) and (batch < 1 or batch % unit):
         divisor = f"scale.workers={workers}"

@@ -28,6 +28,7 @@ T = TypeVar("T")
 class _Backend(Protocol):
     def exists(self, path: str) -> bool: ...
     def read(self, path: str) -> bytes: ...
+    def read_range(self, path: str, start: int, stop: int) -> bytes: ...
     def size(self, path: str) -> int: ...
     def write(self, path: str, data: bytes) -> None: ...
     def create(self, path: str, data: bytes) -> bool: ...
@@ -72,6 +73,14 @@ class Storage:
             FileNotFoundError: there is no such file.
         """
         return self._run(path, lambda full, _: self._backend.read(full))
+
+    def read_range(self, path: str, start: int, stop: int) -> bytes:
+        """Bytes [start, stop) of a file, fewer where it ends before.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+        return self._run(path, lambda full, _: self._backend.read_range(full, start, stop))
 
     def write(self, path: str, data: bytes) -> None:
         """Create or replace a file; readers see the old or the new content, never a mixture."""
@@ -150,7 +159,7 @@ class Storage:
         from unetpp.core.storage_object import ObjectBackend
 
         try:
-            return ObjectBackend(self.protocol)
+            return ObjectBackend(self.protocol, self.deadline_s)
         except ImportError as error:
             raise StorageError(
                 f"{self.protocol}:// needs a package that is not installed: {error}"
@@ -167,8 +176,15 @@ class Storage:
     def _run(self, path: str, operation: Callable[[str, int], T]) -> T:
         full = self._full(path)
         retry = Retry(self.deadline_s)
+        attempts = 0
+
+        def attempt_once(attempt: int) -> T:
+            nonlocal attempts
+            attempts = attempt + 1
+            return operation(full, attempt)
+
         try:
-            return retry(lambda attempt: operation(full, attempt), is_transient=self._is_transient)
+            return retry(attempt_once, is_transient=self._is_transient)
         except FileNotFoundError as error:
             if error_code(error) == "NoSuchBucket":
                 raise explain(error, self.uri) from error
@@ -177,7 +193,8 @@ class Storage:
         except (StorageError, MemoryError, NotImplementedError):
             raise
         except Exception as error:
-            raise explain(error, f"{self.uri}/{path}".rstrip("/")) from error
+            tried = f" ({attempts} attempts in {self.deadline_s:g} s)" if attempts > 1 else ""
+            raise explain(error, f"{self.uri}/{path}".rstrip("/") + tried) from error
 
     def _is_transient(self, error: Exception) -> bool:
         return not self.is_local and is_transient(error)

@@ -9,7 +9,14 @@ from collections.abc import Iterator
 from unetpp.core.errors import StorageError
 from unetpp.core.logs import redact
 
-__all__ = ["error_code", "explain", "is_exists_error", "is_transient", "is_unsupported_condition"]
+__all__ = [
+    "error_code",
+    "explain",
+    "is_beyond_end",
+    "is_exists_error",
+    "is_transient",
+    "is_unsupported_condition",
+]
 
 _TRANSIENT_CODES = frozenset(
     "429 500 502 503 504 BandwidthLimitExceeded ConditionalRequestConflict InternalError OperationAborted "
@@ -31,6 +38,7 @@ _CREDENTIAL_TYPES = frozenset(
 _PERMISSION_CODES = frozenset("401 403 AccessDenied AllAccessDisabled Forbidden".split())
 _EXISTS_CODES = frozenset("412 PreconditionFailed".split())
 _NO_CONDITIONAL_CODES = frozenset("501 NotImplemented".split())
+_BEYOND_END_CODES = frozenset("416 InvalidRange".split())
 _REGION_CODES = frozenset(
     "301 307 PermanentRedirect Redirect TemporaryRedirect IllegalLocationConstraintException".split()
 )
@@ -53,6 +61,11 @@ def is_transient(error: BaseException) -> bool:
     if code:
         return code in _TRANSIENT_CODES
     return bool(_type_names(error) & _TRANSIENT_TYPES)
+
+
+def is_beyond_end(error: BaseException) -> bool:
+    """Whether a range was refused because the object ends before its start."""
+    return error_code(error) in _BEYOND_END_CODES
 
 
 def is_exists_error(error: BaseException) -> bool:

@@ -23,6 +23,11 @@ class LocalBackend:
     def read(self, path: str) -> bytes:
         return Path(path).read_bytes()
 
+    def read_range(self, path: str, start: int, stop: int) -> bytes:
+        with open(path, "rb") as file:
+            file.seek(start)
+            return file.read(stop - start)
+
     def size(self, path: str) -> int:
         return os.stat(path).st_size
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import fsspec
 
-from unetpp.core.storage_errors import error_code, is_exists_error, is_unsupported_condition
+from unetpp.core.storage_errors import error_code, is_beyond_end, is_exists_error, is_unsupported_condition
 
 __all__ = ["ObjectBackend", "default_environment"]
 
+_CONNECTIONS = 32
 _CONNECT_TIMEOUT_S = 5
-_READ_TIMEOUT_S = 60
+_READ_TIMEOUT_S = 30.0
+_ATTEMPTS_BEFORE_DEADLINE = 4
 _DEFAULT_ENVIRONMENT = {
     # The SDKs' trailing checksums are refused (HTTP 411) by several S3-compatible stores.
     "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
@@ -30,10 +32,12 @@ def default_environment() -> dict[str, str]:
 class ObjectBackend:
     """Paths are `bucket/key`; folders do not exist and no markers are written."""
 
-    def __init__(self, protocol: str) -> None:
+    def __init__(self, protocol: str, deadline_s: float) -> None:
         os.environ.update(default_environment())
+        # A stalled request must leave time for others before the deadline.
+        timeout_s = min(_READ_TIMEOUT_S, deadline_s / _ATTEMPTS_BEFORE_DEADLINE)
         cloud = tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
-        self._fs = _filesystem(protocol, cloud)
+        self._fs = _filesystem(protocol, cloud, timeout_s)
 
     def exists(self, path: str) -> bool:
         try:
@@ -46,6 +50,15 @@ class ObjectBackend:
 
     def read(self, path: str) -> bytes:
         data: bytes = self._fs.cat_file(path)
+        return data
+
+    def read_range(self, path: str, start: int, stop: int) -> bytes:
+        try:
+            data: bytes = self._fs.cat_file(path, start=start, end=stop)
+        except Exception as error:
+            if is_beyond_end(error):
+                return b""
+            raise
         return data
 
     def size(self, path: str) -> int:
@@ -118,8 +131,12 @@ class ObjectBackend:
 
 
 @functools.lru_cache(maxsize=8)
-def _filesystem(protocol: str, cloud: tuple[tuple[str, str], ...]) -> Any:  # noqa: ARG001, part of the key
-    """One client per protocol and environment; credentials come from the environment alone."""
+def _filesystem(
+    protocol: str,
+    cloud: tuple[tuple[str, str], ...],  # noqa: ARG001, part of the key
+    timeout_s: float,
+) -> Any:
+    """One client per key; a server may stay silent for `timeout_s`; the environment holds the credentials."""
     if protocol not in ("s3", "s3a"):
         return fsspec.filesystem(protocol)
     fs = fsspec.filesystem(
@@ -128,8 +145,9 @@ def _filesystem(protocol: str, cloud: tuple[tuple[str, str], ...]) -> Any:  # no
         use_listings_cache=False,  # other processes write too
         max_concurrency=1,  # one GET per object: parts of two versions never mix
         config_kwargs={
-            "connect_timeout": _CONNECT_TIMEOUT_S,
-            "read_timeout": _READ_TIMEOUT_S,
+            "connect_timeout": min(_CONNECT_TIMEOUT_S, timeout_s),
+            "read_timeout": timeout_s,
+            "max_pool_connections": _CONNECTIONS,
             "retries": {"max_attempts": 1},  # core.retry is the one place that retries
         },
     )

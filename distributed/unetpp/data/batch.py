@@ -3,11 +3,14 @@
 Shapes: N samples, H height, W width, C channels.
 """
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+
+from unetpp.data.cache_counts import NO_COUNTS, CacheCounts
 
 __all__ = ["HostBatch"]
 
@@ -32,47 +35,51 @@ class HostBatch:
     labels: NDArray[np.int64]
     """(N,) image-level class, -1 where unknown."""
     sample_ids: tuple[str, ...]
+    counts: CacheCounts = NO_COUNTS
+    """What reading the shards for this and the next batches took; in the first batch of a unit."""
 
     def to_table(self) -> pa.Table:
         """One row; pixels as plain binary so that reading them is a view, never a copy."""
-        columns: dict[str, object] = {
+        small = {
             "split": self.split,
             "epoch": self.epoch,
             "step": self.step,
             "global_size": self.global_size,
-            "shape": list(self.images.shape),
+            "shape": self.images.shape,
             "dtype": self.images.dtype.name,
             "weights": self.weights.tolist(),
             "positions": self.positions.tolist(),
             "labels": self.labels.tolist(),
-            "sample_ids": list(self.sample_ids),
+            "sample_ids": self.sample_ids,
+            "counts": asdict(self.counts),
         }
-        table = pa.Table.from_pylist([columns])
-        for name, pixels in (("images", self.images), ("masks", self.masks)):
-            data = np.ascontiguousarray(pixels)
-            offsets = pa.py_buffer(np.array([0, data.nbytes], dtype=np.int64))
-            column = pa.LargeBinaryArray.from_buffers(
-                pa.large_binary(), 1, [None, offsets, pa.py_buffer(data)]
-            )
-            table = table.append_column(name, column)
-        return table
+        # One JSON text: columns of lists would take ten times as long to build and to read.
+        columns = [pa.array([json.dumps(small)], pa.string()), _binary(self.images), _binary(self.masks)]
+        return pa.Table.from_arrays(columns, names=["small", "images", "masks"])
 
     @classmethod
     def from_table(cls, table: pa.Table, row: int) -> "HostBatch":
         """View one row of a table made by `to_table`."""
-        values = table.drop_columns(["images", "masks"]).slice(row, 1).to_pylist()[0]
-        shape, dtype = tuple(values.pop("shape")), np.dtype(values.pop("dtype"))
+        small = json.loads(str(table["small"][row]))
+        shape, dtype = tuple(small.pop("shape")), np.dtype(small.pop("dtype"))
         images = np.frombuffer(table["images"][row].as_buffer(), dtype=dtype).reshape(shape)
         masks = np.frombuffer(table["masks"][row].as_buffer(), dtype=np.uint8).reshape(shape[:3])
         return cls(
-            split=values["split"],
-            epoch=values["epoch"],
-            step=values["step"],
-            global_size=values["global_size"],
+            split=small["split"],
+            epoch=small["epoch"],
+            step=small["step"],
+            global_size=small["global_size"],
             images=images,
             masks=masks,
-            weights=np.array(values["weights"], dtype=np.float32),
-            positions=np.array(values["positions"], dtype=np.int64),
-            labels=np.array(values["labels"], dtype=np.int64),
-            sample_ids=tuple(values["sample_ids"]),
+            weights=np.array(small["weights"], dtype=np.float32),
+            positions=np.array(small["positions"], dtype=np.int64),
+            labels=np.array(small["labels"], dtype=np.int64),
+            sample_ids=tuple(small["sample_ids"]),
+            counts=CacheCounts(**small["counts"]),
         )
+
+
+def _binary(pixels: NDArray[np.generic]) -> pa.Array:
+    data = np.ascontiguousarray(pixels)
+    offsets = pa.py_buffer(np.array([0, data.nbytes], dtype=np.int64))
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), 1, [None, offsets, pa.py_buffer(data)])

@@ -1,31 +1,38 @@
-"""From shards to a worker's batches: numpy and pyarrow, no Ray."""
+"""From shards to a worker's batches: numpy and pyarrow, no Ray.
 
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+Shapes: N samples of a batch, H height, W width, C channels.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from unetpp.core.seeds import rng
 from unetpp.core.storage import open_storage
 from unetpp.data.batch import HostBatch
+from unetpp.data.cache import open_cache
+from unetpp.data.cache_counts import NO_COUNTS, CacheCounts
 from unetpp.data.crop import crop_or_pad
-from unetpp.data.order import EpochOrder, StepShare, step_share
+from unetpp.data.order import StepShare, step_share
 from unetpp.data.schedule import StreamPlan, Unit
-from unetpp.data.shards import decode_image, decode_mask, read_shard
+from unetpp.data.shard_reader import ShardReader
+from unetpp.data.shard_rows import ShardRows
 
-__all__ = ["read_unit"]
-
-_PARALLEL_SHARDS = 4
-"""Shards of a window fetched at once; one object-store stream gives about 90 MB/s."""
+__all__ = ["open_reader", "read_unit"]
 
 
-def read_unit(plan: StreamPlan, unit: Unit, *, rank: int, world_size: int) -> Iterator[HostBatch]:
+def read_unit(
+    plan: StreamPlan, unit: Unit, *, rank: int, world_size: int, reader: ShardReader | None = None
+) -> Iterator[HostBatch]:
     """One worker's batches of a unit, in step order, from verified shards.
 
+    `reader` is the plan's own where none is given. The first batch carries the unit's cache counts.
+
     Raises:
-        CorruptionError: a shard differs from its digest after every refetch.
+        CorruptionError: a shard is missing, or differs from its digest after every fetch.
+        StorageError: the storage refuses, or fails beyond its deadline.
     """
     order = plan.order(unit.split, unit.epoch)
     batch_size = plan.batch_size if unit.split == "train" else plan.val_batch_size(world_size)
@@ -36,59 +43,55 @@ def read_unit(plan: StreamPlan, unit: Unit, *, rank: int, world_size: int) -> It
         for step in range(unit.first, unit.last)
     }
     needed = np.unique(order.rows[np.concatenate([share.positions for share in shares.values()]), 0])
-    tables = _read_shards(plan, unit.split, [int(shard) for shard in needed])
+    shards, counts = _read_shards(plan, unit.split, needed.tolist(), reader or open_reader(plan))
     for step, share in shares.items():
-        global_size = min((step + 1) * batch_size, len(order.rows)) - step * batch_size
-        yield _assemble(plan, unit, step, global_size, share, order, tables)
+        rows = [(shards[shard], row) for shard, row in order.rows[share.positions].tolist()]
+        images, masks = _pixels(plan, unit, share, rows)
+        yield HostBatch(
+            split=unit.split,
+            epoch=unit.epoch,
+            step=step,
+            global_size=min((step + 1) * batch_size, len(order.rows)) - step * batch_size,
+            images=images,
+            masks=masks,
+            weights=share.weights,
+            positions=share.positions,
+            labels=np.array([shard.labels[row] for shard, row in rows], dtype=np.int64),
+            sample_ids=tuple(shard.sample_id(row) for shard, row in rows),
+            counts=counts,
+        )
+        counts = NO_COUNTS
 
 
-def _read_shards(plan: StreamPlan, split: str, shards: list[int]) -> dict[int, pa.Table]:
-    storage = open_storage(plan.uri)
-    infos = plan.manifest.splits[split].shards
-    with ThreadPoolExecutor(_PARALLEL_SHARDS) as pool:
-        return dict(zip(shards, pool.map(lambda s: read_shard(storage, infos[s]), shards), strict=True))
+def open_reader(plan: StreamPlan) -> ShardReader:
+    """The plan's shards, through the machine's cache unless `cache_bytes` is 0."""
+    cache = open_cache(plan.cache_dir, plan.cache_bytes) if plan.cache_bytes else None
+    return ShardReader(open_storage(plan.uri), plan.manifest, cache)
 
 
-def _assemble(
-    plan: StreamPlan,
-    unit: Unit,
-    step: int,
-    global_size: int,
-    share: StepShare,
-    order: EpochOrder,
-    tables: Mapping[int, pa.Table],
-) -> HostBatch:
-    images: list[NDArray[np.generic]] = []
-    masks: list[NDArray[np.uint8]] = []
-    labels: list[int] = []
-    sample_ids: list[str] = []
-    for position in share.positions.tolist():
-        shard, row = order.rows[position].tolist()
-        image, mask, label, sample_id = _sample(tables[shard], row)
-        if unit.split == "train":
-            image, mask = crop_or_pad(image, mask, plan.crop, rng("crop", plan.seed, unit.epoch, position))
-        images.append(image)
-        masks.append(mask)
-        labels.append(label)
-        sample_ids.append(sample_id)
-    return HostBatch(
-        split=unit.split,
-        epoch=unit.epoch,
-        step=step,
-        global_size=global_size,
-        images=np.stack(images),
-        masks=np.stack(masks),
-        weights=share.weights,
-        positions=share.positions,
-        labels=np.array(labels, dtype=np.int64),
-        sample_ids=tuple(sample_ids),
-    )
+def _read_shards(
+    plan: StreamPlan, split: str, shards: list[int], reader: ShardReader
+) -> tuple[dict[int, ShardRows], CacheCounts]:
+    infos = [plan.manifest.splits[split].shards[shard] for shard in shards]
+    tables, counts = reader.read_all(infos)
+    rows = [ShardRows(table, info.name) for table, info in zip(tables, infos, strict=True)]
+    return dict(zip(shards, rows, strict=True)), counts
 
 
-def _sample(table: pa.Table, row: int) -> tuple[NDArray[np.generic], NDArray[np.uint8], int, str]:
-    height, width = table["height"][row].as_py(), table["width"][row].as_py()
-    channels, dtype = table["channels"][row].as_py(), table["dtype"][row].as_py()
-    image = decode_image(table["image"][row].as_buffer(), height, width, channels, dtype)
-    mask = decode_mask(table["mask"][row].as_buffer(), height, width)
-    label = table["label"][row].as_py()
-    return image, mask, -1 if label is None else int(label), str(table["sample_id"][row].as_py())
+def _pixels(
+    plan: StreamPlan, unit: Unit, share: StepShare, rows: Sequence[tuple[ShardRows, int]]
+) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """Images (N, H, W, C) and masks (N, H, W): training crops, or whole rows, which then have one size."""
+    shard, row = rows[0]
+    side_px = plan.crop if unit.split == "train" else None
+    height, width = shard.sizes[row] if side_px is None else (side_px, side_px)
+    images = np.empty((len(rows), height, width, shard.channels), shard.dtype)
+    masks = np.empty((len(rows), height, width), np.uint8)
+    for index, (shard, row) in enumerate(rows):
+        image, mask = shard.image(row), shard.mask(row)
+        if side_px is not None and mask.shape != (side_px, side_px):
+            position = int(share.positions[index])
+            image, mask = crop_or_pad(image, mask, side_px, rng("crop", plan.seed, unit.epoch, position))
+        # The only copy between the mapped file and the batch.
+        images[index], masks[index] = image, mask
+    return images, masks

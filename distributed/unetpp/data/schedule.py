@@ -37,6 +37,9 @@ class StreamPlan:
     window_bytes: int
     drop_last: bool
     reading_tasks: int
+    cache_bytes: int = 0
+    """Limit of the machine's shard cache; 0 switches it off."""
+    cache_dir: str = ""
 
     @cached_property
     def train_steps(self) -> int:

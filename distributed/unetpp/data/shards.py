@@ -4,7 +4,6 @@ Shapes: H height, W width, C channels. Images are H W C little-endian, masks H W
 """
 
 import hashlib
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from unetpp.core.errors import CorruptionError
 from unetpp.core.manifest import Manifest, ShardInfo
 from unetpp.core.storage import Storage
+from unetpp.data.fetch import fetch_shard
 from unetpp.data.tile import Box
 
 __all__ = [
@@ -26,15 +26,13 @@ __all__ = [
     "decode_mask",
     "encode_shard",
     "iter_samples",
+    "parse_shard",
     "read_shard",
     "samples_of",
     "shard_info",
 ]
 
-logger = logging.getLogger(__name__)
-
 _ROW_GROUP_BYTES = 8 * 2**20
-_FETCHES = 3
 
 SCHEMA = pa.schema(
     [
@@ -113,20 +111,31 @@ def read_shard(storage: Storage, shard: ShardInfo, columns: Sequence[str] | None
     Raises:
         CorruptionError: the shard is missing, differs from its digest after every fetch, or is no shard.
     """
-    for attempt in range(1, _FETCHES + 1):
-        try:
-            data = storage.read(shard.name)
-        except FileNotFoundError as error:
+    return parse_shard(fetch_shard(storage, shard), shard, columns)
+
+
+def parse_shard(data: bytes | bytearray, shard: ShardInfo, columns: Sequence[str] | None = None) -> pa.Table:
+    """The table in a shard's verified bytes.
+
+    Raises:
+        CorruptionError: they are no shard.
+    """
+    try:
+        metadata = pq.read_metadata(pa.BufferReader(data))
+        # An embedded Arrow schema can name extension types whose loading runs code: refused unread.
+        if b"ARROW:schema" in (metadata.metadata or {}):
             raise CorruptionError(
-                f"shard {shard.name} is missing at {storage.uri}; restore it or pack the dataset again"
-            ) from error
-        if hashlib.sha256(data).hexdigest() == shard.sha256:
-            return _parse(data, shard, columns)
-        logger.warning("shard %s: sha256 differs, fetch %d of %d", shard.name, attempt, _FETCHES)
-    raise CorruptionError(
-        f"shard {shard.name} at {storage.uri} differs from its sha256 after {_FETCHES} fetches; "
-        "restore it from a copy or pack the dataset again"
-    )
+                f"shard {shard.name} embeds an Arrow schema, which shards never do; pack again"
+            )
+        table = pq.ParquetFile(pa.BufferReader(data)).read(columns=None if columns is None else list(columns))
+    except pa.ArrowException as error:
+        raise CorruptionError(
+            f"shard {shard.name} is no readable parquet file: {error}; pack again"
+        ) from error
+    wanted = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
+    if {f.name: f.type for f in table.schema} != {f.name: f.type for f in wanted}:
+        raise CorruptionError(f"shard {shard.name} has other columns than the format; pack again")
+    return table
 
 
 def decode_image(
@@ -213,25 +222,6 @@ def _row(sample: Sample) -> dict[str, Any]:
         "source_height": sample.source_size_px[0],
         "source_width": sample.source_size_px[1],
     }
-
-
-def _parse(data: bytes, shard: ShardInfo, columns: Sequence[str] | None) -> pa.Table:
-    try:
-        metadata = pq.read_metadata(pa.BufferReader(data))
-        # An embedded Arrow schema can name extension types whose loading runs code: refused unread.
-        if b"ARROW:schema" in (metadata.metadata or {}):
-            raise CorruptionError(
-                f"shard {shard.name} embeds an Arrow schema, which shards never do; pack again"
-            )
-        table = pq.ParquetFile(pa.BufferReader(data)).read(columns=None if columns is None else list(columns))
-    except pa.ArrowException as error:
-        raise CorruptionError(
-            f"shard {shard.name} is no readable parquet file: {error}; pack again"
-        ) from error
-    wanted = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
-    if {f.name: f.type for f in table.schema} != {f.name: f.type for f in wanted}:
-        raise CorruptionError(f"shard {shard.name} has other columns than the format; pack again")
-    return table
 
 
 def _check_size(what: str, buffer: pa.Buffer | bytes, expected: int) -> None:

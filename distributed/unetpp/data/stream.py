@@ -9,14 +9,17 @@ the same global batches and a run resumes at any step.
 import logging
 from collections.abc import Generator, Iterator
 from dataclasses import asdict
+from functools import lru_cache
+from typing import Any
 
 import pyarrow as pa
 import ray
 import ray.data
 
 from unetpp.data.batch import HostBatch
-from unetpp.data.read import read_unit
+from unetpp.data.read import open_reader, read_unit
 from unetpp.data.schedule import Position, StreamPlan, Unit, schedule
+from unetpp.data.shard_reader import ShardReader
 
 __all__ = ["stream_batches"]
 
@@ -57,9 +60,10 @@ def _execute(plan: StreamPlan, units: list[Unit], rank: int, world_size: int) ->
     plan_ref = ray.put(plan)
 
     def read(rows: pa.Table) -> Iterator[pa.Table]:
-        shared_plan: StreamPlan = ray.get(plan_ref)
+        shared_plan, reader = _opened(plan_ref)
         for row in rows.to_pylist():
-            for batch in read_unit(shared_plan, Unit(**row), rank=rank, world_size=world_size):
+            unit = Unit(**row)
+            for batch in read_unit(shared_plan, unit, rank=rank, world_size=world_size, reader=reader):
                 yield batch.to_table()
 
     items = [asdict(unit) for unit in units]
@@ -78,6 +82,13 @@ def _execute(plan: StreamPlan, units: list[Unit], rank: int, world_size: int) ->
     for block in blocks:
         for row in range(block.num_rows):
             yield HostBatch.from_table(block, row)
+
+
+@lru_cache(maxsize=2)
+def _opened(plan_ref: Any) -> tuple[StreamPlan, ShardReader]:
+    """A plan and its shards, kept by the process that reads for it; a large manifest takes long to load."""
+    plan: StreamPlan = ray.get(plan_ref)
+    return plan, open_reader(plan)
 
 
 def _configure_context() -> None:

@@ -76,6 +76,8 @@ def stream_plan(job: TrainJob) -> StreamPlan:
         window_bytes=data.window_bytes,
         drop_last=data.drop_last,
         reading_tasks=data.workers,
+        cache_bytes=int(data.cache_bytes),
+        cache_dir=data.cache_dir,
     )
 
 

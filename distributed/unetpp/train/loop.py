@@ -13,7 +13,7 @@ before the next step, on all ranks alike.
 
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from unetpp.config.run import RunConfig
 from unetpp.core.errors import NonFiniteError, UnetppError
 from unetpp.core.manifest import Manifest
 from unetpp.data.batch import HostBatch
+from unetpp.data.cache_counts import CacheCounts
 from unetpp.data.schedule import StreamPlan
 from unetpp.train.collective import any_rank, sum_over_ranks
 from unetpp.train.learner import Learner
@@ -52,7 +53,7 @@ class EpochInfo:
     """After one epoch; the same on every rank."""
 
     metrics: dict[str, Any]
-    """epoch (1-based), step, loss, lr, images_per_s, data_wait, seconds, val where validated."""
+    """epoch (1-based), step, loss, lr, images_per_s, data_wait, cache, seconds, val where validated."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def training(
         for step in range(state.step, trainee.plan.train_steps):
             batch, wait_s = _next_batch(batches, epoch, step)
             result = _step(trainee, state, batch)
+            sums.cache += batch.counts
             _advance(state, sums, result, wait_s, time.perf_counter() - started_s)
             stop = yield StepInfo(epoch, step + 1, trainee.plan.train_steps, result.loss_sum, sums)
             if any_rank(bool(stop), trainee.learner.device):
@@ -156,6 +158,7 @@ def _epoch_metrics(trainee: Trainee, state: TrainState, sums: EpochSums) -> dict
         [sums.loss, sums.images, sums.wait_s, sums.seconds], dtype=torch.float64, device=device
     )
     loss, images, wait_s, seconds = sum_over_ranks(totals).tolist()
+    cache = torch.tensor(astuple(sums.cache), dtype=torch.float64, device=device)
     return {
         "epoch": state.epoch + 1,
         "step": state.global_step,
@@ -167,4 +170,5 @@ def _epoch_metrics(trainee: Trainee, state: TrainState, sums: EpochSums) -> dict
         "train_seconds": seconds / trainee.world_size,
         "nonfinite_steps": state.nonfinite_steps,
         "workers": trainee.world_size,
+        "cache": CacheCounts(*sum_over_ranks(cache).tolist()).to_json(),
     }

@@ -1,0 +1,184 @@
+"""Shards decoded once for all workers and all trials of a machine, as memory-mapped Arrow files.
+
+    entries/<sha256>.arrow     a shard (see cache_entry.py); its modification time is its last use
+    entries/<sha256>.writing   a shard being written by the holder of its lock, or left by a killed one
+    locks/<xxx>                locks of the shards whose sha256 starts so; `room` guards the total size
+    quarantine/                bytes that never matched their digest
+
+Everything here can be deleted at any time: a mapped file stays readable, and what is gone is fetched again.
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+import time
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow as pa
+
+from unetpp.core.cache_folder import cache_folder
+from unetpp.core.errors import ConfigError
+from unetpp.data.cache_entry import TRAILER_BYTES, is_intact, map_entry, parse_entry, write_entry
+from unetpp.data.cache_policy import Entry, evictions, idle_excess
+from unetpp.data.file_lock import file_lock
+
+__all__ = ["ShardCache", "open_cache"]
+
+logger = logging.getLogger(__name__)
+
+_SUFFIX, _WRITING = ".arrow", ".writing"
+_LOCK_DIGITS = 3
+"""At most 4096 lock files; two shards that share one wait for each other, nothing worse."""
+_ROOM_DEADLINE_S = 10.0
+_FREE_SHARE = 0.05
+_FREE_BYTES = 2**30
+"""Disk left to others: this or 5 % of the disk, whichever is less."""
+
+
+class ShardCache:
+    """The cache in `folder`; any number of objects and processes share one.
+
+    `deadline_s` bounds the wait for another process that fetches the same shard.
+
+    Raises:
+        ConfigError: the folder cannot be created or is another user's.
+    """
+
+    def __init__(self, folder: Path, limit_bytes: int, *, deadline_s: float = 300.0) -> None:
+        self.folder, self.limit_bytes = folder, limit_bytes
+        self._deadline_s = deadline_s
+        self._verified: set[str] = set()
+        self._is_full = False
+        self._entries, self._locks = folder / "entries", folder / "locks"
+        _claim(folder)
+        for created in (self._entries, self._locks):
+            created.mkdir(exist_ok=True)
+        self._tidy()
+
+    def get(self, key: str) -> pa.Table | None:
+        """The entry as views of mapped memory, or None; marks it as used just now.
+
+        The first time an object sees an entry it checks every byte; a bad one is dropped.
+        """
+        path = self._path(key)
+        try:
+            mapped = map_entry(path)
+            os.utime(path)
+        except (OSError, pa.ArrowInvalid):  # evicted meanwhile, or empty
+            return None
+        if key not in self._verified:
+            if not is_intact(mapped):
+                logger.warning("cache entry %s is damaged; the shard is fetched again", path)
+                path.unlink(missing_ok=True)
+                return None
+            self._verified.add(key)
+        return parse_entry(mapped)
+
+    def lock(self, key: str) -> AbstractContextManager[bool]:
+        """The right to fetch and `put` this entry; False if another process kept it too long."""
+        return file_lock(self._locks / key[:_LOCK_DIGITS], self._deadline_s)
+
+    def put(self, key: str, table: pa.Table, members: Collection[str]) -> bool:
+        """Store a verified table under its lock; returns whether it was taken in.
+
+        A table that does not fit, and a disk that is full, leave the cache as it is.
+        """
+        size_bytes = table.nbytes + TRAILER_BYTES
+        if self._is_full or self._victims(size_bytes, members) is None:
+            return False
+        path, writing = self._path(key), self._path(key).with_suffix(_WRITING)
+        try:
+            self._leave_disk(size_bytes)
+            write_entry(writing, table)
+            return self._admit(writing, path, members)
+        except OSError as error:
+            self._is_full = True
+            logger.warning(
+                "no more shards are cached in %s: %s; free some space or set data.cache_dir",
+                *(self.folder, error.strerror or error),
+            )
+            return False
+        finally:
+            with contextlib.suppress(OSError):
+                writing.unlink(missing_ok=True)
+
+    def entries(self) -> list[Entry]:
+        """What the cache holds."""
+        return list(self._scan())
+
+    def _admit(self, writing: Path, path: Path, members: Collection[str]) -> bool:
+        # Others may have filled the room meanwhile; under this lock the total never passes the limit.
+        with file_lock(self._locks / "room", _ROOM_DEADLINE_S) as locked:
+            victims = self._victims(writing.stat().st_size, members) if locked else None
+            if victims is None:
+                return False
+            self._evict(victims)
+            writing.replace(path)
+        self._verified.discard(path.stem)
+        return True
+
+    def _victims(self, incoming_bytes: int, members: Collection[str]) -> tuple[Entry, ...] | None:
+        return evictions(
+            self.entries(), incoming_bytes, limit_bytes=self.limit_bytes, members=members, now_s=time.time()
+        )
+
+    def _evict(self, victims: tuple[Entry, ...]) -> None:
+        for entry in victims:
+            self._path(entry.key).unlink(missing_ok=True)
+        if victims:
+            logger.info("evicted %d cache entries", len(victims))
+
+    def _tidy(self) -> None:
+        """Delete what killed writers left, and what a lowered limit has no room for."""
+        for path in self._entries.glob(f"*{_WRITING}"):
+            with file_lock(self._locks / path.stem[:_LOCK_DIGITS], 0.0) as locked:
+                if locked:
+                    path.unlink(missing_ok=True)
+        self._evict(idle_excess(self.entries(), limit_bytes=self.limit_bytes, now_s=time.time()))
+
+    def _leave_disk(self, incoming_bytes: int) -> None:
+        disk = shutil.disk_usage(self._entries)
+        left = min(_FREE_BYTES, int(disk.total * _FREE_SHARE))
+        if disk.free - incoming_bytes < left:
+            raise OSError(f"{disk.free} bytes are free, of which {left} are left to others")
+
+    def _scan(self) -> Iterator[Entry]:
+        with os.scandir(self._entries) as found:
+            for item in found:
+                if item.name.endswith(_SUFFIX):
+                    with contextlib.suppress(FileNotFoundError):  # evicted meanwhile
+                        stat = item.stat()
+                        yield Entry(item.name.removesuffix(_SUFFIX), stat.st_size, stat.st_mtime)
+
+    def _path(self, key: str) -> Path:
+        return self._entries / f"{key}{_SUFFIX}"
+
+
+@lru_cache(maxsize=8)
+def open_cache(configured: str, limit_bytes: int) -> ShardCache | None:
+    """This process's cache; None, with a warning, where its folder cannot be used."""
+    try:
+        return ShardCache(cache_folder(configured), limit_bytes)
+    except ConfigError as error:
+        logger.warning("shards are not cached: %s", error)
+        return None
+
+
+def _claim(folder: Path) -> None:
+    """Create the folder for this user alone, or check that it is."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owner = folder.lstat()
+    except OSError as error:
+        raise ConfigError(
+            f"data.cache_dir={folder} cannot be created: {error.strerror}; name another folder"
+        ) from error
+    # Entries are mapped and trusted: nobody else may be able to place one.
+    if folder.is_symlink() or owner.st_uid != os.getuid() or owner.st_mode & 0o022:
+        raise ConfigError(
+            f"data.cache_dir={folder} must be a folder that only you can write to; name another folder"
+        )
