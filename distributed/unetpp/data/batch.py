@@ -1,18 +1,20 @@
-"""One worker's batch on the host, and its form as an Arrow row between processes.
+"""What a reading task sends to its worker: a batch, or word that the cache holds it; Arrow rows both.
 
 Shapes: N samples, H height, W width, C channels.
 """
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from unetpp.data.cache_counts import NO_COUNTS, CacheCounts
+from unetpp.data.schedule import Unit
 
-__all__ = ["HostBatch"]
+__all__ = ["CachedUnit", "HostBatch"]
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,7 @@ class HostBatch:
             "sample_ids": self.sample_ids,
             "counts": asdict(self.counts),
         }
-        # One JSON text: columns of lists would take ten times as long to build and to read.
-        columns = [pa.array([json.dumps(small)], pa.string()), _binary(self.images), _binary(self.masks)]
-        return pa.Table.from_arrays(columns, names=["small", "images", "masks"])
+        return _row(small, self.images, self.masks)
 
     @classmethod
     def from_table(cls, table: pa.Table, row: int) -> "HostBatch":
@@ -77,6 +77,36 @@ class HostBatch:
             sample_ids=tuple(small["sample_ids"]),
             counts=CacheCounts(**small["counts"]),
         )
+
+
+@dataclass(frozen=True)
+class CachedUnit:
+    """Word that the reader's machine has all shards of a unit in its cache."""
+
+    unit: Unit
+    counts: CacheCounts
+
+    def to_table(self) -> pa.Table:
+        """One row beside those of batches."""
+        small = {"unit": asdict(self.unit), "counts": asdict(self.counts)}
+        nothing = np.empty(0, np.uint8)
+        return _row(small, nothing, nothing)
+
+    @staticmethod
+    def is_at(table: pa.Table, row: int) -> bool:
+        """Whether a row is such word, and no batch."""
+        return len(table["images"][row].as_buffer()) == 0
+
+    @classmethod
+    def from_table(cls, table: pa.Table, row: int) -> "CachedUnit":
+        small = json.loads(str(table["small"][row]))
+        return cls(Unit(**small["unit"]), CacheCounts(**small["counts"]))
+
+
+def _row(small: dict[str, Any], images: NDArray[np.generic], masks: NDArray[np.uint8]) -> pa.Table:
+    # One JSON text: columns of lists would take ten times as long to build and to read.
+    columns = [pa.array([json.dumps(small)], pa.string()), _binary(images), _binary(masks)]
+    return pa.Table.from_arrays(columns, names=["small", "images", "masks"])
 
 
 def _binary(pixels: NDArray[np.generic]) -> pa.Array:

@@ -1,6 +1,6 @@
 """What reading cost and what the cache spared."""
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 __all__ = ["NO_COUNTS", "CacheCounts"]
 
@@ -19,6 +19,10 @@ class CacheCounts:
 
     def __add__(self, other: "CacheCounts") -> "CacheCounts":
         return CacheCounts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def without_hits(self) -> "CacheCounts":
+        """The same without what the cache spared."""
+        return replace(self, hits=0, bytes_saved=0)
 
     def to_json(self) -> dict[str, float]:
         """For an epoch's metrics: totals, and the share of shards that were in the cache."""

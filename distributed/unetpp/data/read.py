@@ -3,7 +3,8 @@
 Shapes: N samples of a batch, H height, W width, C channels.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,50 @@ from unetpp.data.batch import HostBatch
 from unetpp.data.cache import open_cache
 from unetpp.data.cache_counts import NO_COUNTS, CacheCounts
 from unetpp.data.crop import crop_or_pad
-from unetpp.data.order import StepShare, step_share
+from unetpp.data.order import EpochOrder, StepShare, step_share
 from unetpp.data.schedule import StreamPlan, Unit
 from unetpp.data.shard_reader import ShardReader
 from unetpp.data.shard_rows import ShardRows
 
-__all__ = ["open_reader", "read_unit"]
+__all__ = ["OpenUnit", "open_reader", "open_unit", "read_unit"]
+
+
+@dataclass(frozen=True)
+class OpenUnit:
+    """One worker's part of a unit, whose shards are at hand."""
+
+    plan: StreamPlan
+    unit: Unit
+    shares: Mapping[int, StepShare]
+    """By step."""
+    order: EpochOrder
+    batch_size: int
+    """Samples in a global batch."""
+    shards: Mapping[int, ShardRows]
+    counts: CacheCounts
+    in_cache: bool
+    """Whether this machine's cache holds every shard, so that reading the unit again costs no fetch."""
+
+    def batches(self) -> Iterator[HostBatch]:
+        """In step order; the first carries the unit's cache counts."""
+        counts, num_rows = self.counts, len(self.order.rows)
+        for step, share in self.shares.items():
+            rows = [(self.shards[shard], row) for shard, row in self.order.rows[share.positions].tolist()]
+            images, masks = _pixels(self.plan, self.unit, share, rows)
+            yield HostBatch(
+                split=self.unit.split,
+                epoch=self.unit.epoch,
+                step=step,
+                global_size=min((step + 1) * self.batch_size, num_rows) - step * self.batch_size,
+                images=images,
+                masks=masks,
+                weights=share.weights,
+                positions=share.positions,
+                labels=np.array([shard.labels[row] for shard, row in rows], dtype=np.int64),
+                sample_ids=tuple(shard.sample_id(row) for shard, row in rows),
+                counts=counts,
+            )
+            counts = NO_COUNTS
 
 
 def read_unit(
@@ -28,7 +67,14 @@ def read_unit(
 ) -> Iterator[HostBatch]:
     """One worker's batches of a unit, in step order, from verified shards.
 
-    `reader` is the plan's own where none is given. The first batch carries the unit's cache counts.
+    `reader` is the plan's own where none is given; for errors see `open_unit`.
+    """
+    opened = open_unit(plan, unit, rank=rank, world_size=world_size, reader=reader or open_reader(plan))
+    yield from opened.batches()
+
+
+def open_unit(plan: StreamPlan, unit: Unit, *, rank: int, world_size: int, reader: ShardReader) -> OpenUnit:
+    """Read the shards that a worker needs for a unit.
 
     Raises:
         CorruptionError: a shard is missing, or differs from its digest after every fetch.
@@ -42,40 +88,18 @@ def read_unit(
         )
         for step in range(unit.first, unit.last)
     }
-    needed = np.unique(order.rows[np.concatenate([share.positions for share in shares.values()]), 0])
-    shards, counts = _read_shards(plan, unit.split, needed.tolist(), reader or open_reader(plan))
-    for step, share in shares.items():
-        rows = [(shards[shard], row) for shard, row in order.rows[share.positions].tolist()]
-        images, masks = _pixels(plan, unit, share, rows)
-        yield HostBatch(
-            split=unit.split,
-            epoch=unit.epoch,
-            step=step,
-            global_size=min((step + 1) * batch_size, len(order.rows)) - step * batch_size,
-            images=images,
-            masks=masks,
-            weights=share.weights,
-            positions=share.positions,
-            labels=np.array([shard.labels[row] for shard, row in rows], dtype=np.int64),
-            sample_ids=tuple(shard.sample_id(row) for shard, row in rows),
-            counts=counts,
-        )
-        counts = NO_COUNTS
+    needed = np.unique(order.rows[np.concatenate([share.positions for share in shares.values()]), 0]).tolist()
+    infos = [plan.manifest.splits[unit.split].shards[shard] for shard in needed]
+    read = reader.read_all(infos)
+    rows = [ShardRows(table, info.name) for table, info in zip(read.tables, infos, strict=True)]
+    shards = dict(zip(needed, rows, strict=True))
+    return OpenUnit(plan, unit, shares, order, batch_size, shards, read.counts, read.in_cache)
 
 
 def open_reader(plan: StreamPlan) -> ShardReader:
     """The plan's shards, through the machine's cache unless `cache_bytes` is 0."""
     cache = open_cache(plan.cache_dir, plan.cache_bytes) if plan.cache_bytes else None
     return ShardReader(open_storage(plan.uri), plan.manifest, cache)
-
-
-def _read_shards(
-    plan: StreamPlan, split: str, shards: list[int], reader: ShardReader
-) -> tuple[dict[int, ShardRows], CacheCounts]:
-    infos = [plan.manifest.splits[split].shards[shard] for shard in shards]
-    tables, counts = reader.read_all(infos)
-    rows = [ShardRows(table, info.name) for table, info in zip(tables, infos, strict=True)]
-    return dict(zip(shards, rows, strict=True)), counts
 
 
 def _pixels(

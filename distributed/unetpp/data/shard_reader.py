@@ -3,20 +3,31 @@
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from unetpp.core.manifest import Manifest, ShardInfo
 from unetpp.core.storage import Storage
 from unetpp.data.cache import ShardCache
-from unetpp.data.cache_counts import CacheCounts
+from unetpp.data.cache_counts import NO_COUNTS, CacheCounts
 from unetpp.data.fetch import fetch_shard
 from unetpp.data.quarantine import Quarantine
 from unetpp.data.shards import parse_shard
 
-__all__ = ["ShardReader"]
+__all__ = ["ShardReader", "ShardTables"]
 
 _PARALLEL_SHARDS = 4
+
+
+@dataclass(frozen=True)
+class ShardTables:
+    """Several shards, in the order asked for."""
+
+    tables: tuple[pa.Table, ...]
+    counts: CacheCounts
+    in_cache: bool
+    """Whether the cache now holds all of them."""
 
 
 class ShardReader:
@@ -30,38 +41,49 @@ class ShardReader:
         )
         self._quarantine = Quarantine(cache.folder / "quarantine") if cache is not None else None
 
-    def read_all(self, shards: Sequence[ShardInfo]) -> tuple[list[pa.Table], CacheCounts]:
-        """Read several shards side by side.
+    def read_all(self, shards: Sequence[ShardInfo]) -> ShardTables:
+        """Read shards side by side.
 
         Raises:
             CorruptionError: a shard is missing, or differs from its digest after every fetch.
             StorageError: the storage refuses, or fails beyond its deadline.
         """
         with ThreadPoolExecutor(_PARALLEL_SHARDS) as pool:
-            results = list(pool.map(self.read, shards))
-        return [table for table, _ in results], sum((counts for _, counts in results), CacheCounts())
+            found = list(pool.map(self._read, shards))
+        return ShardTables(
+            tables=tuple(table for one in found for table in one.tables),
+            counts=sum((one.counts for one in found), NO_COUNTS),
+            in_cache=all(one.in_cache for one in found),
+        )
 
-    def read(self, shard: ShardInfo) -> tuple[pa.Table, CacheCounts]:
-        """Read one shard; see `read_all`."""
+    def _read(self, shard: ShardInfo) -> ShardTables:
         if self._cache is None:
-            return self._fetch(shard), CacheCounts(misses=1, bytes_fetched=shard.bytes)
+            return _missed(self._fetch(shard), shard)
         table = self._cache.get(shard.sha256)
-        if table is not None:
-            return table, CacheCounts(hits=1, bytes_saved=shard.bytes)
-        return self._read_through(self._cache, shard)
+        return self._read_through(self._cache, shard) if table is None else _hit(table, shard)
 
-    def _read_through(self, cache: ShardCache, shard: ShardInfo) -> tuple[pa.Table, CacheCounts]:
+    def _read_through(self, cache: ShardCache, shard: ShardInfo) -> ShardTables:
         started_s = time.perf_counter()
         with cache.lock(shard.sha256) as locked:
             waited_s = time.perf_counter() - started_s
             # Whoever held the lock before may have fetched this shard for us.
             table = cache.get(shard.sha256)
             if table is not None:
-                return table, CacheCounts(hits=1, bytes_saved=shard.bytes, wait_s=waited_s)
+                return _hit(table, shard, waited_s)
             table = self._fetch(shard)
-            if locked:
-                cache.put(shard.sha256, table, self._members)
-        return table, CacheCounts(misses=1, bytes_fetched=shard.bytes, wait_s=waited_s)
+            in_cache = locked and cache.put(shard.sha256, table, self._members)
+        return _missed(table, shard, waited_s, in_cache=in_cache)
 
     def _fetch(self, shard: ShardInfo) -> pa.Table:
         return parse_shard(fetch_shard(self._storage, shard, self._quarantine), shard)
+
+
+def _hit(table: pa.Table, shard: ShardInfo, waited_s: float = 0.0) -> ShardTables:
+    return ShardTables((table,), CacheCounts(hits=1, bytes_saved=shard.bytes, wait_s=waited_s), in_cache=True)
+
+
+def _missed(
+    table: pa.Table, shard: ShardInfo, waited_s: float = 0.0, *, in_cache: bool = False
+) -> ShardTables:
+    counts = CacheCounts(misses=1, bytes_fetched=shard.bytes, wait_s=waited_s)
+    return ShardTables((table,), counts, in_cache)

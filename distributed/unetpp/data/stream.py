@@ -1,5 +1,8 @@
 """Ray Data as the transport: reading tasks on the cluster, batches to one training worker in order.
 
+A task whose shards all lie in the worker's machine's cache sends word instead of pixels, and the worker
+maps the cached files: one copy of each pixel instead of two, and none through the object store.
+
 Each worker runs its own ordered Ray Data execution over its share of the schedule. Splitting one
 execution over the workers (`streaming_split`) would let the engine decide which rows a rank gets; here
 that is a pure function of (manifest, seed, epoch, step, rank), so runs with any number of workers see
@@ -8,16 +11,17 @@ the same global batches and a run resumes at any step.
 
 import logging
 from collections.abc import Generator, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
 import ray
 import ray.data
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from unetpp.data.batch import HostBatch
-from unetpp.data.read import open_reader, read_unit
+from unetpp.data.batch import CachedUnit, HostBatch
+from unetpp.data.read import open_reader, open_unit
 from unetpp.data.schedule import Position, StreamPlan, Unit, schedule
 from unetpp.data.shard_reader import ShardReader
 
@@ -58,13 +62,17 @@ def _execute(plan: StreamPlan, units: list[Unit], rank: int, world_size: int) ->
     _configure_context()
     # The plan holds the manifest, whose size grows with the number of shards: ship it once.
     plan_ref = ray.put(plan)
+    node_id = ray.get_runtime_context().get_node_id()
 
     def read(rows: pa.Table) -> Iterator[pa.Table]:
         shared_plan, reader = _opened(plan_ref)
+        is_here = ray.get_runtime_context().get_node_id() == node_id
         for row in rows.to_pylist():
-            unit = Unit(**row)
-            for batch in read_unit(shared_plan, unit, rank=rank, world_size=world_size, reader=reader):
-                yield batch.to_table()
+            opened = open_unit(shared_plan, Unit(**row), rank=rank, world_size=world_size, reader=reader)
+            if is_here and opened.in_cache:
+                yield CachedUnit(opened.unit, opened.counts).to_table()
+            else:
+                yield from (batch.to_table() for batch in opened.batches())
 
     items = [asdict(unit) for unit in units]
     dataset = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
@@ -75,13 +83,31 @@ def _execute(plan: StreamPlan, units: list[Unit], rank: int, world_size: int) ->
         # Reading waits on storage more than it computes; reserving whole CPUs would starve small clusters.
         num_cpus=0,
         compute=ray.data.TaskPoolStrategy(size=plan.reading_tasks),
+        scheduling_strategy=_placement(plan, node_id),
     )
     blocks = dataset.iter_batches(
         batch_size=None, batch_format="pyarrow", prefetch_batches=_PREFETCHED_BLOCKS
     )
+    reader = open_reader(plan)
     for block in blocks:
         for row in range(block.num_rows):
-            yield HostBatch.from_table(block, row)
+            if CachedUnit.is_at(block, row):
+                yield from _map(plan, CachedUnit.from_table(block, row), rank, world_size, reader)
+            else:
+                yield HostBatch.from_table(block, row)
+
+
+def _map(
+    plan: StreamPlan, cached: CachedUnit, rank: int, world_size: int, reader: ShardReader
+) -> Iterator[HostBatch]:
+    """Batches from entries that a task has just found or made; one evicted since is fetched here."""
+    opened = open_unit(plan, cached.unit, rank=rank, world_size=world_size, reader=reader)
+    return replace(opened, counts=cached.counts + opened.counts.without_hits()).batches()
+
+
+def _placement(plan: StreamPlan, node_id: str) -> Any:
+    # Pixels reach this process through the cache of its own machine.
+    return NodeAffinitySchedulingStrategy(node_id, soft=True) if plan.cache_bytes else "DEFAULT"
 
 
 @lru_cache(maxsize=2)
