@@ -1,6 +1,6 @@
 """Small image folders and the packing of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from faulty_proxy import FaultyProxy, faulty_proxy
 from unetpp.data.shards import Sample
 from unetpp.data.sources import SourceFolder
 from unetpp.data.synthetic import make_cells
@@ -59,3 +60,11 @@ def make_sample() -> Callable[..., Sample]:
         return Sample(sample_id, sample_id, image, mask, None, f"{sample_id}.png", (height, width))
 
     return make
+
+
+@pytest.fixture
+def proxy(s3_env: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    """A proxy before the S3 server that fails on demand; this process reaches S3 through it."""
+    with faulty_proxy(s3_env.endpoint) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        yield proxy

@@ -193,8 +193,10 @@ class Storage:
         except (StorageError, MemoryError, NotImplementedError):
             raise
         except Exception as error:
-            tried = f" ({attempts} attempts in {self.deadline_s:g} s)" if attempts > 1 else ""
-            raise explain(error, f"{self.uri}/{path}".rstrip("/") + tried) from error
+            named = f"{self.uri}/{path}".rstrip("/")
+            if self._is_transient(error):
+                named += f" (attempt {attempts}, deadline {self.deadline_s:g} s)"
+            raise explain(error, named) from error
 
     def _is_transient(self, error: Exception) -> bool:
         return not self.is_local and is_transient(error)
