@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import time
 from collections.abc import Callable
 
@@ -177,6 +178,16 @@ def test_what_a_killed_writer_left_is_deleted_unless_someone_writes_it(make_cach
 def test_lock_held_too_long_by_another_is_given_up(make_cache):
     with make_cache().lock("a" * 64) as first, make_cache(deadline_s=0.0).lock("a" * 64) as second:
         assert (first, second) == (True, False)
+
+
+def test_folder_lost_for_good_goes_on_without_caching(make_cache, tables, tmp_path, caplog):
+    cache = make_cache()
+    shutil.rmtree(tmp_path / "cache")
+    (tmp_path / "cache").write_text("a file where the folder was")
+    with cache.lock("a" * 64) as locked:
+        assert not locked
+    assert cache.get("a" * 64) is None
+    assert "no more shards are cached" in caplog.text
 
 
 def test_folder_that_others_can_write_to_is_refused(tmp_path, make_cache, caplog):

@@ -23,6 +23,7 @@ def test_report_of_evaluated_run_shows_test_scores_levels_and_examples(write_run
     assert "test split, 3 images" in page.text
     assert "s1, Dice 0.700" in page.text
     assert "the crop is 32 px" in page.text
+    assert "0 B fetched, 5 MiB saved; 100.0 % of the shards hit in the last epoch" in page.text
     assert "finished" in page.text
     assert f"unetpp predict {run}" in page.text
 

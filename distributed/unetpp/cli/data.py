@@ -1,4 +1,4 @@
-"""unetpp data: pack a dataset, verify it, describe it, look at it."""
+"""unetpp data: pack a dataset, cut it anew, verify it, describe it, look at it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,8 +21,10 @@ Uri = Annotated[str, typer.Argument(metavar="URI", help="A packed dataset: a fol
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
-    data = typer.Typer(help="Pack a dataset, verify it, describe it, look at it.", no_args_is_help=True)
+    about = "Pack a dataset, cut it anew, verify it, describe it, look at it."
+    data = typer.Typer(help=about, no_args_is_help=True)
     data.command("pack")(pack)
+    data.command("repack")(_repack)
     data.command("verify")(_verify)
     data.command("stats")(_stats)
     data.command("preview")(_preview)
@@ -46,6 +48,22 @@ def _verify(uri: Uri, json: Json = False) -> None:
     emit({"ok": result.ok, "rows": result.rows, "problems": list(result.problems)}, json=json)
     if not result.ok:
         raise typer.Exit(1)
+
+
+def _repack(
+    uri: Uri,
+    out: Annotated[str, typer.Option(help="Where the new dataset goes: a folder or s3://bucket/prefix.")],
+    json: Json = False,
+) -> None:
+    """Cut a dataset of very many small shards into shards of the usual size; rows stay as they are."""
+    from unetpp.cli.data_progress import DataProgress
+    from unetpp.core.storage import open_storage
+    from unetpp.data.repack import repack
+
+    with DataProgress() as progress:
+        manifest = repack(open_storage(uri), open_storage(out), progress.row)
+    shards = {name: len(split.shards) for name, split in manifest.splits.items()}
+    emit({"rows": sum(split.rows for split in manifest.splits.values()), "shards": shards}, json=json)
 
 
 def _stats(uri: Uri, json: Json = False) -> None:

@@ -53,6 +53,10 @@ class DataProgress:
         """Show a verified shard."""
         self._show("verify", done, total, "shards", "")
 
+    def row(self, done: int, total: int) -> None:
+        """Show repacked rows."""
+        self._show("repack", done, total, "rows", "")
+
     def _show(self, phase: str, done: int, total: int, unit: str, suffix: str) -> None:
         if phase != self._phase:
             self._phase, self._started_s, self._tenth = phase, time.monotonic(), 0

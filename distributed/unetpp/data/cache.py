@@ -14,7 +14,6 @@ import os
 import shutil
 import time
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
 
@@ -54,9 +53,7 @@ class ShardCache:
         self._verified: set[str] = set()
         self._is_full = False
         self._entries, self._locks = folder / "entries", folder / "locks"
-        _claim(folder)
-        for created in (self._entries, self._locks):
-            created.mkdir(exist_ok=True)
+        self._make_folders()
         self._tidy()
 
     def get(self, key: str) -> pa.Table | None:
@@ -78,9 +75,18 @@ class ShardCache:
             self._verified.add(key)
         return parse_entry(mapped)
 
-    def lock(self, key: str) -> AbstractContextManager[bool]:
-        """The right to fetch and `put` this entry; False if another process kept it too long."""
-        return file_lock(self._locks / key[:_LOCK_DIGITS], self._deadline_s)
+    @contextlib.contextmanager
+    def lock(self, key: str) -> Iterator[bool]:
+        """The right to fetch and `put` this entry; False if another kept it too long or locks fail."""
+        locked = False
+        with contextlib.ExitStack() as stack:
+            try:
+                self._make_folders()  # someone may have deleted them to free the disk
+                lock = file_lock(self._locks / key[:_LOCK_DIGITS], self._deadline_s)
+                locked = stack.enter_context(lock)
+            except (OSError, ConfigError) as error:
+                self._give_up(str(error))
+            yield locked
 
     def put(self, key: str, table: pa.Table, members: Collection[str]) -> bool:
         """Store a verified table under its lock; returns whether it was taken in.
@@ -96,11 +102,7 @@ class ShardCache:
             write_entry(writing, table)
             return self._admit(writing, path, members)
         except OSError as error:
-            self._is_full = True
-            logger.warning(
-                "no more shards are cached in %s: %s; free some space or set data.cache_dir",
-                *(self.folder, error.strerror or error),
-            )
+            self._give_up(error.strerror or str(error))
             return False
         finally:
             with contextlib.suppress(OSError):
@@ -109,6 +111,20 @@ class ShardCache:
     def entries(self) -> list[Entry]:
         """What the cache holds."""
         return list(self._scan())
+
+    def _give_up(self, cause: str) -> None:
+        """Stop storing; what is stored already is still read."""
+        if not self._is_full:
+            logger.warning(
+                "no more shards are cached in %s: %s; free some space or set data.cache_dir",
+                *(self.folder, cause),
+            )
+        self._is_full = True
+
+    def _make_folders(self) -> None:
+        _claim(self.folder)
+        for folder in (self._entries, self._locks):
+            folder.mkdir(exist_ok=True)
 
     def _admit(self, writing: Path, path: Path, members: Collection[str]) -> bool:
         # Others may have filled the room meanwhile; under this lock the total never passes the limit.

@@ -16,6 +16,7 @@ from unetpp.data.groups import EACH_ALONE, GroupRule
 from unetpp.data.image_file import Dtype, SampleError
 from unetpp.data.labels import Labelling, infer_labelling, labelling_of
 from unetpp.data.scan import ScannedPair, location
+from unetpp.data.shard_size import target_bytes
 from unetpp.data.sources import Rejection
 from unetpp.data.split import Member, assign_splits
 from unetpp.data.tile import Box, tile_boxes
@@ -31,11 +32,6 @@ __all__ = [
     "plan_shards",
     "settle",
 ]
-
-_SHARD_BYTES = 64 * 2**20
-_MIN_SHARD_BYTES = 2**20
-_SHARDS_PER_SPLIT = 16
-"""Small splits are cut finer than `_SHARD_BYTES`, so that packing and reading them has parallel work."""
 
 SPLITS = ("train", "val", "test")
 
@@ -223,7 +219,7 @@ def _cut(
     rows: Sequence[PlannedRow], settled: Settled, options: PackOptions
 ) -> Iterator[tuple[PlannedRow, ...]]:
     sizes = [_decoded_bytes(row, settled, options) for row in rows]
-    target = min(_SHARD_BYTES, max(_MIN_SHARD_BYTES, -(-sum(sizes) // _SHARDS_PER_SPLIT)))
+    target = target_bytes(sum(sizes))
     shard: list[PlannedRow] = []
     held_bytes = 0
     for row, size in zip(rows, sizes, strict=True):

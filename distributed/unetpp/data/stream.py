@@ -18,7 +18,6 @@ from typing import Any
 import pyarrow as pa
 import ray
 import ray.data
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from unetpp.data.batch import CachedUnit, HostBatch
 from unetpp.data.read import open_reader, open_unit
@@ -33,6 +32,8 @@ _BLOCK_BYTES = 8 * 2**20
 _BUFFERED_BYTES = 256 * 2**20
 """Object-store bytes one worker's execution may hold; bounds memory whatever the dataset's size."""
 _PREFETCHED_BLOCKS = 2
+_NODE_LABEL = "ray.io/node-id"
+"""Ray labels each node so."""
 
 
 def stream_batches(
@@ -83,7 +84,8 @@ def _execute(plan: StreamPlan, units: list[Unit], rank: int, world_size: int) ->
         # Reading waits on storage more than it computes; reserving whole CPUs would starve small clusters.
         num_cpus=0,
         compute=ray.data.TaskPoolStrategy(size=plan.reading_tasks),
-        scheduling_strategy=_placement(plan, node_id),
+        # Pixels reach this process through the cache of its own machine.
+        label_selector={_NODE_LABEL: node_id} if plan.cache_bytes else None,
     )
     blocks = dataset.iter_batches(
         batch_size=None, batch_format="pyarrow", prefetch_batches=_PREFETCHED_BLOCKS
@@ -103,11 +105,6 @@ def _map(
     """Batches from entries that a task has just found or made; one evicted since is fetched here."""
     opened = open_unit(plan, cached.unit, rank=rank, world_size=world_size, reader=reader)
     return replace(opened, counts=cached.counts + opened.counts.without_hits()).batches()
-
-
-def _placement(plan: StreamPlan, node_id: str) -> Any:
-    # Pixels reach this process through the cache of its own machine.
-    return NodeAffinitySchedulingStrategy(node_id, soft=True) if plan.cache_bytes else "DEFAULT"
 
 
 @lru_cache(maxsize=2)

@@ -153,7 +153,19 @@ def timing_facts(data: RunData) -> Facts:
         ("Seconds per epoch", f"{sum(seconds) / len(seconds):.1f}"),
         ("Images per second", f"{sum(rates) / len(rates):.1f} mean, {max(rates):.1f} best"),
         ("Waiting for data", f"{percent(sum(waits) / len(waits))} of training time"),
+        ("Shard cache", _cache_text(data)),
     ]
+
+
+def _cache_text(data: RunData) -> str:
+    if not data.config.data.cache_bytes:
+        return "off"
+    epochs = [epoch["cache"] for epoch in data.epochs]
+    fetched, saved = (int(sum(epoch[key] for epoch in epochs)) for key in ("bytes_fetched", "bytes_saved"))
+    return (
+        f"{bytes_text(fetched)} fetched, {bytes_text(saved)} saved; "
+        f"{percent(epochs[-1]['hit_rate'])} of the shards hit in the last epoch"
+    )
 
 
 def next_commands(data: RunData) -> list[tuple[str, str]]:

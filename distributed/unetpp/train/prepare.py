@@ -1,14 +1,19 @@
 """From a configuration to a run that can start: dataset read, `auto` decided, folder claimed."""
 
+import logging
+
 from unetpp.config import AUTO, Decision, Hardware, RunConfig, config_hash, flatten, replace, resolve
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.provenance import collect
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage, preflight
+from unetpp.data.shard_size import shard_advice
 from unetpp.data.store import load_manifest
 from unetpp.train.job import TrainJob
 
 __all__ = ["new_run", "resumed_run"]
+
+logger = logging.getLogger(__name__)
 
 
 def new_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Decision, ...]]:
@@ -29,6 +34,8 @@ def new_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Deci
         raise InputError(
             f"dataset {config.data.uri} has no rows in split train; pack it with smaller --val and --test"
         )
+    if (advice := shard_advice(manifest, config.data.uri)) is not None:
+        logger.warning(advice)
     resolved, decisions = resolve(config, manifest, hardware)
     run = RunDir(resolved.run_uri)
     preflight(run.storage, write=True)
