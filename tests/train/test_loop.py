@@ -40,6 +40,17 @@ def test_training_counts_every_row_each_epoch(tmp_path, dataset):
     assert [report["step"] for report in session.reports] == [4, 8, 12]
 
 
+def test_training_with_a_cache_fetches_once_and_reports_what_was_saved(tmp_path, dataset):
+    session = LocalSession()
+    cache = {"cache_bytes": 2**30, "cache_dir": str(tmp_path / "cache")}
+    train(job_for(tmp_path, dataset, data=cache), session)
+    total = sum(shard.bytes for shard in dataset[1].splits["train"].shards)
+    caches = [report["cache"] for report in session.reports]
+    assert [cache["bytes_fetched"] for cache in caches] == [total, 0, 0]
+    assert [cache["hit_rate"] for cache in caches[1:]] == [1.0, 1.0]
+    assert all(cache["bytes_saved"] >= total for cache in caches[1:])
+
+
 def test_training_drop_last_leaves_out_the_short_batch(tmp_path, dataset):
     session = LocalSession()
     train(job_for(tmp_path, dataset, data={"batch_size": 5, "drop_last": True}), session)

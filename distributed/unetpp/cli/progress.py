@@ -74,11 +74,13 @@ class TrainProgress:
 
 
 def epoch_line(metrics: dict[str, Any], epochs: int, left_s: float) -> str:
-    """One epoch in one line: rate, waiting for data, loss, Dice of every level, time left."""
+    """One epoch in one line: rate, waiting for data, loss, shards cached, Dice of every level, time left."""
     line = (
         f"epoch {metrics['epoch']:>3}/{epochs}  {metrics['images_per_s']:6.1f} img/s  "
         f"data-wait {metrics['data_wait']:4.1%}  loss {metrics['loss']:.4f}"
     )
+    if metrics["cache"]["bytes_saved"]:
+        line += f"  cache {metrics['cache']['hit_rate']:.0%}"
     if "val" in metrics:
         levels = "  ".join(
             f"L{name} {values['dice']:.4f}" for name, values in metrics["val"]["levels"].items()

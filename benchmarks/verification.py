@@ -1,0 +1,76 @@
+"""What checking every byte costs: sha256 of shards as they arrive, crc32 of cache entries at first sight.
+
+Packs synthetic 256-pixel RGB pairs, then takes the CPU time of each part of reading them once. Best of five.
+
+    python benchmarks/verification.py --work build/verification
+"""
+
+import argparse
+import hashlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from common import markdown
+
+from unetpp.core.storage import open_storage
+from unetpp.data.cache import ShardCache
+from unetpp.data.cache_entry import is_intact, map_entry
+from unetpp.data.pack import pack
+from unetpp.data.plan import PackOptions
+from unetpp.data.shards import parse_shard
+from unetpp.data.sources import SourceFolder
+from unetpp.data.store import load_manifest
+from unetpp.data.synthetic import make_scene
+
+_IMAGES, _SIDE_PX = 512, 256
+_ROUNDS = 5
+_LIMIT_BYTES = 2**32
+_RATE = 1000
+"""Images per second of a fast accelerator, to put the cost beside."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--work", required=True, type=Path)
+    work: Path = parser.parse_args().work
+    uri = str(work / "dataset")
+    if not Path(uri).exists():
+        make_scene(work / "scene", count=_IMAGES, size_px=_SIDE_PX, seed=0)
+        source = SourceFolder(str(work / "scene" / "images"), str(work / "scene" / "masks"))
+        pack([source], uri, PackOptions(val=0, test=0))
+    storage = open_storage(uri)
+    shards = load_manifest(storage).splits["train"].shards
+    blobs = [storage.read(shard.name) for shard in shards]
+    tables = [parse_shard(blob, shard) for blob, shard in zip(blobs, shards, strict=True)]
+    cache = ShardCache(work / "cache", _LIMIT_BYTES)
+    for shard, table in zip(shards, tables, strict=True):
+        cache.put(shard.sha256, table, ())
+    entries = sorted((work / "cache" / "entries").iterdir())
+    parts: dict[str, Callable[[], object]] = {
+        "sha256 of the shards": lambda: [hashlib.sha256(blob).digest() for blob in blobs],
+        "read and decode the shards": lambda: [
+            parse_shard(storage.read(shard.name), shard) for shard in shards
+        ],
+        "crc32 of the cache entries": lambda: [is_intact(map_entry(path)) for path in entries],
+    }
+    rows = []
+    for name, part in parts.items():
+        each_s = _best_s(part) / _IMAGES
+        rows.append([name, f"{each_s * 1e6:.0f} us", f"{each_s * _RATE:.1%}"])
+    print(markdown(["part", "per pair", f"of one core at {_RATE} images/s"], rows))
+
+
+def _best_s(part: Callable[[], object]) -> float:
+    times = []
+    for _ in range(_ROUNDS):
+        started_s = time.process_time()
+        part()
+        times.append(time.process_time() - started_s)
+    return min(times)
+
+
+if __name__ == "__main__":
+    main()

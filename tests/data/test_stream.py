@@ -1,0 +1,68 @@
+"""Batches through Ray Data are those of reading directly, whichever way their pixels take."""
+
+import pytest
+
+from fakes import SIDE_PX, write_dataset
+from unetpp.core.errors import CorruptionError
+from unetpp.core.manifest import Manifest
+from unetpp.data.batch import HostBatch
+from unetpp.data.cache_counts import NO_COUNTS
+from unetpp.data.read import read_unit
+from unetpp.data.schedule import Position, StreamPlan, schedule
+from unetpp.data.stream import stream_batches
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster"), pytest.mark.timeout(240)]
+
+ROOMY, PART = 2**30, 12_000
+
+
+def plan_of(uri: str, manifest: Manifest, folder, cache_bytes: int) -> StreamPlan:
+    return StreamPlan(
+        uri=uri, manifest=manifest, batch_size=4, crop=SIDE_PX, epochs=3, validate_every=1, seed=0,
+        window_bytes=3000, drop_last=False, reading_tasks=2, cache_bytes=cache_bytes, cache_dir=str(folder),
+    )  # fmt: skip
+
+
+def described(batch: HostBatch) -> tuple:
+    pixels = (batch.images.tobytes(), batch.masks.tobytes(), batch.weights.tolist())
+    return (batch.split, batch.epoch, batch.step, batch.global_size, batch.sample_ids, *pixels)
+
+
+def read_directly(plan: StreamPlan, rank: int) -> list[tuple]:
+    return [
+        described(batch)
+        for epoch in range(plan.epochs)
+        for unit in schedule(plan, epoch, world_size=2)
+        for batch in read_unit(plan, unit, rank=rank, world_size=2)
+    ]
+
+
+@pytest.mark.parametrize("cache_bytes", [0, PART, ROOMY], ids=["none", "part", "all"])
+def test_stream_gives_the_batches_of_reading_directly(tmp_path, cache_bytes):
+    uri = str(tmp_path / "data")
+    manifest = write_dataset(uri, {"train": 23, "val": 5})
+    plan = plan_of(uri, manifest, tmp_path / "cache", cache_bytes)
+    counts = NO_COUNTS
+    for rank in (0, 1):
+        batches = list(stream_batches(plan, rank=rank, world_size=2, start=Position()))
+        counts += sum((batch.counts for batch in batches), NO_COUNTS)
+        assert [described(b) for b in batches] == read_directly(plan_of(uri, manifest, "", 0), rank)
+    every = [shard for split in manifest.splits.values() for shard in split.shards]
+    if cache_bytes == ROOMY:
+        assert (counts.misses, counts.bytes_fetched) == (len(every), sum(shard.bytes for shard in every))
+    elif cache_bytes == 0:
+        assert (counts.hits, counts.bytes_saved) == (0, 0)
+    else:
+        assert 0 < counts.hits < counts.misses
+
+
+@pytest.mark.parametrize("cache_bytes", [0, ROOMY])
+def test_stream_of_a_damaged_shard_ends_in_a_typed_error(tmp_path, cache_bytes):
+    uri = str(tmp_path / "data")
+    manifest = write_dataset(uri, {"train": 23})
+    shard = manifest.splits["train"].shards[2]
+    path = tmp_path / "data" / shard.name
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    plan = plan_of(uri, manifest, tmp_path / "cache", cache_bytes)
+    with pytest.raises(CorruptionError, match=f"{shard.name}.*3 fetches"):
+        list(stream_batches(plan, rank=0, world_size=1, start=Position()))
