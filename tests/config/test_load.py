@@ -139,6 +139,7 @@ def test_config_hash_depends_on_what_is_computed_and_not_on_where() -> None:
     base = RunConfig()
     assert config_hash(replace(base, {"out": "s3://b/x", "name": "n"})) == config_hash(base)
     assert config_hash(replace(base, {"tune.trials": 99})) == config_hash(base)
+    assert config_hash(replace(base, {"data.cache_bytes": 0, "data.cache_dir": "/x"})) == config_hash(base)
     assert config_hash(replace(base, {"train.seed": 1})) != config_hash(base)
 
 

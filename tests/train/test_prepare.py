@@ -78,6 +78,13 @@ def test_resumed_run_other_number_of_workers_is_taken(config):
     assert resumed.config.data == job.config.data
 
 
+def test_resumed_run_other_cache_is_taken(config, tmp_path):
+    job, _ = new_run(config, LAPTOP)
+    overrides = [f"out={job.run_uri}", "data.cache_bytes=1000", f"data.cache_dir={tmp_path}/c"]
+    resumed = resumed_run(load_config(None, overrides), LAPTOP)
+    assert (resumed.config.data.cache_bytes, resumed.config.data.cache_dir) == (1000, f"{tmp_path}/c")
+
+
 def test_resumed_run_that_never_started_is_an_error(tmp_path):
     with pytest.raises(InputError, match="no run at"):
         resumed_run(load_config(None, [f"out={tmp_path}"]), LAPTOP)

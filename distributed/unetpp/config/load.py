@@ -16,8 +16,9 @@ from unetpp.core.errors import ConfigError
 
 __all__ = ["config_hash", "dump_yaml", "flatten", "load_config", "parse_override", "replace"]
 
-_NOT_HASHED = ("out", "name", "tune")
-"""Where results go and how a sweep chooses configurations: neither changes what one of them computes."""
+_NOT_HASHED = ("out", "name", "tune", "data.cache_bytes", "data.cache_dir")
+"""Fields and sections that say where results go, how a sweep chooses configurations and what a machine
+caches: none changes what a configuration computes."""
 
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> RunConfig:
@@ -76,9 +77,11 @@ def dump_yaml(config: RunConfig) -> str:
 
 
 def config_hash(config: RunConfig) -> str:
-    """sha256 over everything that changes what is computed; `out`, `name` and `tune` do not."""
+    """sha256 over everything that changes what is computed; `out`, `name`, `tune` and the cache do not."""
     values = {
-        key: value for key, value in flatten(config).items() if key.partition(".")[0] not in _NOT_HASHED
+        key: value
+        for key, value in flatten(config).items()
+        if key not in _NOT_HASHED and key.partition(".")[0] not in _NOT_HASHED
     }
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 

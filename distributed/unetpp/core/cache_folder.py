@@ -12,9 +12,9 @@ _ON_DISK = Path("/var/tmp")
 
 
 def cache_folder(configured: str = "") -> Path:
-    """The configured folder, or this user's own below TMPDIR or /var/tmp; it need not exist."""
+    """The configured folder without links, or this user's own below TMPDIR or /var/tmp; it need not exist."""
     if configured:
-        return Path(configured).expanduser().absolute()
+        return Path(configured).expanduser().resolve()
     usable = _ON_DISK.is_dir() and os.access(_ON_DISK, os.W_OK)
     parent = os.environ.get("TMPDIR") or (_ON_DISK if usable else tempfile.gettempdir())
     return Path(parent).absolute() / f"unetpp-cache-{os.getuid()}"

@@ -3,6 +3,7 @@
 import logging
 
 from unetpp.config import AUTO, Decision, Hardware, RunConfig, config_hash, flatten, replace, resolve
+from unetpp.core.cache_folder import cache_folder
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.provenance import collect
 from unetpp.core.rundir import RunDir
@@ -51,7 +52,7 @@ def new_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Deci
 def resumed_run(config: RunConfig, hardware: Hardware) -> TrainJob:
     """Continue the run at the configured place with its own configuration and dataset version.
 
-    Only `scale` may differ: batches and their order do not depend on the number of workers.
+    Only `scale` and the cache may differ: batches and their order depend on neither.
 
     Raises:
         InputError: there is no run.
@@ -64,7 +65,7 @@ def resumed_run(config: RunConfig, hardware: Hardware) -> TrainJob:
     # The run may have been moved, or be reached by another path, since it was started.
     places = {"out": config.out, "name": config.name}
     wanted = {key: value for key, value in asked.items() if value not in (defaults[key], kept[key])}
-    scale = {key: value for key, value in wanted.items() if key.startswith("scale.")}
+    scale = {key: value for key, value in wanted.items() if key.startswith(("scale.", "data.cache_"))}
     changed = [f"{key}={asked[key]} (run: {kept[key]})" for key in wanted if key not in {*scale, *places}]
     if changed:
         raise ConfigError(
@@ -79,9 +80,10 @@ def resumed_run(config: RunConfig, hardware: Hardware) -> TrainJob:
 
 def _absolute(config: RunConfig) -> RunConfig:
     """Paths that mean the same in every worker, whatever its working directory."""
-    data = (
-        config.data.model_copy(update={"uri": open_storage(config.data.uri).uri})
-        if config.data.uri
-        else config.data
-    )
+    places = {}
+    if config.data.uri:
+        places["uri"] = open_storage(config.data.uri).uri
+    if config.data.cache_dir:
+        places["cache_dir"] = str(cache_folder(config.data.cache_dir))
+    data = config.data.model_copy(update=places)
     return config.model_copy(update={"data": data, "out": open_storage(config.out).uri})
