@@ -22,7 +22,7 @@ from unetpp.config.run import RunConfig
 from unetpp.core.errors import NonFiniteError, UnetppError
 from unetpp.core.manifest import Manifest
 from unetpp.data.batch import HostBatch
-from unetpp.data.cache_counts import CacheCounts
+from unetpp.data.cache_counts import NO_COUNTS, CacheCounts
 from unetpp.data.schedule import StreamPlan
 from unetpp.train.collective import any_rank, sum_over_ranks
 from unetpp.train.learner import Learner
@@ -79,16 +79,18 @@ def training(
     """
     for epoch in range(state.epoch, trainee.config.train.epochs):
         sums, first_step = EpochSums(), state.step
+        counts = NO_COUNTS
         started_s = time.perf_counter()
         for step in range(state.step, trainee.plan.train_steps):
             batch, wait_s = _next_batch(batches, epoch, step)
             result = _step(trainee, state, batch)
-            sums.cache += batch.counts
+            counts += batch.counts
             _advance(state, sums, result, wait_s, time.perf_counter() - started_s)
             stop = yield StepInfo(epoch, step + 1, trainee.plan.train_steps, result.loss_sum, sums)
             if any_rank(bool(stop), trainee.learner.device):
                 return
         metrics = _epoch_metrics(trainee, state, sums)
+        metrics["cache"] = _cache_metrics(trainee, counts)
         _assert_rows(trainee, first_step, metrics["images"])
         if trainee.plan.validates(epoch):
             steps = trainee.plan.val_steps(trainee.world_size)
@@ -158,7 +160,6 @@ def _epoch_metrics(trainee: Trainee, state: TrainState, sums: EpochSums) -> dict
         [sums.loss, sums.images, sums.wait_s, sums.seconds], dtype=torch.float64, device=device
     )
     loss, images, wait_s, seconds = sum_over_ranks(totals).tolist()
-    cache = torch.tensor(astuple(sums.cache), dtype=torch.float64, device=device)
     return {
         "epoch": state.epoch + 1,
         "step": state.global_step,
@@ -170,5 +171,10 @@ def _epoch_metrics(trainee: Trainee, state: TrainState, sums: EpochSums) -> dict
         "train_seconds": seconds / trainee.world_size,
         "nonfinite_steps": state.nonfinite_steps,
         "workers": trainee.world_size,
-        "cache": CacheCounts(*sum_over_ranks(cache).tolist()).to_json(),
     }
+
+
+def _cache_metrics(trainee: Trainee, counts: CacheCounts) -> dict[str, float]:
+    """Of this process's part of the epoch, over all workers."""
+    totals = torch.tensor(astuple(counts), dtype=torch.float64, device=trainee.learner.device)
+    return CacheCounts(*sum_over_ranks(totals).tolist()).to_json()

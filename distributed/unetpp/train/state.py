@@ -3,7 +3,6 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from unetpp.data.cache_counts import NO_COUNTS, CacheCounts
 from unetpp.data.schedule import Position
 
 __all__ = ["EpochSums", "TrainState"]
@@ -18,7 +17,6 @@ class EpochSums:
     seconds: float = 0.0
     wait_s: float = 0.0
     steps: int = 0
-    cache: CacheCounts = NO_COUNTS
 
 
 @dataclass
