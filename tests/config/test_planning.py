@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from unetpp.config import AUTO, Hardware, RunConfig, flatten, load_config, resolve
 from unetpp.core.errors import ConfigError
-from unetpp.core.manifest import Manifest
+from unetpp.core.manifest import Manifest, ShardInfo, SplitInfo
 
 Make = Callable[..., Manifest]
 
@@ -176,12 +176,15 @@ def test_resolve_image_labels_add_a_head(make_manifest: Make, laptop: Hardware) 
 def test_resolve_cache_holds_the_decoded_dataset_or_half_of_the_free_disk(
     make_manifest: Make, laptop: Hardware
 ) -> None:
+    shard = ShardInfo(name="x", sha256="0", bytes=2**20, rows=80, decoded_bytes=2**23)
+    train = SplitInfo(rows=240, shards=(shard,) * 3)
+    manifest = make_manifest().model_copy(update={"splits": {"train": train}})
+
     def cache_bytes(free_disk_bytes: int, *overrides: str) -> int:
         hardware = replace(laptop, free_disk_bytes=free_disk_bytes)
-        return int(resolve(load_config(None, overrides), make_manifest(), hardware)[0].data.cache_bytes)
+        return int(resolve(load_config(None, overrides), manifest, hardware)[0].data.cache_bytes)
 
-    decoded_bytes = sum(shard.decoded_bytes for s in make_manifest().splits.values() for shard in s.shards)
-    assert decoded_bytes < cache_bytes(2**40) < 1.1 * decoded_bytes + 2**21
+    assert 3 * 2**23 < cache_bytes(2**40) < 3.1 * 2**23
     assert cache_bytes(2**20) == 2**19
     assert cache_bytes(2**20, "data.cache_dir=/elsewhere") == cache_bytes(2**40)
     assert cache_bytes(2**40, "data.cache_bytes=7") == 7
