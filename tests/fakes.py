@@ -72,7 +72,7 @@ def _sample(name: str, generator: np.random.Generator, *, labelled: bool) -> Sam
 def tiny_config(uri: str, **sections: dict[str, Any]) -> RunConfig:
     """Every `auto` decided; sections override fields."""
     fields: dict[str, dict[str, Any]] = {
-        "data": {"uri": uri, "batch_size": 4, "crop": SIDE_PX, "cache_bytes": 0},
+        "data": {"uri": uri, "batch_size": 4, "crop": SIDE_PX, "foreground": 0.0, "cache_bytes": 0},
         "model": {
             "in_channels": 1,
             "num_classes": 1,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from unetpp.config import AUTO, Hardware, RunConfig, flatten, load_config, resolve
 from unetpp.core.errors import ConfigError
-from unetpp.core.manifest import Manifest, ShardInfo, SplitInfo
+from unetpp.core.manifest import ClassInfo, Manifest, ShardInfo, SplitInfo
 
 Make = Callable[..., Manifest]
 
@@ -33,6 +33,7 @@ def test_resolve_defaults_on_a_laptop_decides_every_auto_with_a_reason(
         "train.precision": "fp32",
         "model.depth": 4,
         "data.crop": 128,
+        "data.foreground": 0.0,
         "data.batch_size": 16,
         "data.cache_bytes": 0,  # the free disk is not known
         "train.sync_bn": False,
@@ -188,3 +189,36 @@ def test_resolve_cache_holds_the_decoded_dataset_or_half_of_the_free_disk(
     assert cache_bytes(2**20) == 2**19
     assert cache_bytes(2**20, "data.cache_dir=/elsewhere") == cache_bytes(2**40)
     assert cache_bytes(2**40, "data.cache_bytes=7") == 7
+
+
+@pytest.mark.parametrize(
+    ("size", "foreground_share", "expected"),
+    [
+        ("512x512", 0.01, 0.0),  # whole images
+        ("1024x1024", 0.01, 0.33),
+        ("1024x1024", 0.2, 0.0),  # any crop holds it
+        ("1024x1024", 0.0, 0.0),  # nothing to be centred on
+    ],
+)
+def test_resolve_foreground_crops_only_where_crops_may_miss_it(
+    make_manifest: Make, laptop: Hardware, size: str, foreground_share: float, expected: float
+) -> None:
+    pixels = int(foreground_share * 1024 * 1024 * 200)
+    manifest = make_manifest({size: 200}).model_copy(update={"class_pixels": (pixels,)})
+    config, decisions = resolve(load_config(None, ["model.depth=4"]), manifest, laptop)
+    assert config.data.foreground == expected
+    assert any(d.field == "data.foreground" and d.reason for d in decisions)
+
+
+def test_resolve_foreground_looks_at_the_rarest_class_that_occurs(
+    make_manifest: Make, laptop: Hardware
+) -> None:
+    total = 1024 * 1024 * 200
+    classes = tuple(ClassInfo(name=name, colour=(0, 0, 0)) for name in ("void", "road", "pole", "absent"))
+    changes = {
+        "task": "multiclass", "classes": classes, "class_pixels": (1, total // 2, total // 100, 0)
+    }  # fmt: skip
+    manifest = make_manifest({"1024x1024": 200}).model_copy(update=changes)
+    config, decisions = resolve(load_config(None, []), manifest, laptop)
+    assert config.data.foreground == 0.33
+    assert "pole, takes 1.00%" in next(d.reason for d in decisions if d.field == "data.foreground")

@@ -20,8 +20,9 @@ def packed(tmp_path_factory):
 def plan_of(packed, **changes) -> StreamPlan:
     folder, manifest = packed
     fields = {
-        "uri": str(folder), "manifest": manifest, "batch_size": 4, "crop": SIDE_PX, "epochs": 2,
-        "validate_every": 1, "seed": 0, "window_bytes": 3000, "drop_last": False, "reading_tasks": 1,
+        "uri": str(folder), "manifest": manifest, "batch_size": 4, "crop": SIDE_PX, "foreground": 0.0,
+        "epochs": 2, "validate_every": 1, "seed": 0,
+        "window_bytes": 3000, "drop_last": False, "reading_tasks": 1,
     }  # fmt: skip
     return StreamPlan(**(fields | changes))
 
@@ -82,6 +83,18 @@ def test_crop_smaller_than_the_samples_depends_on_the_position_only(packed):
     one, two = read_epoch(plan, 0, 1)[0], read_epoch(plan, 0, 2)
     assert one[0].images.shape == (4, 8, 8, 1)
     assert np.array_equal(np.concatenate([rank[0].images for rank in two]), one[0].images)
+
+
+def test_crop_on_foreground_is_the_same_for_any_world_size_and_after_a_resume(packed):
+    plan = plan_of(packed, crop=6, foreground=0.6)
+    one, two = read_epoch(plan, 0, 1)[0], read_epoch(plan, 0, 2, first_step=2)
+    for step in (2, 3, 4):
+        masks = np.concatenate([rank[step - 2].masks for rank in two])
+        assert np.array_equal(masks, one[step].masks)
+    ids = [part for _, _, part in global_batches([one])[: plan.train_steps]]
+    assert ids == [
+        part for _, _, part in global_batches(read_epoch(plan_of(packed), 0, 1))[: plan.train_steps]
+    ]
 
 
 def test_crop_larger_than_the_samples_pads_with_ignored_pixels(packed):

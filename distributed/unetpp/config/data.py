@@ -14,6 +14,8 @@ class DataConfig(Section):
     """Samples per optimiser step over all workers."""
     crop: int | Auto = Field(AUTO)
     """Side of the square training crop in pixels; smaller samples are padded."""
+    foreground: float | Auto = Field(AUTO)
+    """Probability that a crop is centred on a pixel of a class drawn from those in the image."""
     workers: int = Field(2, ge=1)
     """Shard-reading tasks that run at once for each training worker."""
     window_bytes: int = Field(256 * 2**20, ge=2**20)

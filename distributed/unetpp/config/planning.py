@@ -30,6 +30,9 @@ _CACHED_SHARD_BYTES = 32 * 2**10
 _CACHED_ROW_BYTES = 512
 """On top of pixels: a shard's schema and paddings (measured: 5 KiB per row group), a row's id and source."""
 _CACHE_DISK_SHARE = 0.5
+_RARE_SHARE = 0.05
+_FOREGROUND = 0.33
+"""nnU-Net's share of crops that are sure to hold foreground."""
 _MEMORY_SHARE = 0.5
 """Share of memory for activations; weights, optimiser, object store and fragments need the rest."""
 
@@ -141,6 +144,15 @@ def _crop(given: _Given) -> tuple[int, str]:
     return _round_up(_patch_px(given.manifest), multiple), reason
 
 
+def _foreground(given: _Given) -> tuple[float, str]:
+    manifest, crop = given.manifest, int(given.config.data.crop)
+    if crop >= max(manifest.max_size_px):
+        return 0.0, f"a crop of {crop} px holds whole images"
+    share, name = _rarest_class(manifest)
+    reason = f"the rarest foreground class, {name}, takes {share:.2%} of the pixels"
+    return (_FOREGROUND if 0 < share < _RARE_SHARE else 0.0), reason
+
+
 def _batch_size(given: _Given) -> tuple[int, str]:
     config, hardware = given.config, given.hardware
     workers, rows = config.max_workers, given.manifest.splits["train"].rows
@@ -205,6 +217,16 @@ def _patch_px(manifest: Manifest) -> int:
     return min(_CROP_PX, _median_side_px(manifest))
 
 
+def _rarest_class(manifest: Manifest) -> tuple[float, str]:
+    """Share of the train pixels and name of the rarest class that occurs; value 0 is background."""
+    first = 1 if manifest.task == "multiclass" else 0
+    named = list(zip(manifest.class_pixels, manifest.classes, strict=True))[first:]
+    pixels, name = min(((count, info.name) for count, info in named if count), default=(0, "none"))
+    rows = sum(manifest.sizes.values())
+    area = sum(math.prod(map(int, size.split("x"))) * count for size, count in manifest.sizes.items())
+    return pixels * rows / (area * manifest.splits["train"].rows), name
+
+
 def _median_side_px(manifest: Manifest) -> int:
     """Lower median over rows of the shorter side."""
     sides = sorted((min(map(int, size.split("x"))), rows) for size, rows in manifest.sizes.items())
@@ -227,6 +249,7 @@ _RULES: tuple[tuple[str, _Rule], ...] = (
     ("train.precision", _precision),
     ("model.depth", _depth),
     ("data.crop", _crop),
+    ("data.foreground", _foreground),
     ("data.batch_size", _batch_size),
     ("data.cache_bytes", _cache_bytes),
     ("train.sync_bn", _sync_bn),

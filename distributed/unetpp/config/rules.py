@@ -89,8 +89,10 @@ def batch_rules(data: DataConfig, train: TrainConfig, workers: int) -> Iterator[
 
 
 def crop_rules(data: DataConfig, model: ModelConfig) -> Iterator[str]:
-    """The crop survives every down-sampling."""
+    """The crop survives every down-sampling; its foreground is a probability."""
     crop, depth = data.crop, model.depth
+    if isinstance(data.foreground, float) and not 0 <= data.foreground <= 1:
+        yield f"data.foreground={data.foreground:g} must be between 0 and 1; use auto"
     if isinstance(crop, int) and crop < 2:
         yield f"data.crop={crop} must be at least 2 px; use 64 or more"
     elif isinstance(crop, int) and isinstance(depth, int) and crop < 2**depth:

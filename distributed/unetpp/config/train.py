@@ -40,6 +40,10 @@ class TrainConfig(Section):
     """Epochs between validations."""
     patience: int = Field(0, ge=0)
     """Validations without a better Dice before training stops; 0 never stops early."""
+    checkpoint_every_steps: int = Field(0, ge=0)
+    """Optimiser steps between checkpoints inside an epoch; 0 leaves it to the minutes."""
+    checkpoint_minutes: float = Field(10.0, ge=0)
+    """Minutes between checkpoints inside an epoch, at most so much work is lost; 0 leaves it to the steps."""
     keep_checkpoints: int = Field(2, ge=1)
     """Latest checkpoints kept beside the best one."""
     max_nonfinite: int = Field(10, ge=0)

@@ -15,7 +15,7 @@ from unetpp.core.storage import open_storage
 from unetpp.data.batch import HostBatch
 from unetpp.data.cache import open_cache
 from unetpp.data.cache_counts import NO_COUNTS, CacheCounts
-from unetpp.data.crop import crop_or_pad
+from unetpp.data.crop import crop_or_pad, draw_corner
 from unetpp.data.order import EpochOrder, StepShare, step_share
 from unetpp.data.schedule import StreamPlan, Unit
 from unetpp.data.shard_reader import ShardReader
@@ -114,8 +114,11 @@ def _pixels(
     for index, (shard, row) in enumerate(rows):
         image, mask = shard.image(row), shard.mask(row)
         if side_px is not None and mask.shape != (side_px, side_px):
-            position = int(share.positions[index])
-            image, mask = crop_or_pad(image, mask, side_px, rng("crop", plan.seed, unit.epoch, position))
+            generator = rng("crop", plan.seed, unit.epoch, int(share.positions[index]))
+            corner = draw_corner(
+                mask, side_px, generator, foreground=plan.foreground, task=plan.manifest.task
+            )
+            image, mask = crop_or_pad(image, mask, side_px, corner)
         # The only copy between the mapped file and the batch.
         images[index], masks[index] = image, mask
     return images, masks

@@ -31,6 +31,8 @@ class StreamPlan:
     manifest: Manifest
     batch_size: int
     crop: int
+    foreground: float
+    """Probability that a crop is centred on foreground."""
     epochs: int
     validate_every: int
     seed: int

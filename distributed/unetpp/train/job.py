@@ -19,7 +19,7 @@ from unetpp.data.schedule import StreamPlan
 from unetpp.train.checkpoint import read_state, restore_learner
 from unetpp.train.hooks import EpochHooks
 from unetpp.train.learner import Learner
-from unetpp.train.loop import EpochInfo, StepInfo, Trainee, training
+from unetpp.train.loop import EpochInfo, PauseInfo, Request, StepInfo, Trainee, training
 from unetpp.train.session import Session
 from unetpp.train.state import TrainState
 
@@ -70,6 +70,7 @@ def stream_plan(job: TrainJob) -> StreamPlan:
         manifest=job.manifest,
         batch_size=int(data.batch_size),
         crop=int(data.crop),
+        foreground=float(data.foreground),
         epochs=job.config.train.epochs,
         validate_every=job.config.train.validate_every,
         seed=data.seed,
@@ -85,18 +86,19 @@ def _drive(
     trainee: Trainee, state: TrainState, batches: Iterator[HostBatch], hooks: EpochHooks, session: Session
 ) -> None:
     events = training(trainee, state, batches)
-    stop: bool | None = None
+    wish: Request | None = None
     while not state.finished:
         try:
-            event = events.send(stop)
+            event = events.send(wish)
         except StopIteration:
-            # Asked to stop inside an epoch: the state names the next step, so nothing is lost.
-            hooks.save()
             return
-        stop = None
+        wish = None
         match event:
             case StepInfo():
                 stop = session.heartbeat(_progress(event))
+                wish = Request.STOP if stop else hooks.wish_after(event)
+            case PauseInfo():
+                hooks.save()
             case EpochInfo():
                 hooks.after_epoch(event)
 
