@@ -1,10 +1,10 @@
-"""Sums over all workers; a run without a process group is a world of one."""
+"""Sums and maxima over all workers; a run without a process group is a world of one."""
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["any_rank", "sum_over_ranks"]
+__all__ = ["max_over_ranks", "sum_over_ranks"]
 
 
 def sum_over_ranks(values: Tensor) -> Tensor:
@@ -14,6 +14,10 @@ def sum_over_ranks(values: Tensor) -> Tensor:
     return values
 
 
-def any_rank(flag: bool, device: torch.device) -> bool:
-    """Whether the flag is set on any rank; all ranks get the same answer."""
-    return bool(sum_over_ranks(torch.tensor([float(flag)], device=device)).item())
+def max_over_ranks(value: int, device: torch.device) -> int:
+    """The largest of every rank's value; all ranks get the same answer."""
+    if not (dist.is_initialized() and dist.get_world_size() > 1):
+        return value
+    largest = torch.tensor([value], device=device)
+    dist.all_reduce(largest, op=dist.ReduceOp.MAX)
+    return int(largest.item())

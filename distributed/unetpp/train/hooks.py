@@ -9,6 +9,8 @@
 
 A checkpoint is safe before anything reports the epoch it belongs to. Metrics go before it: a run killed
 between the two trains the epoch again and replaces its line; the other way round the line would be lost.
+
+Inside an epoch there is only the checkpoint, where `cadence.py` finds it due.
 """
 
 from typing import Any
@@ -16,9 +18,10 @@ from typing import Any
 from unetpp.config.run import RunConfig
 from unetpp.core.rundir import RunDir
 from unetpp.models.latency import measure_levels_s
+from unetpp.train.cadence import Cadence
 from unetpp.train.checkpoint import pack_checkpoint
 from unetpp.train.learner import Learner
-from unetpp.train.loop import EpochInfo
+from unetpp.train.loop import EpochInfo, Request, StepInfo
 from unetpp.train.session import Session
 from unetpp.train.state import TrainState
 from unetpp.train.trackers import Trackers
@@ -39,6 +42,15 @@ class EpochHooks:
         self._epochs = [e for e in run.read_metrics() if e["epoch"] <= state.epoch] if self._is_writer else []
         self._trackers = Trackers(config, run) if self._is_writer else None
         self._latency_s: dict[int, float] = {}
+        self._cadence = Cadence(config.train.checkpoint_every_steps, config.train.checkpoint_minutes)
+
+    def wish_after(self, info: StepInfo) -> Request:
+        """Whether this rank asks for a checkpoint; the writer speaks for all.
+
+        After the last step of an epoch the epoch's own checkpoint follows.
+        """
+        due = self._is_writer and info.step < info.steps and self._cadence.is_due(self._state.global_step)
+        return Request.SAVE if due else Request.GO_ON
 
     def after_epoch(self, info: EpochInfo) -> None:
         """Run all hooks for a finished epoch."""
@@ -68,6 +80,7 @@ class EpochHooks:
             assert self._state.best_value is not None
             store.mark_best(step, self._state.best_value)
         store.thin_out(self._config.train.keep_checkpoints)
+        self._cadence.saved()
 
     def close(self) -> None:
         """Flush the trackers."""

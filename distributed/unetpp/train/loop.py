@@ -3,17 +3,19 @@
     for each epoch from the state's position:
         for each step:
             wait for a batch; move and augment it; forward, backward, update
-            yield StepInfo
+            yield StepInfo and receive a request
+            yield PauseInfo, if a rank asked to save or to stop
         validate on the schedule
         yield EpochInfo
 
-Checkpoints, logs and progress are hooks on what it yields (see hooks.py). Sending True stops the run
-before the next step, on all ranks alike.
+Checkpoints, logs and progress are hooks on what it yields (see hooks.py). A request of any rank is
+followed by all ranks, before the next step.
 """
 
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import astuple, dataclass
+from enum import IntEnum
 from typing import Any
 
 import torch
@@ -24,16 +26,23 @@ from unetpp.core.manifest import Manifest
 from unetpp.data.batch import HostBatch
 from unetpp.data.cache_counts import NO_COUNTS, CacheCounts
 from unetpp.data.schedule import StreamPlan
-from unetpp.train.collective import any_rank, sum_over_ranks
+from unetpp.train.collective import max_over_ranks, sum_over_ranks
 from unetpp.train.learner import Learner
 from unetpp.train.state import EpochSums, TrainState
 from unetpp.train.step import StepResult, train_step
 from unetpp.train.transfer import to_device
 from unetpp.train.validate import validate
 
-__all__ = ["EpochInfo", "StepInfo", "StopRequest", "Trainee", "training"]
+__all__ = ["EpochInfo", "PauseInfo", "Request", "StepInfo", "Trainee", "training"]
 
-StopRequest = bool | None
+
+class Request(IntEnum):
+    """What a rank asks for after a step; the largest of all ranks' requests is followed."""
+
+    GO_ON = 0
+    SAVE = 1
+    STOP = 2
+    """Save, then stop."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +58,16 @@ class StepInfo:
 
 
 @dataclass(frozen=True)
+class PauseInfo:
+    """Inside an epoch, on every rank: the state names the next step and is complete, ready to be saved."""
+
+
+@dataclass(frozen=True)
 class EpochInfo:
     """After one epoch; the same on every rank."""
 
     metrics: dict[str, Any]
-    """epoch (1-based), step, loss, lr, images_per_s, data_wait, cache, seconds, val where validated."""
+    """epoch (1-based), step, loss, lr, images_per_s, data_wait, goodput, cache, seconds, val if validated."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +84,7 @@ class Trainee:
 
 def training(
     trainee: Trainee, state: TrainState, batches: Iterator[HostBatch]
-) -> Generator[StepInfo | EpochInfo, StopRequest, None]:
+) -> Generator[StepInfo | PauseInfo | EpochInfo, Request | None, None]:
     """Train from `state` to the last epoch, updating `state` in place before each yield.
 
     Raises:
@@ -78,20 +92,23 @@ def training(
         UnetppError: the stream did not deliver the scheduled batches or rows.
     """
     for epoch in range(state.epoch, trainee.config.train.epochs):
-        sums, first_step = EpochSums(), state.step
-        counts = NO_COUNTS
-        started_s = time.perf_counter()
+        sums, counts = state.sums.share_of(trainee.rank), NO_COUNTS
+        started_s = time.perf_counter() - sums.seconds
         for step in range(state.step, trainee.plan.train_steps):
             batch, wait_s = _next_batch(batches, epoch, step)
             result = _step(trainee, state, batch)
             counts += batch.counts
             _advance(state, sums, result, wait_s, time.perf_counter() - started_s)
-            stop = yield StepInfo(epoch, step + 1, trainee.plan.train_steps, result.loss_sum, sums)
-            if any_rank(bool(stop), trainee.learner.device):
+            wish = yield StepInfo(epoch, step + 1, trainee.plan.train_steps, result.loss_sum, sums)
+            agreed = max_over_ranks(wish or Request.GO_ON, trainee.learner.device)
+            if agreed != Request.GO_ON:
+                state.sums = _over_ranks(trainee, sums)
+                yield PauseInfo()
+            if agreed == Request.STOP:
                 return
-        metrics = _epoch_metrics(trainee, state, sums)
+        metrics = _epoch_metrics(trainee, state, _over_ranks(trainee, sums))
         metrics["cache"] = _cache_metrics(trainee, counts)
-        _assert_rows(trainee, first_step, metrics["images"])
+        _assert_rows(trainee, metrics["images"])
         if trainee.plan.validates(epoch):
             steps = trainee.plan.val_steps(trainee.world_size)
             window_px = trainee.config.window_px
@@ -99,7 +116,7 @@ def training(
         metrics["seconds"] = time.perf_counter() - started_s
         metrics["wall_time"] = time.time()
         state.seconds += metrics["seconds"]
-        state.epoch, state.step = epoch + 1, 0
+        state.epoch, state.step, state.sums = epoch + 1, 0, EpochSums()
         yield EpochInfo(metrics)
 
 
@@ -144,31 +161,38 @@ def _advance(state: TrainState, sums: EpochSums, result: StepResult, wait_s: flo
     state.global_step += 1
 
 
-def _assert_rows(trainee: Trainee, first_step: int, images: int) -> None:
+def _assert_rows(trainee: Trainee, images: int) -> None:
     plan = trainee.plan
-    last = min(plan.train_steps * plan.batch_size, plan.manifest.splits["train"].rows)
-    expected = max(last - first_step * plan.batch_size, 0)
+    expected = min(plan.train_steps * plan.batch_size, plan.manifest.splits["train"].rows)
     if images != expected:
-        raise UnetppError(
-            f"an epoch from step {first_step} must train on {expected} samples; it saw {images}"
-        )
+        raise UnetppError(f"an epoch must train on {expected} samples; it saw {images}")
+
+
+def _over_ranks(trainee: Trainee, sums: EpochSums) -> EpochSums:
+    """Loss and images added up, times averaged."""
+    totals = torch.tensor(
+        [sums.loss, sums.images, sums.wait_s, sums.seconds],
+        dtype=torch.float64,
+        device=trainee.learner.device,
+    )
+    loss, images, wait_s, seconds = sum_over_ranks(totals).tolist()
+    world_size = trainee.world_size
+    return EpochSums(loss, int(images), seconds / world_size, wait_s / world_size, sums.steps)
 
 
 def _epoch_metrics(trainee: Trainee, state: TrainState, sums: EpochSums) -> dict[str, Any]:
-    device = trainee.learner.device
-    totals = torch.tensor(
-        [sums.loss, sums.images, sums.wait_s, sums.seconds], dtype=torch.float64, device=device
-    )
-    loss, images, wait_s, seconds = sum_over_ranks(totals).tolist()
+    data_wait = sums.wait_s / max(sums.seconds, 1e-9)
     return {
         "epoch": state.epoch + 1,
         "step": state.global_step,
-        "loss": loss / max(images, 1),
+        "loss": sums.loss / max(sums.images, 1),
         "lr": trainee.learner.optimizer.param_groups[0]["lr"],
-        "images": int(images),
-        "images_per_s": images * trainee.world_size / max(seconds, 1e-9),
-        "data_wait": wait_s / max(seconds, 1e-9),
-        "train_seconds": seconds / trainee.world_size,
+        "images": sums.images,
+        "images_per_s": sums.images / max(sums.seconds, 1e-9),
+        "data_wait": data_wait,
+        # Rate with real data over the rate if no step had ever waited for its batch.
+        "goodput": 1.0 - data_wait,
+        "train_seconds": sums.seconds,
         "nonfinite_steps": state.nonfinite_steps,
         "workers": trainee.world_size,
     }

@@ -1,6 +1,6 @@
 """Where a run stands: a few numbers that live in every checkpoint."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from unetpp.data.schedule import Position
@@ -10,13 +10,20 @@ __all__ = ["EpochSums", "TrainState"]
 
 @dataclass
 class EpochSums:
-    """Totals of the epoch under way; the loss and image counts are this rank's share."""
+    """Totals of the epoch under way: of one rank in the loop, of all ranks in a checkpoint."""
 
     loss: float = 0.0
     images: int = 0
     seconds: float = 0.0
     wait_s: float = 0.0
     steps: int = 0
+
+    def share_of(self, rank: int) -> "EpochSums":
+        """What a rank goes on counting from: rank 0 carries the counts, every rank the times.
+
+        With one worker a loss is summed in the order of a run that was never stopped, to the last bit.
+        """
+        return replace(self) if rank == 0 else replace(self, loss=0.0, images=0)
 
 
 @dataclass
@@ -33,6 +40,11 @@ class TrainState:
     validations_since_best: int = 0
     nonfinite_steps: int = 0
     finished: bool = False
+    sums: EpochSums = field(default_factory=EpochSums)
+    """Of the epoch's first `step` steps; loss and images over all ranks, times a mean over them.
+
+    Brought up to date before every checkpoint, not at every step.
+    """
 
     @property
     def position(self) -> Position:
@@ -44,4 +56,4 @@ class TrainState:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "TrainState":
-        return cls(**values)
+        return cls(**values | {"sums": EpochSums(**values["sums"])})
