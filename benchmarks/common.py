@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -43,20 +44,25 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 @contextlib.contextmanager
-def s3_server() -> Iterator[dict[str, str]]:
-    """`rclone serve s3` on loopback with bucket `bench`; yields the variables that reach it."""
+def s3_server(folder: Path | None = None, *options: str) -> Iterator[dict[str, str]]:
+    """`rclone serve s3` on loopback with bucket `bench`; yields the variables that reach it.
+
+    Serves `folder`, or an empty one that is deleted at the end.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "bench").mkdir()
-        rclone = str(Path(sys.executable).parent / "rclone")
+    with tempfile.TemporaryDirectory() as empty:
+        folder = folder or Path(empty)
+        (folder / "bench").mkdir(parents=True, exist_ok=True)
+        rclone = shutil.which("rclone") or str(Path(sys.executable).parent / "rclone")
         address = f"127.0.0.1:{port}"
         command = [
             rclone,
             "serve",
             "s3",
-            folder,
+            str(folder),
+            *options,
             "--addr",
             address,
             "--auth-key",

@@ -1,0 +1,169 @@
+"""Reading an epoch of image-mask pairs from one S3 server: ours against other libraries, in one run.
+
+Each reader has a process of its own and a consumer that touches one byte of every batch. Cold: its cache
+is empty. Warm: a fresh process finds what the cold one left; start-up counts. Steady: the epoch after that,
+in the same process. Prints the table of the README.
+
+    python benchmarks/streaming.py --work build/streaming
+
+Optional readers: pip install "unetpp[bench]"; those that are missing are listed as such.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from common import markdown, s3_server
+from streaming_data import make_pngs, pack_arrow, pack_litdata, pack_mosaic, pack_ours, pack_webdataset
+from streaming_epoch import OURS, READERS
+
+_PACKERS: dict[str, Callable[[Path, Path], None]] = {
+    "ours": pack_ours,
+    "webdataset": pack_webdataset,
+    "litdata": pack_litdata,
+    "mosaic": pack_mosaic,
+}
+_TIMEOUT_S = 240
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--work", required=True, type=Path, help="folder for samples, formats and caches")
+    parser.add_argument("--samples", type=int, default=4096)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--readers", nargs="*", default=list(READERS), choices=list(READERS))
+    arguments = parser.parse_args()
+    work: Path = arguments.work.resolve() / str(arguments.samples)
+    missing = prepare(work, arguments.samples)
+    with s3_server(work / "server") as environment:
+        spec = write_spec(work, arguments.samples, arguments.batch)
+        results = {
+            reader: missing.get(reader) or measure(reader, spec, environment, work / "cache")
+            for reader in arguments.readers
+        }
+    print(table(results))
+    print(json.dumps({"samples": arguments.samples, "batch_size": arguments.batch, "readers": results}))
+
+
+def prepare(work: Path, samples: int) -> dict[str, Any]:
+    """Write every format that is not there; returns why some cannot be."""
+    make_pngs(work / "pngs", samples)
+    missing = {}
+    for name, pack in _PACKERS.items():
+        out = work / "server" / "bench" / name
+        if not _is_done(out):
+            print(f"packing {name}", flush=True)
+            try:
+                pack(work / "pngs", out)
+            except ImportError as error:
+                missing[name] = {"missing": str(error)}
+                continue
+            (work / f"{name}.done").touch()
+    if not (work / "arrow").exists():
+        pack_arrow(work / "pngs", work / "arrow")
+    readers = {"litdata": "LitData", "mosaic": "MosaicML Streaming"}
+    return {readers[name]: why for name, why in missing.items()}
+
+
+def _is_done(out: Path) -> bool:
+    done = (out.parents[2] / f"{out.name}.done").exists()
+    if not done:
+        shutil.rmtree(out, ignore_errors=True)
+    return done
+
+
+def write_spec(work: Path, samples: int, batch_size: int) -> Path:
+    """What a reader's process is told."""
+    spec = {
+        "bucket": "s3://bench",
+        "pngs": str(work / "pngs"),
+        "arrow": str(work / "arrow"),
+        "cache": str(work / "cache"),
+        "batch_size": batch_size,
+        "workers": os.cpu_count() or 1,
+        "samples": samples,
+        "window_bytes": 256 * 2**20,
+        "plan": {},
+    }
+    path = work / "spec.json"
+    path.write_text(json.dumps(spec))
+    return path
+
+
+def measure(reader: str, spec: Path, environment: dict[str, str], cache: Path) -> dict[str, Any]:
+    """A cold epoch in one process, a warm and a steady one in another."""
+    shutil.rmtree(cache, ignore_errors=True)
+    cache.mkdir(parents=True)
+    results: dict[str, Any] = {}
+    for phase, epochs in (("cold", 1), ("warm", 2)):
+        print(f"{reader}: {phase}", flush=True)
+        found = _run(reader, spec, epochs, environment)
+        if "epochs" not in found:
+            return found
+        results[phase] = found["epochs"][0]
+        if epochs == 2:
+            results["steady"] = found["epochs"][1]
+    shutil.rmtree(cache, ignore_errors=True)
+    return results
+
+
+def _run(reader: str, spec: Path, epochs: int, environment: dict[str, str]) -> dict[str, Any]:
+    command = [
+        sys.executable,
+        str(Path(__file__).parent / "streaming_epoch.py"),
+        reader,
+        str(spec),
+        str(epochs),
+    ]
+    log = spec.parent / f"{reader.replace(' ', '-').replace(',', '')}.log"
+    with log.open("w") as errors:
+        try:
+            done = subprocess.run(
+                command, stdout=subprocess.PIPE, stderr=errors, env={**os.environ, **environment},
+                timeout=_TIMEOUT_S, check=False, text=True,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return {"failed": f"longer than {_TIMEOUT_S} s, see {log}"}
+    if done.returncode:
+        return {"failed": f"exit code {done.returncode}, see {log}"}
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def table(results: dict[str, dict[str, Any]]) -> str:
+    """Rates, processor time and ratios to ours."""
+    header = ["reader", "cold images/s", "warm", "steady", "cpu ms/image warm", "steady", "first batch s"]
+    base = results.get(OURS, {})
+    rows = []
+    for reader, found in results.items():
+        if "cold" not in found:
+            rows.append([reader, *found.values(), *[""] * (len(header) - 2)])
+            continue
+        rates = [_rate(found, phase) for phase in ("cold", "warm", "steady")]
+        shown = [f"{rate:.0f}" for rate in rates]
+        if "cold" in base and reader != OURS:
+            ours = [_rate(base, phase) for phase in ("cold", "warm", "steady")]
+            shown = [f"{rate:.0f} ({own / rate:.2f}x)" for rate, own in zip(rates, ours, strict=True)]
+        cpu = [f"{_cpu_ms(found, phase):.3f}" for phase in ("warm", "steady")]
+        rows.append([reader, *shown, *cpu, f"{found['warm']['first_s']:.2f}"])
+    return markdown(header, rows) + "\n(in brackets: ours / reader)"
+
+
+def _rate(found: dict[str, Any], phase: str) -> float:
+    return float(found[phase]["images"] / found[phase]["seconds"])
+
+
+def _cpu_ms(found: dict[str, Any], phase: str) -> float:
+    return float(1000 * found[phase]["cpu_s"] / found[phase]["images"])
+
+
+if __name__ == "__main__":
+    main()
