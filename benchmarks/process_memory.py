@@ -41,6 +41,11 @@ class MemorySampler:
                         self.peak_of[title] = size
 
 
+def tree_bytes(root: int) -> int:
+    """Proportional set size of a process and its descendants now, shared memory counted once."""
+    return sum(_pss_bytes(pid) for pid in _tree(root))
+
+
 def processor_seconds(root: int) -> float:
     """Processor time of a process tree so far; an ended process counts through its parent."""
     ticks = 0

@@ -6,7 +6,10 @@ in the same process. Prints the table of the README.
 
     python benchmarks/streaming.py --work build/streaming
 
-Optional readers: pip install "unetpp[bench]"; those that are missing are listed as such.
+    python benchmarks/streaming.py --work build/streaming --only verification memory trials goodput
+
+measures the other promises of the data engine, see streaming_limits.py. Optional readers are installed by
+hand (benchmarks/README.md); those that are missing are listed as such.
 """
 
 import argparse
@@ -20,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from common import markdown, s3_server
+from process_memory import MemorySampler
 from streaming_data import make_pngs, pack_arrow, pack_litdata, pack_mosaic, pack_ours, pack_webdataset
 from streaming_epoch import OURS, READERS
 
@@ -30,6 +34,9 @@ _PACKERS: dict[str, Callable[[Path, Path], None]] = {
     "mosaic": pack_mosaic,
 }
 _TIMEOUT_S = 240
+_LIMIT_TIMEOUT_S = 500
+_RANGE_BYTES = 8 * 2**20
+"""Of a shard that is fetched in parts, see data/fetch.py."""
 
 
 def main() -> None:
@@ -40,17 +47,22 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=4096)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--readers", nargs="*", default=list(READERS), choices=list(READERS))
+    parser.add_argument("--only", nargs="*", choices=list(_LIMITS), help="these instead of the readers")
     arguments = parser.parse_args()
     work: Path = arguments.work.resolve() / str(arguments.samples)
     missing = prepare(work, arguments.samples)
-    with s3_server(work / "server") as environment:
-        spec = write_spec(work, arguments.samples, arguments.batch)
-        results = {
-            reader: missing.get(reader) or measure(reader, spec, environment, work / "cache")
-            for reader in arguments.readers
-        }
-    print(table(results))
-    print(json.dumps({"samples": arguments.samples, "batch_size": arguments.batch, "readers": results}))
+    spec = write_spec(work, arguments.samples, arguments.batch)
+    found: dict[str, Any]
+    if arguments.only:
+        found = {name: limit(name, spec) for name in arguments.only}
+    else:
+        with s3_server(work / "server") as environment:
+            found = {
+                reader: missing.get(reader) or measure(reader, spec, environment, work / "cache")
+                for reader in arguments.readers
+            }
+        print(table(found))
+    print(json.dumps({"samples": arguments.samples, "batch_size": arguments.batch, "found": found}))
 
 
 def prepare(work: Path, samples: int) -> dict[str, Any]:
@@ -91,7 +103,8 @@ def write_spec(work: Path, samples: int, batch_size: int) -> Path:
         "workers": os.cpu_count() or 1,
         "samples": samples,
         "window_bytes": 256 * 2**20,
-        "plan": {},
+        "trials": 8,
+        "plan": {"cache_bytes": 2**35, "cache_dir": str(work / "cache" / "unetpp")},
     }
     path = work / "spec.json"
     path.write_text(json.dumps(spec))
@@ -113,6 +126,53 @@ def measure(reader: str, spec: Path, environment: dict[str, str], cache: Path) -
             results["steady"] = found["epochs"][1]
     shutil.rmtree(cache, ignore_errors=True)
     return results
+
+
+def limit(name: str, spec: Path) -> dict[str, Any]:
+    """One measurement of streaming_limits.py, with what only its caller can see."""
+    print(name, flush=True)
+    work, cache, log = spec.parent, spec.parent / "cache", spec.parent / "server.log"
+    shutil.rmtree(cache, ignore_errors=True)
+    cache.mkdir(parents=True)
+    log.unlink(missing_ok=True)
+    with s3_server(work / "server", "-vv", "--log-file", str(log)) as environment:
+        script = str(Path(__file__).parent / "streaming_limits.py")
+        with (work / f"{name}.log").open("w") as errors:
+            process = subprocess.Popen(
+                [sys.executable, script, name, str(spec)], stdout=subprocess.PIPE, stderr=errors,
+                env={**os.environ, **environment}, text=True,
+            )  # fmt: skip
+            with MemorySampler(process.pid) as memory:
+                out, _ = process.communicate(timeout=_LIMIT_TIMEOUT_S)
+        if process.returncode:
+            return {"failed": f"exit code {process.returncode}, see {work / f'{name}.log'}"}
+    result: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return _LIMITS[name](result, memory, log.read_text())
+
+
+def _seen_memory(result: dict[str, Any], memory: MemorySampler, _log: str) -> dict[str, Any]:
+    return result | {"peak_bytes": memory.peak_bytes - result["base_bytes"]}
+
+
+def _seen_downloads(result: dict[str, Any], _memory: MemorySampler, log: str) -> dict[str, Any]:
+    """How often each shard was downloaded: requests over the number of ranges it is fetched in."""
+    times = [
+        log.count(f"{name}: Open: flags") / -(-size // _RANGE_BYTES)
+        for name, size in result.pop("shards").items()
+    ]
+    return result | {"shards": len(times), "downloads_of_a_shard": [min(times), max(times)]}
+
+
+def _as_it_is(result: dict[str, Any], _memory: MemorySampler, _log: str) -> dict[str, Any]:
+    return result
+
+
+_LIMITS: dict[str, Callable[[dict[str, Any], MemorySampler, str], dict[str, Any]]] = {
+    "verification": _as_it_is,
+    "memory": _seen_memory,
+    "trials": _seen_downloads,
+    "goodput": _as_it_is,
+}
 
 
 def _run(reader: str, spec: Path, epochs: int, environment: dict[str, str]) -> dict[str, Any]:

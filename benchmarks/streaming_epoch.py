@@ -38,7 +38,7 @@ def plan_of(spec: Spec, epochs: int) -> StreamPlan:
         window_bytes=spec["window_bytes"],
         drop_last=False,
         reading_tasks=spec["workers"],
-        **spec.get("plan", {}),
+        **spec["plan"],
     )
 
 
