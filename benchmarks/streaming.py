@@ -8,8 +8,8 @@ in the same process. Prints the table of the README.
 
     python benchmarks/streaming.py --work build/streaming --only verification memory trials goodput
 
-measures the other promises of the data engine, see streaming_limits.py. Optional readers are installed by
-hand (benchmarks/README.md); those that are missing are listed as such.
+measures the other promises of the data engine, see streaming_limits.py. The other libraries are optional,
+see streaming_rivals.py for how to install them; those that are missing are listed as such.
 """
 
 import argparse

@@ -2,6 +2,13 @@
 
 A reader is prepared once in its process, imports included, and gives a function that iterates over an epoch.
 All shuffle, use the same batch size and read with as many worker processes as ours has reading tasks.
+Two of the libraries depend on torchvision, of which nothing here is used; without it, in an environment of
+their own:
+
+    pip install --no-deps litdata lightning-utilities obstore tifffile boto3 s3transfer jmespath
+    pip install --no-deps mosaicml-streaming "transformers<5" "tokenizers<0.23" "huggingface_hub<1" regex \
+        catalogue zstd Brotli python-snappy cramjam xxhash
+    pip install --no-deps webdataset braceexpand
 """
 
 import importlib

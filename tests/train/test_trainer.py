@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import ray
 
+import recording
 from fakes import LocalSession, final_weights, start_run, tiny_config, train, write_dataset
-from recording import delivered, kill_at, recording_worker
+from recording import delivered, kill_at
 from unetpp.core.errors import NonFiniteError, UnetppError
 from unetpp.core.rundir import RunDir
 from unetpp.data.schedule import Position
@@ -99,14 +101,23 @@ def test_fit_killed_worker_is_replaced_and_nothing_is_lost(tmp_path, larger):
     assert [epoch["epoch"] for epoch in RunDir(killed.run_uri).read_metrics()] == list(range(1, 31))
 
 
+@pytest.fixture
+def recorded(monkeypatch):
+    """Workers write down what they are fed, see recording.py."""
+    # Workers cannot import what lies beside the tests.
+    ray.cloudpickle.register_pickle_by_value(recording)
+    monkeypatch.setattr(trainer, "train_worker", recording.recording_worker)
+    yield
+    ray.cloudpickle.unregister_pickle_by_value(recording)
+
+
 def scheduled(job: TrainJob) -> dict[tuple[int, int], list[str]]:
     """Sample ids of every global training batch of a run that nothing disturbs."""
     batches = LocalSession().batches(stream_plan(job), Position())
     return {(batch.epoch, batch.step): list(batch.sample_ids) for batch in batches if batch.split == "train"}
 
 
-def test_fit_killed_inside_an_epoch_continues_with_the_next_global_batch(tmp_path, larger, monkeypatch):
-    monkeypatch.setattr(trainer, "train_worker", recording_worker)
+def test_fit_killed_inside_an_epoch_continues_with_the_next_global_batch(tmp_path, larger, recorded):
     training = {"epochs": 2, "checkpoint_every_steps": 2}
     job = job_for(tmp_path, larger, "killed", train=training, scale={"workers": 2, "max_failures": 0})
     kill_at(job.run_uri, 1, 15)
@@ -134,8 +145,7 @@ def test_fit_killed_inside_an_epoch_continues_with_the_next_global_batch(tmp_pat
     assert curve(job) == pytest.approx(curve(clean), rel=2e-3)
 
 
-def test_fit_killed_inside_an_epoch_with_the_same_workers_is_bit_equal(tmp_path, larger, monkeypatch):
-    monkeypatch.setattr(trainer, "train_worker", recording_worker)
+def test_fit_killed_inside_an_epoch_with_the_same_workers_is_bit_equal(tmp_path, larger, recorded):
     clean, killed = (
         job_for(
             tmp_path, larger, name,
