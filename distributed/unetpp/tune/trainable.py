@@ -46,9 +46,9 @@ def run_trial(params: dict[str, Any], context: TrialContext) -> None:
     """
     number, config = int(params["number"]), RunConfig.model_validate(params["config"])
     release(ray.get(context.board.begin.remote(number)))
-    job = _job(config, params["decisions"], context.manifest)
     reporter = _Reporter(number, context.board)
     try:
+        job = _job(config, params["decisions"], context.manifest)
         # The driver may have died before it recorded what was reported; recording again changes nothing.
         for metrics in RunDir(job.run_uri).read_metrics():
             reporter(metrics)
