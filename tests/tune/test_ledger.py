@@ -9,6 +9,8 @@ from optuna.trial import TrialState
 
 from sweeps import epoch_metrics as metrics
 from sweeps import play_trial as run
+from unetpp.config import replace
+from unetpp.core.rundir import RunDir
 from unetpp.tune.leaderboard import trial_counts
 
 
@@ -119,6 +121,15 @@ def test_ledger_trial_whose_parameters_were_never_drawn_is_drawn_and_run(open_le
     assert spec.number == 0
     assert 2 <= spec.config.model.width <= 5
     assert ledger.study.trials[0].params == {"model.width": spec.config.model.width}
+
+
+def test_ledger_continued_trial_keeps_what_its_machine_decided(open_ledger):
+    ledger = open_ledger()
+    spec = ledger.next_trial()
+    started = replace(spec.config, {"data.batch_size": 2, "scale.max_failures": 9})
+    RunDir(spec.config.run_uri).create(started.model_dump(mode="json"), [], ledger.setup.manifest, {})
+    again = open_ledger().next_trial()
+    assert again.config == replace(started, {"scale.max_failures": spec.config.scale.max_failures})
 
 
 def test_ledger_trial_spec_says_how_each_auto_was_decided(open_ledger):

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from unetpp.config import Decision, Hardware, RunConfig, replace, resolve
 from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Manifest
+from unetpp.core.rundir import RunDir
 from unetpp.models.cost import count_cost
 from unetpp.tune.apply import apply
 from unetpp.tune.budget import budget_of
@@ -221,10 +222,20 @@ class Ledger:
             config, decisions = resolve(config, setup.manifest, setup.hardware)
         except ConfigError as error:
             raise _RefusedError("INFEASIBLE", str(error)) from error
+        config = _as_started(config)
         shortage = check(config, setup.memory_bytes)
         if shortage is not None:
             raise _RefusedError("INFEASIBLE", shortage.reason, shortage.violation)
         return config, decisions
+
+
+def _as_started(config: RunConfig) -> RunConfig:
+    """The configuration of the run, if there is one: another machine may decide an `auto` differently."""
+    run = RunDir(config.run_uri)
+    if not run.exists():
+        return config
+    kept = {"scale": config.scale, "tune": config.tune, "out": config.out, "name": config.name}
+    return RunConfig.model_validate(run.read_config()).model_copy(update=kept)
 
 
 def _trial_gpus(decided: RunConfig) -> float:
