@@ -20,9 +20,9 @@ logger = logging.getLogger(__name__)
 
 FETCHES = 3
 """How often a shard is fetched whose bytes differ from their digest."""
-_PART_BYTES = 8 * 2**20
-_PARTS_IN_FLIGHT = 16
-"""Over the whole process: with parts of 8 MiB at most 128 MiB are under way."""
+_PART_BYTES = 16 * 2**20
+_PARTS_IN_FLIGHT = 8
+"""Over the whole process: with parts of 16 MiB at most 128 MiB are under way."""
 
 
 def fetch_shard(storage: Storage, shard: ShardInfo, quarantine: Quarantine | None = None) -> bytearray:
