@@ -15,6 +15,7 @@ RAY_ADAPTERS = {
     "unetpp/data/pack_ray.py",
     "unetpp/data/stream.py",
     "unetpp/launch/connect.py",
+    "unetpp/launch/jobs.py",
     "unetpp/train/trainer.py",  # in the driver
     "unetpp/train/worker.py",  # in the worker processes
     "unetpp/tune/board.py",

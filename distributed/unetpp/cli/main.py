@@ -31,6 +31,8 @@ _VERBS = (
     "export",
     "report",
     "compare",
+    "submit",
+    "jobs",
 )
 _DEBUG_FLAG = "--debug"
 _DEBUG_VARIABLE = "UNETPP_DEBUG"

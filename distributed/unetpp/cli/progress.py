@@ -7,6 +7,8 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from unetpp.core.milestones import since_submission
+
 __all__ = ["TrainProgress", "epoch_line"]
 
 
@@ -71,6 +73,8 @@ class TrainProgress:
         if self.start_up_s is None:
             self.start_up_s = time.monotonic() - self._started_s
             self._console.print(f"workers ready after {self.start_up_s:.1f} s")
+            if after := since_submission():
+                self._console.print(f"first training step {after}")
 
 
 def epoch_line(metrics: dict[str, Any], epochs: int, left_s: float) -> str:

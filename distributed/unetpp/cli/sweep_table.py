@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from unetpp.core.milestones import since_submission
+
 __all__ = ["SweepTable", "sparkline"]
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -48,6 +50,8 @@ class SweepTable:
 
     def epoch(self, number: int, metrics: dict[str, Any]) -> None:
         row = self._rows[number]
+        if not any(other["epoch"] for other in self._rows.values()) and (after := since_submission()):
+            self._line(f"first epoch {after}")
         row["epoch"] = int(metrics["epoch"])
         if "val" in metrics:
             row["levels"] = {name: values["dice"] for name, values in metrics["val"]["levels"].items()}

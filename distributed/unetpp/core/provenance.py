@@ -1,5 +1,6 @@
 """What produced a result: code, versions, machine, command."""
 
+import json
 import platform
 import socket
 import subprocess
@@ -11,7 +12,10 @@ from typing import Any
 import unetpp
 from unetpp.core.logs import redact
 
-__all__ = ["collect", "command_line", "library_versions"]
+__all__ = ["SUBMISSION", "collect", "command_line", "library_versions", "source_version"]
+
+SUBMISSION = "submission.json"
+"""Beside submitted code, which lies in no git work tree: what `source_version` said where it came from."""
 
 _LIBRARIES = (
     "torch",
@@ -31,14 +35,10 @@ _GIT_TIMEOUT_S = 10
 def collect(config_hash: str = "") -> dict[str, Any]:
     """Describe the running code; `config_hash` is stored as given."""
     package = Path(unetpp.__file__).parent
-    git_sha = _git(package, "rev-parse", "HEAD")
-    # -uno: an untracked run folder does not change the code.
-    dirty = None if git_sha is None else bool(_git(package, "status", "--porcelain", "-uno"))
     return {
         "package": str(package),
         "version": unetpp.__version__,
-        "git_sha": git_sha,
-        "git_dirty": dirty,
+        **source_version(package),
         "versions": library_versions(),
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -46,6 +46,16 @@ def collect(config_hash: str = "") -> dict[str, Any]:
         "command": command_line(),
         "config_hash": config_hash,
     }
+
+
+def source_version(package: Path) -> dict[str, Any]:
+    """git_sha and git_dirty of the work tree that holds the package, or of the one it was submitted from."""
+    if (submission := _submission(package)) is not None:
+        return submission
+    git_sha = _git(package, "rev-parse", "HEAD")
+    # -uno: an untracked run folder does not change the code.
+    dirty = None if git_sha is None else bool(_git(package, "status", "--porcelain", "-uno"))
+    return {"git_sha": git_sha, "git_dirty": dirty}
 
 
 def library_versions() -> dict[str, str]:
@@ -65,6 +75,14 @@ def command_line() -> str:
     # `python -m unetpp` runs the package's __main__.py.
     name = program.parent.name if program.name == "__main__.py" else program.name
     return redact(" ".join([name, *sys.argv[1:]]))
+
+
+def _submission(package: Path) -> dict[str, Any] | None:
+    try:
+        stored = json.loads((package.parents[1] / SUBMISSION).read_text(encoding="utf-8"))
+    except (OSError, ValueError, IndexError):
+        return None
+    return {"git_sha": stored.get("git_sha"), "git_dirty": stored.get("git_dirty")}
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -4,13 +4,19 @@ import contextlib
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import ray
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray._raylet import Config  # type: ignore[attr-defined]  # a Cython module without stubs
 
 from unetpp.core.errors import UserError
-from unetpp.launch.token import ensure_token
+from unetpp.launch.runtime_env import CLUSTER_ENVIRONMENT, STATE_TRACKING, build_runtime_env
+from unetpp.launch.token import ensure_token, require_token
+from unetpp.launch.upload import collect_upload
 
 __all__ = ["connected"]
 
@@ -18,19 +24,8 @@ _OBJECT_STORE_BYTES = 512 * 2**20
 """Per training worker and one for the driver: its stream holds at most half of that."""
 _SHM_SHARE = 0.5
 
-_ENVIRONMENT = {
-    # Ray Train notices the end of a run only at its next poll: 2 s by default.
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",
-    # Workers' prints would appear twice.
-    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "120",
-    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-}
-_CLUSTER_ENVIRONMENT = _ENVIRONMENT | {
-    # The dashboard's page of training runs reads what this actor collects.
-    "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
-}
-_EMBEDDED_ENVIRONMENT = _ENVIRONMENT | {
+_EMBEDDED_ENVIRONMENT = {
+    **{name: value for name, value in CLUSTER_ENVIRONMENT.items() if name != STATE_TRACKING},
     # Nothing preempts the machine one sits at, and the watcher is a process.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
 }
@@ -46,19 +41,22 @@ def connected(address: str | None, *, workers: int = 1, cpus_per_worker: float =
         cpus_per_worker: logical CPUs each of them reserves.
 
     Raises:
-        UserError: no cluster answers at the address.
+        UserError: no cluster answers at the address, or there is no token for it.
     """
     if ray.is_initialized():
         yield
         return
-    ensure_token()
+    if address is None:
+        ensure_token()
+    else:
+        require_token()
     # Ray reads the mode when it is imported, which has happened by now; this is how it refreshes it itself.
     Config.initialize("")
-    environment = _CLUSTER_ENVIRONMENT if address else _EMBEDDED_ENVIRONMENT
+    environment = CLUSTER_ENVIRONMENT if address else _EMBEDDED_ENVIRONMENT
     for name, value in environment.items():
         os.environ.setdefault(name, value)
     if address is not None:
-        _join(address, environment)
+        _join(address)
     else:
         _start(workers, cpus_per_worker)
     try:
@@ -67,19 +65,31 @@ def connected(address: str | None, *, workers: int = 1, cpus_per_worker: float =
         ray.shutdown()
 
 
-def _join(address: str, environment: dict[str, str]) -> None:
-    try:
-        ray.init(
-            address=address,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            runtime_env={"env_vars": environment},
-        )
-    except (ConnectionError, RuntimeError) as error:
-        raise UserError(
-            f"no Ray cluster answers at scale.address={address}: {error}; "
-            "check the address and RAY_AUTH_TOKEN_PATH, or leave it out to run here"
-        ) from error
+def _join(address: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="unetpp-join-") as folder:
+        try:
+            ray.init(
+                address=address,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                runtime_env=_joining_env(Path(folder)),
+            )
+        except (ConnectionError, RuntimeError) as error:
+            raise UserError(
+                f"no Ray cluster answers at scale.address={address}: {error}; "
+                "check the address and RAY_AUTH_TOKEN_PATH, or leave it out to run here"
+            ) from error
+
+
+def _joining_env(folder: Path) -> dict[str, Any]:
+    """The code for the nodes; a submitted job's is there already.
+
+    Ray's state API, which frees what stopped trials held, asks for the address again in workers: with two
+    clusters on a machine it would find both.
+    """
+    if RAY_JOB_CONFIG_JSON_ENV_VAR in os.environ:
+        return {"env_vars": {"RAY_ADDRESS": os.environ["RAY_ADDRESS"]}}
+    return build_runtime_env(collect_upload(None, {}), folder, variables={})
 
 
 def _start(workers: int, cpus_per_worker: float) -> None:

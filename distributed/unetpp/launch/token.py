@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unetpp.core.errors import UserError
 
-__all__ = ["ensure_token", "token_path"]
+__all__ = ["ensure_token", "require_token", "token_path"]
 
 _TOKEN_BYTES = 32
 
@@ -38,6 +38,29 @@ def ensure_token() -> None:
         return
     with os.fdopen(descriptor, "w") as file:
         file.write(secrets.token_hex(_TOKEN_BYTES))
+
+
+def require_token() -> str:
+    """Switch token authentication on and return the token of a cluster that runs already.
+
+    Raises:
+        UserError: there is none, it is empty, or others can read its file and its mode cannot be changed.
+    """
+    os.environ["RAY_AUTH_MODE"] = "token"
+    if token := os.environ.get("RAY_AUTH_TOKEN", "").strip():
+        return token
+    path = token_path()
+    try:
+        _close_to_others(path)
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"a cluster's token is needed and there is none at {path}; "
+            "copy it from the head node and set RAY_AUTH_TOKEN_PATH to the copy"
+        ) from error
+    if not token:
+        raise UserError(f"token file {path} must hold the cluster's token; it is empty; copy it again")
+    return token
 
 
 def _close_to_others(path: Path) -> None:

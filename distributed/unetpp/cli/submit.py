@@ -1,0 +1,155 @@
+"""unetpp submit: run a verb on a cluster as a Ray job."""
+
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unetpp.cli.job_client import Address, connect, follow
+from unetpp.cli.output import emit, note
+from unetpp.cli.train import split_arguments
+from unetpp.cli.verb_call import VerbCall, parse_call
+from unetpp.core.milestones import SUBMITTED_AT
+
+if TYPE_CHECKING:
+    from unetpp.launch.head import HeadInfo
+    from unetpp.launch.job_paths import JobPaths
+    from unetpp.launch.jobs import Jobs
+
+__all__ = ["register"]
+
+_COMMAND = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+"""Options after the verb are the verb's."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command(context_settings=_COMMAND)
+    def submit(
+        command: Annotated[list[str], typer.Argument(metavar="VERB ARGS...", help="As they run here.")],
+        address: Address = None,
+        no_wait: Annotated[bool, typer.Option("--no-wait", help="Return once the job is accepted.")] = False,
+        working_dir: Annotated[
+            Path | None, typer.Option(help="Folder that travels with the job [default: unetpp's checkout].")
+        ] = None,
+        env: Annotated[
+            list[str] | None, typer.Option(help="Variable of this shell that the job gets; may be repeated.")
+        ] = None,
+        staging: Annotated[
+            str | None, typer.Option(help="Folder or URI for uploads of 100 MiB and more.")
+        ] = None,
+        gpus: Annotated[
+            float, typer.Option(min=0, help="GPUs for the job's own process: evaluate and predict use one.")
+        ] = 0.0,
+        json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    ) -> None:
+        """Run train, tune, data pack, evaluate or predict on a cluster, with the code that lies here.
+
+        The job's log is followed; Ctrl-C leaves the job running.
+        """
+        started_s = time.monotonic()
+        json = json or "--json" in command
+        call = _parse([word for word in command if word != "--json"])
+        options = _Options(working_dir, _variables(env or []), staging, gpus)
+        head, jobs = connect(address)
+        job_id = _submit(call, head, jobs, options, json=json)
+        note(f"submitted {job_id} in {time.monotonic() - started_s:.1f} s; watch it at {head.url}")
+        if no_wait:
+            note(f"follow it: unetpp jobs logs -f {job_id}")
+            emit({"job_id": job_id}, json=json)
+            return
+        follow(jobs, job_id, json=json)
+
+
+@dataclass(frozen=True)
+class _Options:
+    working_dir: Path | None
+    variables: Mapping[str, str]
+    staging: str | None
+    gpus: float
+
+
+def _parse(tokens: list[str]) -> VerbCall:
+    from unetpp.cli.main import build_app
+    from unetpp.core.errors import UserError
+    from unetpp.launch.job_paths import SUBMITTABLE
+
+    call = parse_call(build_app(), tokens)
+    if call.words not in SUBMITTABLE:
+        known = ", ".join(" ".join(words) for words in SUBMITTABLE)
+        raise UserError(f"submit runs one of {known}; it cannot run {' '.join(call.words)}")
+    return call
+
+
+def _variables(names: Sequence[str]) -> dict[str, str]:
+    from unetpp.core.errors import UserError
+    from unetpp.launch.runtime_env import check_environment
+
+    missing = [name for name in names if name not in os.environ]
+    if missing:
+        raise UserError(f"--env {missing[0]} must name a variable of this shell; export it, or leave it out")
+    variables = {name: os.environ[name] for name in names}
+    check_environment(variables)
+    return variables
+
+
+def _submit(call: VerbCall, head: "HeadInfo", jobs: "Jobs", options: _Options, *, json: bool) -> str:
+    from unetpp.core.logs import redact
+    from unetpp.core.storage import open_storage
+    from unetpp.launch.job_paths import JobPaths
+    from unetpp.launch.runtime_env import build_runtime_env
+    from unetpp.launch.submission import entrypoint, job_metadata, new_job_id
+    from unetpp.launch.upload import collect_upload, megabytes
+
+    decide = JobPaths(same_machine=head.hostname == socket.gethostname(), neighbours=_neighbours(call))
+    parameters, run_uri, config_hash = _decided(call, decide)
+    command = entrypoint(head.python, call.words, call.arguments({**parameters, "json": json}))
+    upload = collect_upload(options.working_dir, decide.inputs)
+    job_id = new_job_id(call.words)
+    variables = {SUBMITTED_AT: f"{time.time():.3f}", **options.variables}
+    with tempfile.TemporaryDirectory(prefix="unetpp-submit-") as folder:
+        staging = open_storage(options.staging) if options.staging else None
+        environment = build_runtime_env(upload, Path(folder), variables=variables, staging=staging)
+        note(f"code: {len(upload.files)} files, {megabytes(upload.bytes)}: {upload.summary()}")
+        jobs.submit(
+            job_id,
+            command,
+            runtime_env=environment,
+            metadata=job_metadata(call.words, redact(run_uri), config_hash, upload.version),
+            num_gpus=options.gpus,
+        )
+    return job_id
+
+
+def _neighbours(call: VerbCall) -> list[str]:
+    """Files beside a search space that it reads; finding them checks the space, too."""
+    if call.words != ("tune",):
+        return []
+    from unetpp.tune.space_files import read_sources
+
+    return [name for name, _ in read_sources(call.parameters["space"])[1:]]
+
+
+def _decided(call: VerbCall, decide: "JobPaths") -> tuple[dict[str, Any], str, str]:
+    """Parameters as the job gets them, the URI of what it makes, and the configuration's hash."""
+    from unetpp.config import config_hash, load_config
+    from unetpp.launch.job_paths import SUBMITTABLE, relocate
+
+    parameters = relocate(SUBMITTABLE[call.words], call.parameters, decide)
+    if call.words == ("data", "pack"):
+        return {**parameters, "address": "auto"}, str(parameters["out"]), ""
+    if call.words not in (("train",), ("tune",)):
+        return parameters, str(parameters["run"]), ""
+    config = load_config(*split_arguments(call.parameters["arguments"] or ()))
+    out = decide.place(config.out)
+    # After all others, so that a relative path of the file is replaced, too.
+    places = [f"out={out}", *([f"data.uri={decide.place(config.data.uri)}"] if config.data.uri else [])]
+    parameters["arguments"] = [*parameters["arguments"], *places, "scale.address=auto"]
+    return parameters, config.model_copy(update={"out": out}).run_uri, config_hash(config)
