@@ -33,6 +33,7 @@ _VERBS = (
     "compare",
     "submit",
     "jobs",
+    "cluster",
 )
 _DEBUG_FLAG = "--debug"
 _DEBUG_VARIABLE = "UNETPP_DEBUG"
