@@ -139,8 +139,9 @@ def _neighbours(call: VerbCall) -> list[str]:
 
 def _decided(call: VerbCall, decide: "JobPaths") -> tuple[dict[str, Any], str, str]:
     """Parameters as the job gets them, the URI of what it makes, and the configuration's hash."""
-    from unetpp.config import config_hash, load_config
+    from unetpp.config import config_hash, flatten, load_config
     from unetpp.launch.job_paths import SUBMITTABLE, relocate
+    from unetpp.launch.submission import check_arguments
 
     parameters = relocate(SUBMITTABLE[call.words], call.parameters, decide)
     if call.words == ("data", "pack"):
@@ -148,6 +149,8 @@ def _decided(call: VerbCall, decide: "JobPaths") -> tuple[dict[str, Any], str, s
     if call.words not in (("train",), ("tune",)):
         return parameters, str(parameters["run"]), ""
     config = load_config(*split_arguments(call.parameters["arguments"] or ()))
+    # A credential in the YAML file would travel with it and end in the run's folder.
+    check_arguments([f"{key}={value}" for key, value in flatten(config).items()])
     out = decide.place(config.out)
     # After all others, so that a relative path of the file is replaced, too.
     places = [f"out={out}", *([f"data.uri={decide.place(config.data.uri)}"] if config.data.uri else [])]

@@ -1,6 +1,7 @@
 """Connect to Ray: to a cluster by address, or to one started inside this process."""
 
 import contextlib
+import json
 import logging
 import os
 import shutil
@@ -88,7 +89,10 @@ def _joining_env(folder: Path) -> dict[str, Any]:
     clusters on a machine it would find both.
     """
     if RAY_JOB_CONFIG_JSON_ENV_VAR in os.environ:
-        return {"env_vars": {"RAY_ADDRESS": os.environ["RAY_ADDRESS"]}}
+        given = json.loads(os.environ[RAY_JOB_CONFIG_JSON_ENV_VAR])["runtime_env"].get("env_vars", {})
+        wanted = {**CLUSTER_ENVIRONMENT, "RAY_ADDRESS": os.environ["RAY_ADDRESS"]}
+        # Ray refuses a variable that the job has as well.
+        return {"env_vars": {name: value for name, value in wanted.items() if name not in given}}
     return build_runtime_env(collect_upload(None, {}), folder, variables={})
 
 

@@ -1,6 +1,7 @@
 """Ray Jobs of this package on one cluster: submit, look, follow, stop."""
 
 import asyncio
+import logging
 import os
 import re
 import time
@@ -55,6 +56,8 @@ class Jobs:
         self.url = url
         # Ray lets these variables override an address given in code.
         os.environ["RAY_API_SERVER_ADDRESS"] = url
+        # It would name each upload by its hash; what travels is said in full elsewhere.
+        logging.getLogger("ray.dashboard.modules.dashboard_sdk").setLevel(logging.WARNING)
         with _Explained(url):
             self._client = JobSubmissionClient(
                 url,

@@ -80,23 +80,22 @@ def definition_path(target: Target, kind: Kind) -> Path:
 def _kuberay(tree: dict[str, Any], request: RenderRequest) -> None:
     spec = tree["spec"]
     cluster = spec.get("rayClusterSpec", spec)
+    head = cluster["headGroupSpec"]["template"]["spec"]["containers"][0]
+    head["image"] = request.image or head["image"]
     groups = cluster["workerGroupSpecs"]
     if len(groups) > 1:
         # The group that trains is kept; packing goes to the CPU workers beside it.
         groups[:] = groups if request.gpus else groups[:1]
     for group in groups:
         container = group["template"]["spec"]["containers"][0]
-        trains = group is groups[-1]
-        if trains:
+        if group is groups[-1]:
             group["maxReplicas"] = request.workers
             for limits in container["resources"].values():
                 limits.pop(_GPU, None)
                 if request.gpus:
                     limits[_GPU] = str(request.gpus)
-        if request.image:
-            container["image"] = request.image
-    if request.image:
-        cluster["headGroupSpec"]["template"]["spec"]["containers"][0]["image"] = request.image
+        if request.image or not request.gpus:
+            container["image"] = head["image"]
     if "entrypoint" in spec:
         spec["entrypoint"] = _entrypoint(spec["entrypoint"], request)
 

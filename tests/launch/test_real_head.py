@@ -1,0 +1,166 @@
+"""Jobs on a real head with token authentication, from the command line as users give it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from fakes import write_dataset
+from unetpp.core.rundir import RunDir
+from unetpp.launch.upload import checkout_root
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.s3, pytest.mark.timeout(400)]
+
+SMALL = ("model.depth=2", "model.width=4", "data.batch_size=4", "scale.workers=2", "scale.cpus_per_worker=1")
+_DEADLINE_S = 180
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("jobs-data")
+    write_dataset(folder, {"train": 200, "val": 8, "test": 4}, rows_per_shard=50)
+    return folder
+
+
+def unetpp(head, *arguments: str, code: Path | None = None, **environment: str):
+    """The command in a process of its own that knows the head and its token."""
+    source = (code or checkout_root()) / "distributed"
+    known = {"PYTHONPATH": str(source), "RAY_API_SERVER_ADDRESS": head.url}
+    return subprocess.run(
+        [sys.executable, "-m", "unetpp", *arguments],
+        env={**head.environment, **known, **environment},
+        capture_output=True,
+        text=True,
+        timeout=_DEADLINE_S,
+        check=False,
+    )
+
+
+def answer(url: str, *, method: str = "GET", token: str | None = None) -> int:
+    request = urllib.request.Request(url, method=method, data=b"{}" if method == "POST" else None)
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_head_and_agent_refuse_requests_without_the_token(real_head):
+    agent = f"http://127.0.0.1:{real_head.agent_port}"
+    for method, url in (
+        ("GET", f"{real_head.url}/api/jobs/"),
+        ("POST", f"{real_head.url}/api/jobs/"),
+        ("GET", f"{real_head.url}/nodes?view=summary"),
+        ("GET", f"{real_head.url}/api/v0/actors"),
+        ("POST", f"{agent}/api/job_agent/jobs/"),
+    ):
+        assert answer(url, method=method) == 401, url
+        assert answer(url, method=method, token="0" * 64) == 403, url
+    assert answer(f"{real_head.url}/api/jobs/", token=real_head.token) == 200
+
+
+def test_job_runs_the_submitted_copy_and_shows_no_secret_anywhere(real_head, data, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(checkout_root() / "distributed", copy / "distributed")
+    init = copy / "distributed" / "unetpp" / "__init__.py"
+    init.write_text(init.read_text().replace('__version__ = "', '__version__ = "9.9+'))
+    done = unetpp(
+        real_head, "submit", "train", f"data.uri={data}", f"out={tmp_path}/run", "train.epochs=1", *SMALL,
+        "--json", code=copy,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    reply = json.loads(done.stdout.splitlines()[-1])
+    assert reply["status"] == "SUCCEEDED"
+    assert reply["result"]["epochs"] == 1
+    assert "first training step" in done.stderr
+    assert "epoch   1/1" in done.stderr
+
+    run = RunDir(f"{tmp_path}/run")
+    provenance = json.loads(run.storage.read("provenance.json"))
+    assert provenance["version"].startswith("9.9+")
+    assert str(real_head.folder) in provenance["package"]
+
+    record = json.dumps(_record(real_head, reply["job_id"]))
+    assert json.loads(record)["metadata"]["run"] == f"{tmp_path}/run"
+    secrets = [
+        real_head.environment["PGPASSWORD"],
+        real_head.environment["AWS_SECRET_ACCESS_KEY"],
+        real_head.token,
+    ]
+    written = [done.stdout, done.stderr, record, *_texts(tmp_path / "run"), *_texts(real_head.folder / "ray")]
+    assert len(written) > 20
+    for secret in secrets:
+        assert not [text[:200] for text in written if secret in text]
+
+
+def test_large_upload_is_staged_in_the_bucket_and_unpacked_from_there(real_head, tmp_path, s3_env):
+    (tmp_path / "large.bin").write_bytes(os.urandom(101 * 2**20))
+    arguments = ("evaluate", "/nonexistent", "--json")
+    refused = unetpp(real_head, "submit", "--working-dir", str(tmp_path), *arguments)
+    assert refused.returncode == 2
+    assert "--staging" in refused.stderr
+    bucket = s3_env.new_bucket()
+    staged = unetpp(real_head, "submit", "--working-dir", str(tmp_path), "--staging", bucket, *arguments)
+    # The submitted command ran, and its own mistake is the job's exit code.
+    assert "no run at /nonexistent" in staged.stderr
+    assert staged.returncode == 2
+    assert json.loads(staged.stdout.splitlines()[-1])["status"] == "FAILED"
+
+
+def test_stopped_job_keeps_its_checkpoint_and_resumes_on_a_restarted_head(real_head, data, tmp_path):
+    run = RunDir(f"{tmp_path}/run")
+    command = ("train", f"data.uri={data}", f"out={tmp_path}/run", "train.epochs=6", *SMALL)
+    started = unetpp(real_head, "submit", "--no-wait", "--json", *command)
+    job_id = json.loads(started.stdout)["job_id"]
+    wait_for(lambda: len(run.read_metrics()) >= 1)
+    assert unetpp(real_head, "jobs", "stop").returncode == 0
+    followed = unetpp(real_head, "jobs", "logs", "-f", job_id)
+    assert followed.returncode in (2, 130)
+    assert "--resume" in followed.stderr
+    listed = json.loads(unetpp(real_head, "jobs", "list", "--json").stdout)["jobs"]
+    assert listed[0]["job_id"] == job_id
+    before = len(run.read_metrics())
+    assert 1 <= before < 6
+
+    real_head.kill()
+    gone = unetpp(real_head, "jobs", "status", job_id)
+    assert gone.returncode == 2
+    assert "no Ray head answers" in gone.stderr
+    real_head.start()
+    forgotten = unetpp(real_head, "jobs", "status", job_id)
+    assert forgotten.returncode == 2
+    assert "forgets its jobs" in forgotten.stderr
+
+    resumed = unetpp(real_head, "submit", *command, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    epochs = [entry["epoch"] for entry in run.read_metrics()]
+    assert epochs == [1, 2, 3, 4, 5, 6]
+
+
+def wait_for(condition) -> None:
+    deadline_s = time.monotonic() + _DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+
+
+def _record(head, job_id: str) -> dict:
+    request = urllib.request.Request(
+        f"{head.url}/api/jobs/{job_id}", headers={"Authorization": f"Bearer {head.token}"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return json.load(response)
+
+
+def _texts(folder: Path) -> list[str]:
+    """Every file as text: checkpoints, events, logs of all of Ray's processes."""
+    return [path.read_bytes().decode("latin-1") for path in folder.rglob("*") if path.is_file()]
