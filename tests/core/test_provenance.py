@@ -1,8 +1,10 @@
+import json
 import sys
 
 import pytest
 
 from unetpp.core import provenance
+from unetpp.core.provenance import SUBMISSION, source_version
 
 
 def test_collect_describes_code_versions_and_command_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,3 +21,14 @@ def test_collect_without_git_leaves_the_commit_unknown(monkeypatch: pytest.Monke
     found = provenance.collect()
     assert found["git_sha"] is None
     assert found["git_dirty"] is None
+
+
+def test_source_version_of_submitted_code_is_where_it_was_submitted_from(tmp_path):
+    package = tmp_path / "distributed" / "unetpp"
+    package.mkdir(parents=True)
+    (tmp_path / SUBMISSION).write_text(json.dumps({"git_sha": "1f" * 20, "git_dirty": True}))
+    assert source_version(package) == {"git_sha": "1f" * 20, "git_dirty": True}
+
+
+def test_source_version_without_git_is_unknown(tmp_path):
+    assert source_version(tmp_path) == {"git_sha": None, "git_dirty": None}

@@ -2,7 +2,10 @@
 
 import stat
 
-from unetpp.launch.token import ensure_token
+import pytest
+
+from unetpp.core.errors import UserError
+from unetpp.launch.token import ensure_token, require_token
 
 
 def prepare(monkeypatch, path):
@@ -43,3 +46,23 @@ def test_ensure_token_in_the_environment_writes_no_file(tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
     ensure_token()
     assert not path.exists()
+
+
+def test_require_token_of_a_running_cluster_is_read_and_never_made(tmp_path, monkeypatch):
+    path = tmp_path / "auth_token"
+    prepare(monkeypatch, path)
+    with pytest.raises(UserError, match="a cluster's token is needed"):
+        require_token()
+    assert not path.exists()
+    path.write_text("secret\n")
+    path.chmod(0o644)
+    assert require_token() == "secret"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_require_token_empty_file_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "auth_token"
+    prepare(monkeypatch, path)
+    path.touch()
+    with pytest.raises(UserError, match="it is empty"):
+        require_token()

@@ -35,6 +35,13 @@ def test_upload_of_a_folder_with_a_package_takes_that_one(tmp_path):
     assert sorted(files) == [PACKAGE, "distributed/unetpp/new.py"]
 
 
+def test_upload_of_an_installed_wheel_is_its_package(tmp_path, monkeypatch):
+    installed = write(tmp_path / "site-packages", "unetpp/__init__.py", "unetpp/cli/main.py", "other/x.py")
+    monkeypatch.setattr(unetpp, "__file__", str(installed / "unetpp" / "__init__.py"))
+    assert checkout_root() is None
+    assert sorted(collect_upload(None, {}).files) == [PACKAGE, "distributed/unetpp/cli/main.py"]
+
+
 def test_upload_by_default_is_the_checkout_without_its_tests():
     files = collect_upload(None, {}).files
     assert checkout_root() is not None
