@@ -13,6 +13,8 @@ from unetpp.core.logs import redact
 
 __all__ = ["JOB_MARK", "check_arguments", "entrypoint", "job_metadata", "new_job_id"]
 
+# A job's own process inherits one thread from Ray's supervisor, which reserves no core.
+_ALL_CORES = ("env", "-u", "OMP_NUM_THREADS")
 JOB_MARK = "unetpp_version"
 """The metadata key that tells our jobs from others on the cluster."""
 
@@ -29,7 +31,7 @@ def entrypoint(python: str, words: Sequence[str], arguments: Sequence[str]) -> s
         UserError: an argument holds a credential.
     """
     check_arguments(arguments)
-    return shlex.join([python, "-m", "unetpp", *words, *arguments])
+    return shlex.join([*_ALL_CORES, python, "-m", "unetpp", *words, *arguments])
 
 
 def check_arguments(arguments: Sequence[str]) -> None:
