@@ -26,6 +26,8 @@ __all__ = ["register"]
 
 _COMMAND = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 """Options after the verb are the verb's."""
+_SHOWN_VARIABLES = ("UNETPP_DEBUG", "UNETPP_LOG_LEVEL")
+"""What decides how much a command says decides it for its job, too."""
 
 
 def register(app: typer.Typer) -> None:
@@ -113,7 +115,8 @@ def _submit(call: VerbCall, head: "HeadInfo", jobs: "Jobs", options: _Options, *
     command = entrypoint(head.python, call.words, call.arguments({**parameters, "json": json}))
     upload = collect_upload(options.working_dir, decide.inputs)
     job_id = new_job_id(call.words)
-    variables = {SUBMITTED_AT: f"{time.time():.3f}", **options.variables}
+    shown = {name: os.environ[name] for name in _SHOWN_VARIABLES if name in os.environ}
+    variables = {SUBMITTED_AT: f"{time.time():.3f}", **shown, **options.variables}
     with tempfile.TemporaryDirectory(prefix="unetpp-submit-") as folder:
         staging = open_storage(options.staging) if options.staging else None
         environment = build_runtime_env(upload, Path(folder), variables=variables, staging=staging)

@@ -21,4 +21,6 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*[Text(cell) for cell in row])
     console = Console(highlight=False)
-    console.print(table, width=None if console.is_terminal else _PIPE_COLUMNS)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_PIPE_COLUMNS)
+    console.print(table)

@@ -21,7 +21,7 @@ JOB_MARK = "unetpp_version"
 
 def new_job_id(words: Sequence[str]) -> str:
     """An id that says what it is and sorts by time; Ray refuses one that was used before."""
-    return f"unetpp-{'-'.join(words)}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
+    return f"{'-'.join(words)}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
 
 
 def entrypoint(python: str, words: Sequence[str], arguments: Sequence[str]) -> str:
