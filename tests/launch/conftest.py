@@ -5,10 +5,12 @@ import contextlib
 import os
 import platform
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -123,6 +125,7 @@ class RealHead:
     port: int
     dashboard_port: int
     agent_port: int
+    client_port: int
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -134,12 +137,14 @@ class RealHead:
         return Path(self.environment["RAY_AUTH_TOKEN_PATH"]).read_text()
 
     def start(self) -> None:
-        # A session of its own each time: sockets have short paths.
         command = [
             *(str(Path(sys.executable).parent / "ray"), "start", "--head", "--block"),
             *("--disable-usage-stats", "--num-cpus=4", f"--object-store-memory={200 * 2**20}"),
             *(f"--port={self.port}", "--dashboard-host=127.0.0.1", f"--dashboard-port={self.dashboard_port}"),
-            *(f"--dashboard-agent-listen-port={self.agent_port}", "--ray-client-server-port=0"),
+            *(
+                f"--dashboard-agent-listen-port={self.agent_port}",
+                f"--ray-client-server-port={self.client_port}",
+            ),
             *("--min-worker-port=0", "--max-worker-port=0", f"--temp-dir={self.folder}/ray"),
         ]
         with (self.folder / "head.log").open("ab") as log:
@@ -168,6 +173,16 @@ class RealHead:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
+        # Its children die with it, a moment later.
+        deadline_s = time.monotonic() + _START_TIMEOUT_S
+        while _listening(self.port) or _listening(self.dashboard_port) or _listening(self.agent_port):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.1)
+
+
+def _listening(port: int) -> bool:
+    with contextlib.closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_ports(count: int) -> list[int]:
@@ -180,9 +195,10 @@ def free_ports(count: int) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def real_head(tmp_path_factory: pytest.TempPathFactory, s3_server: Any) -> Iterator[RealHead]:
+def real_head(s3_server: Any) -> Iterator[RealHead]:
     """One head per module; its nodes know planted credentials, which must appear nowhere."""
-    folder = tmp_path_factory.mktemp("h")
+    # Not pytest's folder: the paths of Ray's sockets must stay below 107 characters.
+    folder = Path(tempfile.mkdtemp(prefix="unetpp-head-"))
     token = folder / "token"
     token.touch(0o600)
     token.write_text(secrets.token_hex(32))
@@ -196,10 +212,11 @@ def real_head(tmp_path_factory: pytest.TempPathFactory, s3_server: Any) -> Itera
         "RAY_AUTH_TOKEN_PATH": str(token),
         "OMP_NUM_THREADS": "1",
     }
-    head = RealHead(folder, environment, *free_ports(3))
+    head = RealHead(folder, environment, *free_ports(4))
     head.start()
     yield head
     head.kill()
+    shutil.rmtree(folder)
 
 
 CANARY = f"canary-{secrets.token_hex(12)}"
