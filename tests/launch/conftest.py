@@ -213,10 +213,12 @@ def real_head(s3_server: Any) -> Iterator[RealHead]:
         "OMP_NUM_THREADS": "1",
     }
     head = RealHead(folder, environment, *free_ports(4))
-    head.start()
-    yield head
-    head.kill()
-    shutil.rmtree(folder)
+    try:
+        head.start()
+        yield head
+    finally:
+        head.kill()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 CANARY = f"canary-{secrets.token_hex(12)}"

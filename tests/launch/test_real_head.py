@@ -31,6 +31,16 @@ def data(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory) -> Path:
+    """The code of this checkout, changed: the cluster has another version installed."""
+    folder = tmp_path_factory.mktemp("copy")
+    shutil.copytree(checkout_root() / "distributed", folder / "distributed")
+    init = folder / "distributed" / "unetpp" / "__init__.py"
+    init.write_text(init.read_text().replace('__version__ = "', '__version__ = "9.9+'))
+    return folder
+
+
 def unetpp(head, *arguments: str, code: Path | None = None, **environment: str):
     """The command in a process of its own that knows the head and its token."""
     source = (code or checkout_root()) / "distributed"
@@ -70,11 +80,30 @@ def test_head_and_agent_refuse_requests_without_the_token(real_head):
     assert answer(f"{real_head.url}/api/jobs/", token=real_head.token) == 200
 
 
-def test_job_runs_the_submitted_copy_and_shows_no_secret_anywhere(real_head, data, tmp_path):
-    copy = tmp_path / "copy"
-    shutil.copytree(checkout_root() / "distributed", copy / "distributed")
-    init = copy / "distributed" / "unetpp" / "__init__.py"
-    init.write_text(init.read_text().replace('__version__ = "', '__version__ = "9.9+'))
+def test_driver_that_joins_by_address_brings_its_code(real_head, copy, tmp_path):
+    script = tmp_path / "driver.py"
+    script.write_text(
+        "import ray, unetpp\n"
+        "from unetpp.launch.connect import connected\n"
+        "def where(): import unetpp; return unetpp.__version__, unetpp.__file__\n"
+        f"with connected('127.0.0.1:{real_head.port}'):\n"
+        "    print(*ray.get(ray.remote(num_cpus=0)(where).remote()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**real_head.environment, "PYTHONPATH": str(copy / "distributed")},
+        capture_output=True,
+        text=True,
+        timeout=_DEADLINE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    version, file = done.stdout.split()[-2:]
+    assert version.startswith("9.9+")
+    assert file.startswith(str(real_head.folder))
+
+
+def test_job_runs_the_submitted_copy_and_shows_no_secret_anywhere(real_head, copy, data, tmp_path):
     done = unetpp(
         real_head, "submit", "train", f"data.uri={data}", f"out={tmp_path}/run", "train.epochs=1", *SMALL,
         "--json", code=copy,
