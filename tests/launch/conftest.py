@@ -32,6 +32,9 @@ class FakeHead:
 
     url: str = ""
     open_to_all: bool = False
+    is_ray: bool = True
+    reports_after: int = 0
+    """Requests for the nodes before the head node has reported."""
     ray_version: str = metadata.version("ray")
     python_version: str = platform.python_version()
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -83,9 +86,12 @@ def _application(head: FakeHead) -> web.Application:
         return web.json_response({"version": "4", "ray_version": head.ray_version})
 
     async def cluster(_: web.Request) -> web.Response:
-        return web.json_response({"data": {"pythonVersion": head.python_version}})
+        return web.json_response({"data": {"pythonVersion": head.python_version} if head.is_ray else None})
 
     async def nodes(_: web.Request) -> web.Response:
+        head.reports_after -= 1
+        if head.reports_after >= 0:
+            return web.json_response({"data": {"summary": [{"raylet": {"isHeadNode": True}}]}})
         command = ["raylet", "--python_worker_command=/opt/python3 setup_worker.py", "--head"]
         node = {"hostname": "head-0", "cmdline": command, "raylet": {"isHeadNode": True}}
         return web.json_response({"data": {"summary": [node]}})

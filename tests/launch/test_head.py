@@ -8,6 +8,7 @@ from importlib import metadata
 import pytest
 
 from unetpp.core.errors import UserError
+from unetpp.launch import head as head_module
 from unetpp.launch.head import check_versions, describe_head, head_url, is_loopback
 
 TOKEN = "0123456789abcdef" * 4
@@ -41,6 +42,18 @@ def test_head_unreachable_says_how_to_start_one():
 def test_head_that_is_no_ray_dashboard_is_told_apart(fake_head):
     with pytest.raises(UserError, match="HTTP 404"):
         describe_head(f"{fake_head.url}/elsewhere", TOKEN)
+
+
+def test_head_that_answers_something_else_is_told_apart(fake_head):
+    fake_head.is_ray = False
+    with pytest.raises(UserError, match="answers otherwise"):
+        describe_head(fake_head.url, TOKEN)
+
+
+def test_head_that_has_just_started_is_asked_again(fake_head, monkeypatch):
+    monkeypatch.setattr(head_module, "_POLL_S", 0.01)
+    fake_head.reports_after = 3
+    assert describe_head(fake_head.url, TOKEN).python == "/opt/python3"
 
 
 def test_head_elsewhere_that_lets_everyone_in_is_refused(fake_head):

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ __all__ = ["DEFAULT_ADDRESS", "HeadInfo", "check_versions", "describe_head", "he
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 _TIMEOUT_S = 10.0
+_REPORT_S = 15.0
+_POLL_S = 0.5
 _LOOPBACK = ("127.", "localhost", "[::1]", "::1")
 _WORKER_COMMAND = "--python_worker_command="
 
@@ -60,16 +63,21 @@ def describe_head(url: str, token: str) -> HeadInfo:
     """
     if not is_loopback(url):
         _refuse_open_head(url)
-    version = _get(url, "/api/version", token)
-    cluster = _get(url, "/api/v0/cluster_metadata", token)["data"]
-    head = _head_node(_get(url, "/nodes?view=summary", token))
-    return HeadInfo(
-        url=url,
-        ray_version=version["ray_version"],
-        python_version=cluster.get("pythonVersion", ""),
-        python=_python(head.get("cmdline") or []),
-        hostname=head.get("hostname", ""),
-    )
+    try:
+        version = _get(url, "/api/version", token)
+        cluster = _get(url, "/api/v0/cluster_metadata", token)["data"]
+        head = _head_node(url, token)
+        return HeadInfo(
+            url=url,
+            ray_version=version["ray_version"],
+            python_version=cluster["pythonVersion"],
+            python=_python(head.get("cmdline") or []),
+            hostname=head.get("hostname", ""),
+        )
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{url} must be the dashboard of a Ray head; it answers otherwise; check --address"
+        ) from error
 
 
 def check_versions(head: HeadInfo) -> None:
@@ -134,10 +142,15 @@ def _unreachable(url: str, error: Exception) -> UserError:
     )
 
 
-def _head_node(reply: Any) -> dict[str, Any]:
-    nodes: list[dict[str, Any]] = reply["data"]["summary"]
-    heads = [node for node in nodes if node.get("raylet", {}).get("isHeadNode")]
-    return (heads or nodes or [{}])[0]
+def _head_node(url: str, token: str) -> dict[str, Any]:
+    """What the head node last reported; a head that has just started reports after some seconds."""
+    deadline_s = time.monotonic() + _REPORT_S
+    while True:
+        nodes: list[dict[str, Any]] = _get(url, "/nodes?view=summary", token)["data"]["summary"]
+        head = next((node for node in nodes if node.get("raylet", {}).get("isHeadNode")), {})
+        if head.get("cmdline") or time.monotonic() > deadline_s:
+            return head
+        time.sleep(_POLL_S)
 
 
 def _python(command: list[str]) -> str:
