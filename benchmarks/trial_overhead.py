@@ -68,7 +68,7 @@ def _sweep(out: Path, overrides: list[str]) -> tuple[int, int]:
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, env={**os.environ, "RAY_worker_niceness": "0"}
     )
-    with MemorySampler(process.pid, (_TRIAL_PROCESS,)) as memory:
+    with MemorySampler(process.pid, (_TRIAL_PROCESS,), every_s=10.0) as memory:
         if process.wait():
             raise SystemExit(f"the sweep ended with {process.returncode}")
     return memory.peak_of[_TRIAL_PROCESS] // 2**20, memory.peak_bytes // 2**20
