@@ -34,6 +34,7 @@ _VERBS = (
     "submit",
     "jobs",
     "cluster",
+    "dashboard",
 )
 _DEBUG_FLAG = "--debug"
 _DEBUG_VARIABLE = "UNETPP_DEBUG"

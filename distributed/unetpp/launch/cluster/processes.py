@@ -1,0 +1,131 @@
+"""Processes that outlive the command which started them, and are found again only if they are the same.
+
+Each is the leader of its own session, which all its descendants belong to. A session's number is not given
+away while a member lives, and a leader is recognised by its start time: what is stopped is what was started,
+also after the leader itself was killed.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["ProcessRecord", "is_running", "log_tail", "spawn", "stop"]
+
+_POLL_S = 0.1
+_LOG_TAIL_LINES = 15
+
+
+@dataclass(frozen=True)
+class ProcessRecord:
+    """A process that was started."""
+
+    name: str
+    pid: int
+    started: str
+    """When, as the system counts it; tells it from a later process with the same number."""
+    log: str
+    """File with its output."""
+
+
+def spawn(name: str, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> ProcessRecord:
+    """Start a session of its own; output goes to `log`, which is readable by its owner only."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=dict(environment),
+            start_new_session=True,
+        )
+    # It outlives this process: nobody waits for it here.
+    process.returncode = 0
+    return ProcessRecord(name, process.pid, _started(process.pid) or "", str(log))
+
+
+def is_running(record: ProcessRecord) -> bool:
+    """Whether the process itself, not merely one with its number, is there."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(record.pid, os.WNOHANG)
+    return _started(record.pid) == record.started
+
+
+def stop(records: Iterable[ProcessRecord], grace_s: float) -> list[str]:
+    """End sessions: SIGTERM to the leaders, after `grace_s` SIGKILL to all members.
+
+    Returns:
+        Names of those of which something was still there.
+    """
+    found = [record for record in records if _members(record)]
+    for record in found:
+        if is_running(record):
+            _signal(record.pid, signal.SIGTERM)
+    deadline_s = time.monotonic() + grace_s
+    while any(map(is_running, found)) and time.monotonic() < deadline_s:
+        time.sleep(_POLL_S)
+    for record in found:
+        # Again and again: a member may start another one meanwhile.
+        while members := _members(record):
+            for pid in members:
+                _signal(pid, signal.SIGKILL)
+            time.sleep(_POLL_S)
+    return [record.name for record in found]
+
+
+def log_tail(record: ProcessRecord) -> str:
+    """The last lines of its output."""
+    with contextlib.suppress(OSError):
+        lines = Path(record.log).read_text(errors="replace").splitlines()
+        return "\n".join(lines[-_LOG_TAIL_LINES:])
+    return ""
+
+
+def _members(record: ProcessRecord) -> list[int]:
+    """Living processes of the session."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(record.pid, os.WNOHANG)
+    now = _started(record.pid)
+    if now is not None and now != record.started:
+        return []  # the number was given away, so the session has ended
+    return [pid for pid in _pids() if _session(pid) == record.pid and _started(pid) is not None]
+
+
+def _pids() -> list[int]:
+    if Path("/proc/self").exists():
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    listed = subprocess.run(["ps", "-axo", "pid="], capture_output=True, text=True, check=True)
+    return [int(line) for line in listed.stdout.split()]
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def _started(pid: int) -> str | None:
+    """Start time of a living process; None without one, and for one that has ended but was not waited for."""
+    try:
+        # The name in parentheses may hold anything; state is field 3, the start in clock ticks field 22.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else fields[19]
+    except OSError:
+        if Path("/proc/self").exists():
+            return None
+    listed = subprocess.run(
+        ["ps", "-o", "state=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    state, _, started = listed.stdout.strip().partition(" ")
+    return started.strip() if started and not state.startswith("Z") else None
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

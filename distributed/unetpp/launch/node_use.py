@@ -1,0 +1,91 @@
+"""What the nodes of a cluster do right now, from its dashboard's API."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from unetpp.core.errors import UnetppError
+from unetpp.launch.token import require_token
+
+__all__ = ["GpuUse", "NodeUse", "node_use"]
+
+_TIMEOUT_S = 5
+_MIB = 2**20
+
+
+@dataclass(frozen=True)
+class GpuUse:
+    name: str
+    busy: float | None
+    """Share of time with work."""
+    used_bytes: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class NodeUse:
+    name: str
+    state: str
+    """ALIVE or DEAD."""
+    cpu: float | None
+    """Share of all cores."""
+    memory_used_bytes: int
+    memory_bytes: int
+    gpus: tuple[GpuUse, ...]
+    resources_used: str
+    """Reserved through Ray, such as `CPU 2 of 4`."""
+
+
+def node_use(dashboard_url: str) -> list[NodeUse]:
+    """Nodes of the cluster behind the URL of Ray's dashboard, the head first.
+
+    Raises:
+        UnetppError: it does not answer, or refuses the token.
+    """
+    summary = _get(dashboard_url, "/nodes?view=summary")["data"]
+    used: Mapping[str, Any] = summary.get("nodeLogicalResources", {})
+    nodes = sorted(summary["summary"], key=lambda node: not node.get("raylet", {}).get("isHeadNode", False))
+    return [_node(node, str(used.get(node.get("raylet", {}).get("nodeId"), ""))) for node in nodes]
+
+
+def _node(node: Mapping[str, Any], resources: str) -> NodeUse:
+    raylet: Mapping[str, Any] = node.get("raylet", {})
+    # A node that ended is listed without figures.
+    total, available = ([*(node.get("mem") or []), 0, 0])[:2]
+    cpu = node.get("cpu")
+    name = f"{'head ' if raylet.get('isHeadNode') else ''}{str(raylet.get('nodeId', ''))[:8]}"
+    return NodeUse(
+        name=f"{name} {node.get('hostname') or raylet.get('nodeManagerHostname', '')}".strip(),
+        state=str(raylet.get("state", "unknown")),
+        cpu=None if cpu is None else float(cpu) / 100,
+        memory_used_bytes=int(total - available),
+        memory_bytes=int(total),
+        gpus=tuple(_gpu(gpu) for gpu in node.get("gpus") or []),
+        resources_used=resources.strip(),
+    )
+
+
+def _gpu(gpu: Mapping[str, Any]) -> GpuUse:
+    busy = gpu.get("utilizationGpu")
+    return GpuUse(
+        name=str(gpu.get("name", "GPU")),
+        busy=None if busy is None else float(busy) / 100,
+        used_bytes=int(gpu.get("memoryUsed") or 0) * _MIB,
+        bytes=int(gpu.get("memoryTotal") or 0) * _MIB,
+    )
+
+
+def _get(url: str, path: str) -> Any:
+    request = urllib.request.Request(
+        url.rstrip("/") + path, headers={"Authorization": f"Bearer {require_token()}"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        raise UnetppError(f"{url} answers HTTP {error.code}; check RAY_AUTH_TOKEN_PATH") from error
+    except (OSError, ValueError) as error:
+        raise UnetppError(f"no Ray dashboard answers at {url}: {error}") from error
