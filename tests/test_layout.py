@@ -16,12 +16,14 @@ RAY_ADAPTERS = {
     "unetpp/data/stream.py",
     "unetpp/launch/connect.py",
     "unetpp/launch/jobs.py",
+    "unetpp/train/metrics_export.py",
     "unetpp/train/trainer.py",  # in the driver
     "unetpp/train/worker.py",  # in the worker processes
     "unetpp/tune/board.py",
     "unetpp/tune/events.py",
     "unetpp/tune/searcher.py",
     "unetpp/tune/sweep.py",  # in the driver
+    "unetpp/tune/sweep_metrics.py",
     "unetpp/tune/trainable.py",  # in the trials' processes
 }
 

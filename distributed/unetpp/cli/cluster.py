@@ -111,8 +111,9 @@ def _print_status(found: dict[str, Any]) -> None:
     if not found["processes"]:
         return
     rows = [
-        [entry["name"], str(entry["pid"]), "running" if entry["running"] else "ended", entry["log"]]
+        [entry["name"], str(entry["pid"]), "running" if entry["running"] else "ended"]
         for entry in found["processes"]
     ]
-    print_table(["process", "pid", "", "log"], rows)
+    print_table(["process", "pid", "state"], rows)
     print_table(["page", "url"], [[name, url] for name, url in found["urls"].items()])
+    note(f"logs: {Path(found['processes'][0]['log']).parent}")

@@ -109,6 +109,7 @@ def _progress(info: StepInfo) -> dict[str, float]:
         "epoch": info.epoch + 1,
         "step": info.step,
         "steps": info.steps,
+        "images": sums.images,
         "loss": sums.loss / max(sums.images, 1),
         "images_per_s": sums.images / max(sums.seconds, 1e-9),
         "data_wait": sums.wait_s / max(sums.seconds, 1e-9),

@@ -17,6 +17,7 @@ from unetpp.data.batch import HostBatch
 from unetpp.data.schedule import Position, StreamPlan
 from unetpp.data.stream import stream_batches
 from unetpp.train.job import TrainJob, run_job
+from unetpp.train.metrics_export import RunMetrics
 
 __all__ = ["ProgressBoard", "WorkerArguments", "train_worker"]
 
@@ -65,11 +66,12 @@ class WorkerArguments(TypedDict):
 
 
 class _RaySession:
-    def __init__(self, board: Any) -> None:
+    def __init__(self, job: TrainJob, board: Any) -> None:
         context = ray.train.get_context()
         self.rank: int = context.get_world_rank()
         self.world_size: int = context.get_world_size()
         self._board = board
+        self._metrics = RunMetrics(job.run_uri, self.rank)
         self._pending: Any = None
         self._last_s = 0.0
 
@@ -77,11 +79,13 @@ class _RaySession:
         return stream_batches(plan, rank=self.rank, world_size=self.world_size, start=start)
 
     def report(self, metrics: Mapping[str, Any]) -> None:
+        self._metrics.epoch(metrics)
         if self.rank == 0:
             ray.get(self._board.add_epoch.remote(dict(metrics)))
         ray.train.report(dict(metrics))
 
     def heartbeat(self, progress: Mapping[str, Any]) -> bool:
+        self._metrics.step(progress)
         if self.rank != 0:
             return False
         # Never wait for the board: its answer to the last call is read when it has arrived.
@@ -117,7 +121,7 @@ class _BoardHandler(logging.Handler):
 
 def train_worker(arguments: WorkerArguments) -> None:
     """Run one rank; Ray Train calls this in every worker and calls it again after a lost one."""
-    session = _RaySession(arguments["board"])
+    session = _RaySession(arguments["job"], arguments["board"])
     setup_logging(rank=session.rank)
     logging.getLogger("unetpp").addHandler(_BoardHandler(arguments["board"], session.rank))
     # Ray sets one thread for a fraction of a CPU; a node's cores belong to its workers.

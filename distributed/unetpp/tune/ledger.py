@@ -159,14 +159,24 @@ class Ledger:
     def exhausted(self) -> str | None:
         """Why the sweep ends before its number of trials, or None."""
         best = self.best()
-        live_seconds = sum(sum(live.seconds.values()) for live in self._live.values())
-        gpu_seconds = self._gpus * (self._ended_seconds + live_seconds)
+        quality = None if best is None else best.quality
         # The number of trials is counted where they are launched: running ones count there.
-        return self._budget.exhausted(self._ran_s(), -1, gpu_seconds, None if best is None else best.quality)
+        return self._budget.exhausted(self._ran_s(), -1, self.gpu_seconds, quality)
 
     def best(self) -> LeaderRow | None:
         """The best (trial, level) so far."""
         return best_row(leaderboard(self.study))
+
+    @property
+    def trial_seconds(self) -> float:
+        """Training and validation time of all trials' epochs so far."""
+        live_seconds = sum(sum(live.seconds.values()) for live in self._live.values())
+        return self._ended_seconds + live_seconds
+
+    @property
+    def gpu_seconds(self) -> float:
+        """The same times the GPUs of a trial; 0 without any."""
+        return self._gpus * self.trial_seconds
 
     @property
     def interrupted(self) -> bool:

@@ -29,6 +29,7 @@ from unetpp.tune.space import Space, check_space
 from unetpp.tune.storage import shown_url
 from unetpp.tune.study import open_study
 from unetpp.tune.sweep_dir import SPACE_FOLDER, SWEEP_CONFIG, no_sweep, study_name, study_url
+from unetpp.tune.sweep_metrics import SweepMetrics
 from unetpp.tune.trainable import TrialContext, run_trial
 
 __all__ = ["Sweep", "claim_sweep", "cluster_nodes", "plan_sweep", "run_sweep"]
@@ -123,7 +124,7 @@ def run_sweep(sweep: Sweep, listener: SweepListener, concurrent: int) -> Ledger:
                 name="sweep",
                 storage_path=folder,
                 verbose=0,
-                callbacks=[SweepEvents(listener)],
+                callbacks=[SweepEvents(listener), SweepMetrics(ledger)],
                 failure_config=ray.tune.FailureConfig(max_failures=setup.base.tune.max_failures),
             ),
         )

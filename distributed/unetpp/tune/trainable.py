@@ -19,6 +19,7 @@ from unetpp.data.batch import HostBatch
 from unetpp.data.schedule import Position, StreamPlan
 from unetpp.data.stream import stream_batches
 from unetpp.train.job import TrainJob, run_job
+from unetpp.train.metrics_export import RunMetrics
 from unetpp.train.trainer import fit
 from unetpp.tune.board import StopTrial, release
 
@@ -56,7 +57,7 @@ def run_trial(params: dict[str, Any], context: TrialContext) -> None:
             fit(job, _Listener(reporter, number, context.board))
         else:
             torch.set_num_threads(context.threads)
-            run_job(job, _Session(reporter), _device(config))
+            run_job(job, _Session(reporter, RunMetrics(job.run_uri, rank=0)), _device(config))
     except StopTrial:
         return
     except Exception as error:
@@ -109,16 +110,19 @@ class _Session:
 
     rank, world_size = 0, 1
 
-    def __init__(self, reporter: _Reporter) -> None:
-        self._reporter = reporter
+    def __init__(self, reporter: _Reporter, metrics: RunMetrics) -> None:
+        self._reporter, self._metrics = reporter, metrics
 
     def batches(self, plan: StreamPlan, start: Position) -> Generator[HostBatch, None, None]:
         return stream_batches(plan, rank=0, world_size=1, start=start)
 
     def report(self, metrics: Mapping[str, Any]) -> None:
+        self._metrics.epoch(metrics)
         self._reporter(metrics)
 
-    def heartbeat(self, progress: Mapping[str, Any]) -> bool:  # noqa: ARG002 - epochs are short in a sweep
+    def heartbeat(self, progress: Mapping[str, Any]) -> bool:
+        """Epochs are short in a sweep: a trial is stopped between them only."""
+        self._metrics.step(progress)
         return False
 
 

@@ -146,7 +146,7 @@ def _choose_ports(request: ClusterRequest) -> dict[str, int]:
 def _new_state(request: ClusterRequest, ports: dict[str, int], hardware: Hardware) -> ClusterState:
     cpus = request.cpus_per_node or max(2, hardware.cpus // request.nodes)
     # Not in the cluster's folder: paths of sockets have at most 107 characters.
-    temp_dir = tempfile.mkdtemp(prefix="unetpp-ray-")
+    temp_dir = tempfile.mkdtemp(prefix="unetpp-cluster-")
     plan = NodePlan(f"{HOST}:{ports['ray']}", temp_dir, request.nodes, cpus, hardware.gpus)
     pages = {"page": "page", "ray": "dashboard"} | {
         name: name for name in ("optuna-dashboard", "tensorboard", "prometheus") if name in ports

@@ -1,7 +1,7 @@
 """What a folder, a run and a sweep show, as blocks; read anew each time."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -27,16 +27,34 @@ _RUN_COLUMNS = ("Run", "State", "Epochs", "Dice", "Images/s", "Waiting for data"
 _SWEEP_LINES = 40
 """Curves of the trials that were started last; more cannot be told apart."""
 
+_Row = list[str | Block]
+_ReadRow = Callable[[str], list[str]]
+
 
 def folder_view(root: str, found: Found) -> list[Block]:
-    """The runs and sweeps below a folder or URI."""
-    sweeps = [_sweep_row(root, path) for path in found.sweeps]
-    runs = [_run_row(root, path) for path in found.runs]
+    """The runs and sweeps below a folder or URI; one that cannot be read is named, with the reason."""
+    unreadable: list[Block] = []
+
+    def rows(kind: str, paths: Sequence[str], columns: Sequence[str], read: _ReadRow) -> list[_Row]:
+        listed = []
+        for path in paths:
+            name = link(path or "this folder", page_path(kind, path))
+            try:
+                cells = read(_join(root, path))
+            except (UnetppError, OSError, ValueError, KeyError) as error:
+                unreadable.append(message(f"{path or root}: {redact(str(error))}"))
+                cells = ["unreadable", *["–"] * (len(columns) - 2)]
+            row: _Row = [name, *cells]
+            listed.append(row)
+        return listed
+
+    sweeps = rows("sweep", found.sweeps, _SWEEP_COLUMNS, _sweep_cells)
+    runs = rows("run", found.runs, _RUN_COLUMNS, _run_cells)
     blocks = []
     if sweeps or not runs:
         blocks.append(table("Sweeps", _SWEEP_COLUMNS, sweeps, "No sweep yet."))
     blocks.append(table("Runs", _RUN_COLUMNS, runs, "No run yet: it appears when `unetpp train` starts one."))
-    return blocks
+    return blocks + unreadable
 
 
 def run_view(uri: str) -> tuple[str, list[Block]]:
@@ -68,7 +86,7 @@ def sweep_view(uri: str, path: str) -> tuple[str, list[Block]]:
     """
     data = load_sweep_data(uri)
     metric = sweep_sections.METRIC_TITLES[data.config.tune.metric]
-    trials: list[list[str | Block]] = [
+    trials: list[_Row] = [
         [
             link(f"trial {row['trial']}", page_path("run", f"{path}/trials/{row['trial']:04d}".lstrip("/"))),
             row["state"],
@@ -110,17 +128,12 @@ def page_path(kind: str, path: str) -> str:
     return f"/{kind}/{quote(path)}"
 
 
-def _run_row(root: str, path: str) -> list[str | Block]:
-    name: str | Block = link(path or "this folder", page_path("run", path))
-    try:
-        run = RunDir(_join(root, path))
-        epochs, config, result = run.read_metrics(), run.read_config(), run.read_result()
-    except (UnetppError, OSError, ValueError) as error:
-        return [name, redact(str(error)), *["–"] * 5]
+def _run_cells(uri: str) -> list[str]:
+    run = RunDir(uri)
+    epochs, config, result = run.read_metrics(), run.read_config(), run.read_result()
     dice = [epoch["val"]["dice"] for epoch in epochs if epoch.get("val")]
     latest = epochs[-1] if epochs else {}
     return [
-        name,
         "unfinished" if result is None else "finished",
         f"{len(epochs)} of {config['train']['epochs']}",
         score(max(dice, default=None)),
@@ -130,16 +143,11 @@ def _run_row(root: str, path: str) -> list[str | Block]:
     ]
 
 
-def _sweep_row(root: str, path: str) -> list[str | Block]:
-    name: str | Block = link(path or "this folder", page_path("sweep", path))
-    try:
-        data = load_sweep_data(_join(root, path))
-    except (UnetppError, OSError, ValueError) as error:
-        return [name, redact(str(error)), *["–"] * 4]
+def _sweep_cells(uri: str) -> list[str]:
+    data = load_sweep_data(uri)
     seconds = sum(trial.seconds for trial in data.trials)
     best = data.best
     return [
-        name,
         data.state,
         f"{len(data.trials)} of {data.config.tune.trials}",
         "–" if best is None else score(best.quality),

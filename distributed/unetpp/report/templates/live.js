@@ -34,8 +34,8 @@ function cards(block) {
   return node;
 }
 
-function cell(content) {
-  const node = element("td");
+function cell(content, className) {
+  const node = element("td", undefined, className);
   if (typeof content === "string") node.textContent = content;
   else if (content.href.startsWith("/")) {
     const anchor = element("a", content.text);
@@ -54,10 +54,11 @@ function table(block) {
   const scroll = element("div", undefined, "scroll");
   const body = element("tbody");
   const head = element("tr");
-  head.append(...block.columns.map((name) => element("th", name)));
+  const kind = block.columns.map((name) => (name.startsWith("Settings") || name === "Cause" ? "settings" : ""));
+  head.append(...block.columns.map((name, index) => element("th", name, kind[index])));
   for (const row of block.rows) {
     const line = element("tr");
-    line.append(...row.map(cell));
+    line.append(...row.map((content, index) => cell(content, kind[index])));
     body.append(line);
   }
   const grid = element("table");

@@ -1,0 +1,68 @@
+"""A sweep's state for Prometheus, from its driver."""
+
+from collections import Counter
+from typing import Any
+
+import ray.tune
+from optuna.trial import TrialState
+
+from unetpp.train.metrics_export import Exporter, folder_name
+from unetpp.tune.ledger import Ledger
+from unetpp.tune.record import is_infeasible, own_trials
+from unetpp.tune.unsaved import Unsaved
+
+__all__ = ["SweepMetrics", "sweep_values", "trials_by_state"]
+
+_STATES = {
+    TrialState.RUNNING: "running",
+    TrialState.WAITING: "waiting",
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+_INFEASIBLE = "infeasible"
+_SECONDS_PER_HOUR = 3600
+
+
+class SweepMetrics(Unsaved, ray.tune.Callback):  # type: ignore[misc]  # ray is not typed
+    """Exports after everything that happens to a trial; Tune passes every argument by name."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._exporter = Exporter()
+        self._tags = {"run": folder_name(ledger.setup.sweep_uri)}
+
+    def on_trial_start(self, **_: Any) -> None:
+        self._export()
+
+    def on_trial_result(self, **_: Any) -> None:
+        self._export()
+
+    def on_trial_complete(self, **_: Any) -> None:
+        self._export()
+
+    def on_trial_error(self, **_: Any) -> None:
+        self._export()
+
+    def _export(self) -> None:
+        for state, count in trials_by_state(self._ledger).items():
+            self._exporter.set({"unetpp_trials": count}, self._tags | {"state": state})
+        self._exporter.set(sweep_values(self._ledger), self._tags)
+
+
+def trials_by_state(ledger: Ledger) -> dict[str, int]:
+    """Number of trials in each of the six states, absent ones included: a gauge does not forget by itself."""
+    found = Counter(
+        _INFEASIBLE if is_infeasible(trial) else _STATES[trial.state] for trial in own_trials(ledger.study)
+    )
+    return {state: found[state] for state in (*_STATES.values(), _INFEASIBLE)}
+
+
+def sweep_values(ledger: Ledger) -> dict[str, float]:
+    """What else a sweep exports, by the metric's name."""
+    values = {
+        "unetpp_trial_hours": ledger.trial_seconds / _SECONDS_PER_HOUR,
+        "unetpp_gpu_hours": ledger.gpu_seconds / _SECONDS_PER_HOUR,
+    }
+    best = ledger.best()
+    return values if best is None else values | {"unetpp_best_value": best.quality}
