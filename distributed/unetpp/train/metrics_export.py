@@ -83,8 +83,8 @@ class Exporter:
 class RunMetrics:
     """The metrics of one training worker."""
 
-    def __init__(self, run_uri: str, rank: int) -> None:
-        self._exporter = Exporter()
+    def __init__(self, run_uri: str, rank: int, exporter: Exporter) -> None:
+        self._exporter = exporter
         self._run = _run_tags(run_uri)
         self._worker = self._run | {"rank": str(rank)}
         self._is_first = rank == 0

@@ -17,7 +17,7 @@ from unetpp.data.batch import HostBatch
 from unetpp.data.schedule import Position, StreamPlan
 from unetpp.data.stream import stream_batches
 from unetpp.train.job import TrainJob, run_job
-from unetpp.train.metrics_export import RunMetrics
+from unetpp.train.metrics_export import Exporter, RunMetrics
 
 __all__ = ["ProgressBoard", "WorkerArguments", "train_worker"]
 
@@ -71,7 +71,7 @@ class _RaySession:
         self.rank: int = context.get_world_rank()
         self.world_size: int = context.get_world_size()
         self._board = board
-        self._metrics = RunMetrics(job.run_uri, self.rank)
+        self._metrics = RunMetrics(job.run_uri, self.rank, Exporter())
         self._pending: Any = None
         self._last_s = 0.0
 

@@ -18,6 +18,7 @@ from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import Storage, open_storage, preflight
 from unetpp.data.store import load_manifest
+from unetpp.train.metrics_export import Exporter
 from unetpp.tune.board import start_board
 from unetpp.tune.events import SweepEvents, SweepListener
 from unetpp.tune.ledger import Ledger, SweepSetup
@@ -124,7 +125,7 @@ def run_sweep(sweep: Sweep, listener: SweepListener, concurrent: int) -> Ledger:
                 name="sweep",
                 storage_path=folder,
                 verbose=0,
-                callbacks=[SweepEvents(listener), SweepMetrics(ledger)],
+                callbacks=[SweepEvents(listener), SweepMetrics(ledger, Exporter())],
                 failure_config=ray.tune.FailureConfig(max_failures=setup.base.tune.max_failures),
             ),
         )

@@ -27,9 +27,8 @@ _SECONDS_PER_HOUR = 3600
 class SweepMetrics(Unsaved, ray.tune.Callback):  # type: ignore[misc]  # ray is not typed
     """Exports after everything that happens to a trial; Tune passes every argument by name."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._exporter = Exporter()
+    def __init__(self, ledger: Ledger, exporter: Exporter) -> None:
+        self._ledger, self._exporter = ledger, exporter
         self._tags = {"run": folder_name(ledger.setup.sweep_uri)}
 
     def on_trial_start(self, **_: Any) -> None:

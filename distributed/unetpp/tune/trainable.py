@@ -19,7 +19,7 @@ from unetpp.data.batch import HostBatch
 from unetpp.data.schedule import Position, StreamPlan
 from unetpp.data.stream import stream_batches
 from unetpp.train.job import TrainJob, run_job
-from unetpp.train.metrics_export import RunMetrics
+from unetpp.train.metrics_export import Exporter, RunMetrics
 from unetpp.train.trainer import fit
 from unetpp.tune.board import StopTrial, release
 
@@ -57,7 +57,7 @@ def run_trial(params: dict[str, Any], context: TrialContext) -> None:
             fit(job, _Listener(reporter, number, context.board))
         else:
             torch.set_num_threads(context.threads)
-            run_job(job, _Session(reporter, RunMetrics(job.run_uri, rank=0)), _device(config))
+            run_job(job, _Session(reporter, RunMetrics(job.run_uri, 0, Exporter())), _device(config))
     except StopTrial:
         return
     except Exception as error:

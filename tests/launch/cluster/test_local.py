@@ -1,0 +1,167 @@
+"""A local cluster from the command line: started, used, damaged, mended, stopped."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster_shell import LocalCluster, Shell, get, wait_until, write_space
+from unetpp.core.rundir import RunDir
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+def session_members(leader: int) -> dict[int, str]:
+    """Command line by number of every process in a session."""
+    listed = subprocess.run(["ps", "-eo", "pid=,sess=,args="], capture_output=True, text=True, check=True)
+    rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
+    return {int(row[0]): row[2] for row in rows if len(row) == 3 and int(row[1]) == leader}
+
+
+def kill_raylet(cluster: LocalCluster, node: str) -> None:
+    members = session_members(cluster.result["pids"][node])
+    (raylet,) = [pid for pid, args in members.items() if "raylet/raylet " in args]
+    os.kill(raylet, signal.SIGKILL)
+
+
+def alive_nodes(cluster: LocalCluster) -> int:
+    nodes: int = cluster.status()["nodes"]["alive"]
+    return nodes
+
+
+def finish(process: subprocess.Popen[str], log: Path) -> dict[str, Any]:
+    output, _ = process.communicate()
+    assert process.returncode == 0, log.read_text()[-3000:]
+    result: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return result
+
+
+def test_up_again_says_that_it_runs(cluster: LocalCluster) -> None:
+    again = cluster.shell("cluster", "up", "--nodes", "3")
+    assert not again["started"]
+    assert again["pids"] == cluster.result["pids"]
+    assert cluster.status()["state"] == "up"
+
+
+def test_request_without_token_is_refused(cluster: LocalCluster) -> None:
+    body = json.dumps({"entrypoint": "true"}).encode()
+    agents = [port for name, port in cluster.result["ports"].items() if name.startswith("agent")]
+    for url in (
+        f"{cluster.url('ray')}/api/jobs/",
+        *(f"http://127.0.0.1:{port}/api/job_agent/jobs/" for port in agents),
+    ):
+        assert get(url, data=body)[0] == 401
+    assert get(f"{cluster.url('ray')}/api/jobs/", "wrong", body)[0] == 403
+    assert get(f"{cluster.url('ray')}/api/jobs/", cluster.shell.token)[0] == 200
+
+
+def test_train_over_two_nodes_is_followed_by_the_page(cluster: LocalCluster) -> None:
+    result = cluster.shell("train", *cluster.training("run", "scale.workers=2", "train.epochs=2"))
+    assert result["finished"]
+    status, body = get(f"{cluster.url('page')}/api/folder")
+    assert status == 200
+    assert b"/run/run" in body
+    status, body = get(f"{cluster.url('page')}/api/cluster")
+    (nodes,) = json.loads(body)["blocks"]
+    assert [row[1] for row in nodes["rows"]] == ["ALIVE"] * 3
+
+
+def test_token_is_in_no_page_and_no_log(cluster: LocalCluster) -> None:
+    token = cluster.shell.token.encode()
+    pages = [get(f"{cluster.url('page')}{path}")[1] for path in ("/", "/api/folder", "/api/cluster")]
+    kept = [path.read_bytes() for path in (cluster.shell.folder / "state").rglob("*") if path.is_file()]
+    assert not any(token in text for text in [*pages, *kept])
+
+
+def test_second_cluster_without_prometheus_leaves_the_first_alone(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    shell = cluster.shell
+    # Only what is beside the interpreter, and what Ray itself calls.
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for tool in ("sh", "ps", "uname", "ip"):
+        found = subprocess.run(["which", tool], capture_output=True, text=True, check=False).stdout.strip()
+        if found:
+            (tools / tool).symlink_to(found)
+    path = str(tools)
+    second = shell("cluster", "up", "--name", "second", "--out", str(tmp_path), PATH=path)
+    try:
+        assert "prometheus" not in second["urls"]
+        assert "prometheus is not installed" in shell.log.read_text()
+        assert not set(second["ports"].values()) & set(cluster.result["ports"].values())
+        assert shell("cluster", "status", "--name", "second")["state"] == "up"
+    finally:
+        stopped = shell("cluster", "down", "--name", "second")["stopped"]
+    assert stopped
+    assert cluster.status()["state"] == "up"
+
+
+def test_up_on_a_taken_port_names_it(shell: Shell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        process = shell.start("cluster", "up", "--name", "third", "--port", port)
+        process.communicate()
+    assert process.returncode == 2
+    assert f"port {port} must be free" in shell.log.read_text()
+
+
+def test_node_killed_during_training_run_finishes(cluster: LocalCluster) -> None:
+    process = cluster.shell.start(
+        "train", *cluster.training("killed", "scale.workers=2", "train.epochs=25", "scale.max_failures=3")
+    )
+    run = RunDir(str(cluster.out / "killed"))
+    wait_until(lambda: len(run.read_metrics()) >= 2, "two epochs", process)
+    working = {
+        node: [args for args in session_members(pid).values() if "RayTrainWorker" in args]
+        for node, pid in cluster.result["pids"].items()
+        if node.startswith("node")
+    }
+    kill_raylet(cluster, max(working, key=lambda node: len(working[node])))
+    result = finish(process, cluster.shell.log)
+    assert result["finished"]
+    assert [epoch["epoch"] for epoch in run.read_metrics()] == list(range(1, 26))
+    _mend(cluster)
+
+
+def test_node_killed_during_sweep_finishes(cluster: LocalCluster, tmp_path: Path) -> None:
+    space = write_space(tmp_path)
+    process = cluster.shell.start(
+        "tune", space,
+        *cluster.training("sweep", "tune.trials=3", "train.epochs=12", "tune.scheduler=none"),
+    )  # fmt: skip
+    trials = [RunDir(str(cluster.out / "sweep" / "trials" / f"{number:04d}")) for number in range(3)]
+    wait_until(lambda: all(trial.read_metrics() for trial in trials), "an epoch of each trial", process)
+    kill_raylet(cluster, "node 2")
+    result = finish(process, cluster.shell.log)
+    assert result["trials"]["complete"] == 3
+    assert all(len(trial.read_metrics()) == 12 for trial in trials)
+    _mend(cluster)
+
+
+def test_down_leaves_no_process_and_no_port_and_twice_is_fine(cluster: LocalCluster) -> None:
+    status = cluster.status()
+    sessions = [process["pid"] for process in status["processes"]]
+    assert cluster.shell("cluster", "down")["stopped"]
+    assert [session_members(pid) for pid in sessions] == [{}] * len(sessions)
+    for port in cluster.result["ports"].values():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("", port))
+    assert cluster.shell("cluster", "down")["stopped"] == []
+    assert cluster.shell("cluster", "status")["state"] == "down"
+
+
+def _mend(cluster: LocalCluster) -> None:
+    """`up` starts what was lost; the head and its memory of the cluster stay."""
+    assert alive_nodes(cluster) == 2
+    again = cluster.shell("cluster", "up")
+    assert not again["started"]
+    assert again["pids"]["head"] == cluster.result["pids"]["head"]
+    assert alive_nodes(cluster) == 3
+    cluster.result["pids"].update(again["pids"])
