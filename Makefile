@@ -9,9 +9,10 @@ STAMP  := $(VENV)/.installed
 demo: $(STAMP)
 	$(BIN)/unetpp demo
 
-# UNETPP_TEST_POSTGRES=0 leaves out the tests that need PostgreSQL.
+# UNETPP_TEST_POSTGRES=0 and UNETPP_TEST_PROMETHEUS=0 leave out the tests that need those servers.
 test: $(STAMP)
 	test "$$UNETPP_TEST_POSTGRES" = 0 || tests/setup_servers.sh postgresql
+	test "$$UNETPP_TEST_PROMETHEUS" = 0 || tests/setup_servers.sh prometheus
 	$(BIN)/python -m pytest
 
 test-quick: $(STAMP)

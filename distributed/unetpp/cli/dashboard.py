@@ -54,7 +54,7 @@ def register(app: typer.Typer) -> None:
         if not storage.is_local:
             preflight(storage, write=False)
         state = None if cluster is None else read_state(cluster)
-        head = state.urls["ray"] if state is not None else address
+        head = state.urls["ray"] if state is not None else _url(address)
         server = LiveServer(Site(uri, cluster=_nodes(head), pages=_pages(state)), port)
         emit({"url": server.url}, json=json)
         note("Ctrl-C ends it")
@@ -85,6 +85,10 @@ def node_rows(nodes: "Sequence[NodeUse]") -> list[list[str]]:
         ]
         for node in nodes
     ]
+
+
+def _url(address: str | None) -> str | None:
+    return address if address is None or "://" in address else f"http://{address}"
 
 
 def _nodes(head: str | None) -> Callable[[], list[dict[str, Any]]]:
