@@ -5,27 +5,24 @@ from pathlib import Path
 import pytest
 import yaml
 
-from unetpp.launch.cluster import services
 from unetpp.launch.cluster.files import shipped
 from unetpp.launch.cluster.services import missing_services, prometheus_config, service_commands
 
 PORTS = {"page": 8700, "tensorboard": 6006, "optuna-dashboard": 8080, "prometheus": 9090}
 
 
-def test_service_commands_prometheus_absent_goes_on_without(
+def test_missing_services_prometheus_absent_is_named_with_its_remedy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "prometheus" in missing_services()
-    commands = service_commands(tmp_path, "runs", PORTS)
-    assert "prometheus" not in commands
-    assert "page" in commands
+    assert "apt-get install prometheus" in missing_services()["prometheus"]
 
 
-def test_service_commands_everything_installed_listens_on_loopback_only(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(services, "missing_services", dict)
+def test_service_commands_without_a_port_leave_the_service_out(tmp_path: Path) -> None:
+    assert set(service_commands(tmp_path, "runs", {"page": 8700, "ray": 6379})) == {"page"}
+
+
+def test_service_commands_listen_on_loopback_only(tmp_path: Path) -> None:
     commands = service_commands(tmp_path, "s3://bucket/runs", PORTS)
     assert set(commands) == set(PORTS)
     for name, command in commands.items():

@@ -171,8 +171,7 @@ def _complete(folder: Path, state: ClusterState, say: Callable[[str], None]) -> 
         (folder / "prometheus.yml").write_text(prometheus_config(state.plan.temp_dir))
     environment = {**os.environ, "RAY_AUTH_MODE": "token"}
     for name, command in service_commands(folder, state.out, state.ports).items():
-        if name in state.urls:
-            state = _ensure(folder, state, name, command, environment)
+        state = _ensure(folder, state, name, command, environment)
     return state
 
 

@@ -3,48 +3,41 @@
 import importlib.util
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import yaml
 
 from unetpp.launch.cluster.files import shipped
 
-__all__ = ["PAGE", "missing_services", "prometheus_config", "service_commands"]
+__all__ = ["missing_services", "prometheus_config", "service_commands"]
 
 _HOST = "127.0.0.1"
-PAGE = "page"
 _DISCOVERY = "prom_metrics_service_discovery.json"
 """Ray's head keeps the metrics ports of all nodes in this file of its temporary folder."""
 _SHIPPED_CONFIG = "prometheus/prometheus.yml"
 
 
-def service_commands(folder: Path, out: str, ports: Mapping[str, int]) -> dict[str, Sequence[str]]:
-    """Command line by name of every service that is installed here; the page is always among them.
+def service_commands(folder: Path, out: str, ports: Mapping[str, int]) -> dict[str, list[str]]:
+    """Command line by name of every service that has a port.
 
     Args:
         folder: of the cluster's state; Prometheus keeps its data there.
         out: folder or URI with runs and sweeps.
-        ports: by service.
+        ports: by service, and others.
     """
-    python = sys.executable
-    commands: dict[str, Sequence[str]] = {
-        "prometheus": _prometheus(folder, ports),
-        "optuna-dashboard": (
-            *(python, "-m", "unetpp.launch.cluster.optuna_pages"),
-            *(out, str(ports.get("optuna-dashboard"))),
+    build: dict[str, Callable[[int], list[str]]] = {
+        "prometheus": lambda port: _prometheus(folder, port),
+        "optuna-dashboard": lambda port: _module("unetpp.launch.cluster.optuna_pages", out, str(port)),
+        "tensorboard": lambda port: _module(
+            *("tensorboard.main", "--logdir", out, "--reload_interval", "10"),
+            *("--host", _HOST, "--port", str(port)),
         ),
-        "tensorboard": (
-            *(python, "-m", "tensorboard.main", "--logdir", out),
-            *("--host", _HOST, "--port", str(ports.get("tensorboard")), "--reload_interval", "10"),
-        ),
-        PAGE: (
-            *(python, "-m", "unetpp", "dashboard", out),
-            *("--port", str(ports.get(PAGE)), "--cluster", str(folder)),
+        "page": lambda port: _module(
+            *("unetpp", "dashboard", out, "--port", str(port), "--cluster", str(folder))
         ),
     }
-    absent = missing_services()
-    return {name: command for name, command in commands.items() if name not in absent}
+    return {name: command(ports[name]) for name, command in build.items() if name in ports}
 
 
 def missing_services() -> dict[str, str]:
@@ -70,12 +63,16 @@ def prometheus_config(temp_dir: str) -> str:
     return yaml.safe_dump(config, sort_keys=False)
 
 
-def _prometheus(folder: Path, ports: Mapping[str, int]) -> Sequence[str]:
-    return (
+def _module(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", *arguments]
+
+
+def _prometheus(folder: Path, port: int) -> list[str]:
+    return [
         "prometheus",
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'prometheus'}",
-        f"--web.listen-address={_HOST}:{ports.get('prometheus')}",
+        f"--web.listen-address={_HOST}:{port}",
         "--storage.tsdb.retention.time=15d",
         "--log.level=warn",
-    )
+    ]
