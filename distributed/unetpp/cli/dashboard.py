@@ -10,7 +10,7 @@ from unetpp.cli.output import emit, note
 
 if TYPE_CHECKING:
     from unetpp.launch.cluster.state import ClusterState
-    from unetpp.launch.node_use import NodeUse
+    from unetpp.launch.node_use import GpuUse, NodeUse
     from unetpp.report.live.site import LinkedPage
 
 __all__ = ["node_rows", "register"]
@@ -70,18 +70,19 @@ def node_rows(nodes: "Sequence[NodeUse]") -> list[list[str]]:
     """One row a node."""
     from unetpp.report.tables import bytes_text, percent
 
+    def gpu_text(gpu: "GpuUse") -> str:
+        return f"{gpu.name} {percent(gpu.busy)}, {bytes_text(gpu.used_bytes)} of {bytes_text(gpu.bytes)}"
+
     return [
         [
             node.name,
             node.state,
             percent(node.cpu),
-            f"{bytes_text(node.memory_used_bytes)} of {bytes_text(node.memory_bytes)}",
-            ", ".join(
-                f"{gpu.name} {percent(gpu.busy)}, {bytes_text(gpu.used_bytes)} of {bytes_text(gpu.bytes)}"
-                for gpu in node.gpus
-            )
-            or "none",
-            f"{node.resources_used} reserved" if node.resources_used else "idle",
+            f"{bytes_text(node.memory_used_bytes)} of {bytes_text(node.memory_bytes)}"
+            if node.memory_bytes
+            else "–",
+            "; ".join(map(gpu_text, node.gpus)) or "–",
+            node.resources_used or "–",
         ]
         for node in nodes
     ]

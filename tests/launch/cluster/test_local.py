@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cluster_shell import LocalCluster, Shell, get, wait_until, write_space
+from cluster_shell import LocalCluster, get, wait_until, write_space
 from unetpp.core.rundir import RunDir
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -100,15 +100,6 @@ def test_second_cluster_without_prometheus_leaves_the_first_alone(
         stopped = shell("cluster", "down", "--name", "second")["stopped"]
     assert stopped
     assert cluster.status()["state"] == "up"
-
-
-def test_up_on_a_taken_port_names_it(shell: Shell) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = str(server.getsockname()[1])
-        process = shell.start("cluster", "up", "--name", "third", "--port", port)
-        process.communicate()
-    assert process.returncode == 2
-    assert f"port {port} must be free" in shell.log.read_text()
 
 
 def test_node_killed_during_training_run_finishes(cluster: LocalCluster) -> None:
