@@ -1,6 +1,8 @@
 "use strict";
 // Draws the blocks that /api/... returns. Text goes in as text nodes only.
 const POLL_MS = 3000;
+// Reading a folder costs the machine that may be training: at most this share of one core.
+const LOAD = 0.1;
 const COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"];
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -198,6 +200,7 @@ function report(source, text) {
 
 async function poll(holder) {
   const source = holder.dataset.source;
+  const started = performance.now();
   try {
     const answer = await fetch(source);
     const text = await answer.text();
@@ -217,7 +220,12 @@ async function poll(holder) {
   } catch (error) {
     report(source, `not up to date: ${error.message}`);
   }
-  setTimeout(() => poll(holder), POLL_MS);
+  const pause = Math.max(POLL_MS, (performance.now() - started) / LOAD);
+  setTimeout(() => (document.hidden ? resume(holder) : poll(holder)), pause);
+}
+
+function resume(holder) {
+  document.addEventListener("visibilitychange", () => poll(holder), { once: true });
 }
 
 document.querySelectorAll("[data-source]").forEach(poll);
