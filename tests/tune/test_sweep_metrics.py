@@ -1,12 +1,15 @@
 """What a sweep's driver exports."""
 
+from pathlib import Path
+
 import optuna
 import pytest
 from optuna.trial import TrialState
 
+from fakes import write_dataset
 from recorded_metrics import RecordingExporter
 from sweep_results import results
-from unetpp.config import Hardware
+from unetpp.config import Hardware, RunConfig
 from unetpp.tune.ledger import Ledger, SweepSetup
 from unetpp.tune.record import SECONDS, finish, record_epoch, record_note
 from unetpp.tune.space import Space
@@ -16,7 +19,13 @@ NO_GPU = Hardware(cpus=2, memory_bytes=2**33, gpus=0, gpu_memory_bytes=0)
 
 
 @pytest.fixture
-def ledger(study: optuna.Study, space: Space, base) -> Ledger:
+def setup(tmp_path: Path, space: Space, base: RunConfig) -> SweepSetup:
+    manifest = write_dataset(tmp_path / "data", {"train": 12, "val": 4})
+    return SweepSetup("s3://bucket/my sweep", base, space, manifest, NO_GPU, 2**33)
+
+
+@pytest.fixture
+def ledger(study: optuna.Study, setup: SweepSetup) -> Ledger:
     for quality, outcome in ((0.8, "COMPLETE"), (0.5, "PRUNED"), (0.0, "FAIL")):
         number = study.ask().number
         if quality:
@@ -24,8 +33,7 @@ def ledger(study: optuna.Study, space: Space, base) -> Ledger:
         record_note(study, number, SECONDS, 1800.0)
         finish(study, number, outcome)
     study.ask()
-    manifest = None  # no trial is launched
-    return Ledger(SweepSetup("s3://bucket/my sweep", base, space, manifest, NO_GPU, 2**33), study)  # type: ignore[arg-type]
+    return Ledger(setup, study)
 
 
 def test_sweep_exports_states_best_and_hours(ledger: Ledger) -> None:
@@ -41,10 +49,9 @@ def test_sweep_exports_states_best_and_hours(ledger: Ledger) -> None:
     assert exporter.get("unetpp_gpu_hours", run="my_sweep") == 0
 
 
-def test_sweep_without_a_result_exports_no_best(study: optuna.Study, space: Space, base) -> None:
+def test_sweep_without_a_result_exports_no_best(study: optuna.Study, setup: SweepSetup) -> None:
     exporter = RecordingExporter()
-    ledger = Ledger(SweepSetup("/out/sweep", base, space, None, NO_GPU, 2**33), study)  # type: ignore[arg-type]
-    SweepMetrics(ledger, exporter).on_trial_start(trial=None)  # type: ignore[arg-type]
+    SweepMetrics(Ledger(setup, study), exporter).on_trial_start(trial=None)  # type: ignore[arg-type]
     assert not any(name == "unetpp_best_value" for name, _ in exporter.values)
 
 
