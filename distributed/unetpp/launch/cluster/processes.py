@@ -14,9 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unetpp.core.errors import UnetppError
+
 __all__ = ["ProcessRecord", "is_running", "log_tail", "spawn", "stop"]
 
 _POLL_S = 0.1
+_KILL_TIMEOUT_S = 10.0
 _LOG_TAIL_LINES = 15
 
 
@@ -61,6 +64,9 @@ def stop(records: Iterable[ProcessRecord], grace_s: float) -> list[str]:
 
     Returns:
         Names of those of which something was still there.
+
+    Raises:
+        UnetppError: a process does not end, such as one that waits on a dead network file system.
     """
     found = [record for record in records if _members(record)]
     for record in found:
@@ -69,12 +75,14 @@ def stop(records: Iterable[ProcessRecord], grace_s: float) -> list[str]:
     deadline_s = time.monotonic() + grace_s
     while any(map(is_running, found)) and time.monotonic() < deadline_s:
         time.sleep(_POLL_S)
-    for record in found:
-        # Again and again: a member may start another one meanwhile.
-        while members := _members(record):
-            for pid in members:
-                _signal(pid, signal.SIGKILL)
-            time.sleep(_POLL_S)
+    deadline_s = time.monotonic() + _KILL_TIMEOUT_S
+    # Again and again: a member may start another one meanwhile.
+    while members := [pid for record in found for pid in _members(record)]:
+        if time.monotonic() > deadline_s:
+            raise UnetppError(f"processes {members} do not end on SIGKILL; the system holds them, try again")
+        for pid in members:
+            _signal(pid, signal.SIGKILL)
+        time.sleep(_POLL_S)
     return [record.name for record in found]
 
 
