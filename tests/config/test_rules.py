@@ -47,6 +47,10 @@ from unetpp.core.errors import ConfigError
             "augment.scale=[2,1]",
             "augment.scale must satisfy 0 < low <= high; it is (2.0, 1.0); use (0.8, 1.25)",
         ),
+        (
+            "scale.accelerator_type=A100 scale.gpu=false",
+            "scale.accelerator_type=A100 needs scale.gpu=true; leave one of them out",
+        ),
         ("scale.workers=0", "scale.workers=0 must be at least 1; use 1"),
         (
             "scale.workers=(3,1)",

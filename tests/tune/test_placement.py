@@ -7,6 +7,7 @@ from unetpp.core.errors import ConfigError
 from unetpp.tune.placement import concurrency, trial_resources, worker_slots
 
 GPU = "scale.gpu=true"
+A100 = {"accelerator_type:A100": 1.0}
 
 
 def config(*overrides: str) -> RunConfig:
@@ -36,6 +37,8 @@ def config(*overrides: str) -> RunConfig:
         ([GPU, "scale.gpus_per_worker=0.333"], [{"CPU": 8, "GPU": 1}], 3),
         ([GPU, "scale.gpus_per_worker=2"], [{"CPU": 8, "GPU": 3}, {"CPU": 8, "GPU": 1}], 1),
         ([GPU], [{"CPU": 64}, {"CPU": 2, "GPU": 4}], 2),
+        # Only nodes with the wanted model count.
+        ([GPU, "scale.accelerator_type=A100"], [{"CPU": 8, "GPU": 4}, {**A100, "CPU": 8, "GPU": 2}], 2),
     ],
 )
 def test_concurrency_counts_places_on_machines(overrides, nodes, expected):
@@ -76,3 +79,13 @@ def test_trial_resources_of_one_worker_are_its_own_and_of_many_a_driver_s():
 def test_worker_slots_are_bound_by_the_scarcer_resource():
     assert worker_slots(config(GPU), {"CPU": 3, "GPU": 8}) == 3
     assert worker_slots(config(GPU), {"CPU": 8, "GPU": 3}) == 3
+
+
+def test_trial_resources_of_a_gpu_model_ask_for_its_nodes():
+    resources = trial_resources(config(GPU, "scale.accelerator_type=A100"))
+    assert resources == {"CPU": 1, "GPU": 1, "accelerator_type:A100": 0.001}
+
+
+def test_concurrency_without_the_gpu_model_names_it():
+    with pytest.raises(ConfigError, match="A100 GPU"):
+        concurrency(config(GPU, "scale.accelerator_type=A100"), [{"CPU": 8, "GPU": 4}])

@@ -68,6 +68,8 @@ def range_rules(augment: AugmentConfig, scale: ScaleConfig) -> Iterator[str]:
             yield f"scale.workers={workers} must be at least 1; use 1"
     elif not 1 <= workers[0] <= workers[1]:
         yield f"scale.workers must be (min, max) with 1 <= min <= max; it is {workers}; use (1, 2)"
+    if scale.accelerator_type and scale.gpu is False:
+        yield f"scale.accelerator_type={scale.accelerator_type} needs scale.gpu=true; leave one of them out"
     if isinstance(scale.cpus_per_worker, float) and scale.cpus_per_worker <= 0:
         yield f"scale.cpus_per_worker={scale.cpus_per_worker:g} must be above 0; use auto"
     gpus = scale.gpus_per_worker

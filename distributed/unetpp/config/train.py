@@ -63,6 +63,8 @@ class ScaleConfig(Section):
     """GPUs that Ray reserves for each worker; a part such as 0.5 lets two workers share one. Ray counts parts
     and does not enforce them: a worker is planned to need no more than its part of the device's memory, and
     one that takes more can leave its neighbours without."""
+    accelerator_type: str = ""
+    """GPU model that workers need, as Ray names it, such as A100 or H100; empty takes any."""
     cpus_per_worker: float | Auto = Field(AUTO)
     """Logical CPUs that Ray reserves for each worker."""
     address: str | None = None

@@ -115,6 +115,7 @@ def _trainer(job: TrainJob, board: Any, scratch: Storage) -> TorchTrainer:
         scaling_config=ScalingConfig(
             num_workers=config.scale.workers,
             use_gpu=use_gpu,
+            accelerator_type=config.scale.accelerator_type or None,
             resources_per_worker={"CPU": cpus, "GPU": gpus},
         ),
         run_config=RunConfig(

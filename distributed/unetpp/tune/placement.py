@@ -11,6 +11,8 @@ __all__ = ["NESTED_DRIVER_CPUS", "Node", "concurrency", "trial_resources", "work
 
 NESTED_DRIVER_CPUS = 0.01
 """A trial with several workers only waits for them."""
+_ACCELERATOR_SHARE = 0.001
+"""What Ray itself takes of a node's mark for its GPU model."""
 _EPSILON = 1e-6
 """Ray counts resources in ten-thousandths."""
 
@@ -27,7 +29,9 @@ def trial_resources(config: RunConfig) -> dict[str, float]:
     if config.max_workers > 1:
         return {"CPU": NESTED_DRIVER_CPUS}
     gpus = float(config.scale.gpus_per_worker) if config.scale.gpu else 0.0
-    return {"CPU": float(config.scale.cpus_per_worker), "GPU": gpus}
+    model = _accelerator(config)
+    wanted = {model: _ACCELERATOR_SHARE} if model else {}
+    return {"CPU": float(config.scale.cpus_per_worker), "GPU": gpus, **wanted}
 
 
 def concurrency(config: RunConfig, nodes: Sequence[Node], *, driver_cpus: float = NESTED_DRIVER_CPUS) -> int:
@@ -56,8 +60,16 @@ def worker_slots(config: RunConfig, node: Node) -> int:
     slots = _whole(node.get("CPU", 0.0) / float(config.scale.cpus_per_worker))
     if not config.scale.gpu:
         return slots
+    if (model := _accelerator(config)) and model not in node:
+        return 0
     gpus, each = node.get("GPU", 0.0), float(config.scale.gpus_per_worker)
     return min(slots, _whole(gpus) * _whole(1 / each) if each < 1 else _whole(gpus / each))
+
+
+def _accelerator(config: RunConfig) -> str:
+    """Ray's name for nodes with the GPU model that workers need; empty where any will do."""
+    model = config.scale.accelerator_type
+    return f"accelerator_type:{model}" if model else ""
 
 
 def _placeable(config: RunConfig, nodes: Sequence[Node], workers: int, driver_cpus: float) -> int:
@@ -83,7 +95,8 @@ def _spoilt(slots: Sequence[int], spare: Sequence[float], trials: int, driver_cp
 def _shortage(config: RunConfig, nodes: Sequence[Node], driver_cpus: float) -> str:
     scale, workers = config.scale, config.min_workers
     names = ["CPU", "GPU"] if scale.gpu else ["CPU"]
-    each = f"{scale.cpus_per_worker:g} CPU" + (f" and {scale.gpus_per_worker:g} GPU" if scale.gpu else "")
+    gpu = f" and {scale.gpus_per_worker:g} {scale.accelerator_type} GPU".replace("  ", " ")
+    each = f"{scale.cpus_per_worker:g} CPU" + (gpu if scale.gpu else "")
     driver = f" and {driver_cpus:g} CPU beside them" if workers > 1 and driver_cpus else ""
     kinds = Counter(" and ".join(f"{node.get(name, 0.0):g} {name}" for name in names) for node in nodes)
     have = ", ".join(f"{count} x {kind}" for kind, count in kinds.items()) or "no node"
