@@ -162,10 +162,8 @@ def _complete(folder: Path, state: ClusterState, say: Callable[[str], None]) -> 
         node = node_command(state.plan, state.ports, index)
         environment = node_environment(state.plan, index, state.urls.get("prometheus", ""))
         state = _ensure(folder, state, name, node, environment)
-        if index == 0:
-            # The others need its address to answer.
-            wait_for_nodes(state.urls["ray"], 1, _processes(state, names[:1]))
-    wait_for_nodes(state.urls["ray"], len(names), _processes(state, names))
+        # One after the other: nodes of one host that start together take the same socket's name.
+        wait_for_nodes(state.urls["ray"], index + 1, _processes(state, names[: index + 1]))
     say(f"{len(names)} node(s) with {state.plan.cpus_per_node} logical CPUs each are up")
     if "prometheus" in state.ports:
         (folder / "prometheus.yml").write_text(prometheus_config(state.plan.temp_dir))
