@@ -7,8 +7,8 @@ from typing import Any, Literal, get_args
 
 import yaml
 
-import unetpp
 from unetpp.core.errors import UserError
+from unetpp.launch.cluster.files import shipped
 
 __all__ = ["DEFINITIONS", "Kind", "RenderRequest", "Target", "definition_path", "render"]
 
@@ -68,13 +68,7 @@ def definition_path(target: Target, kind: Kind) -> Path:
     if (target, kind) not in DEFINITIONS:
         kinds = " or ".join(known for known in get_args(Kind) if (target, known) in DEFINITIONS)
         raise UserError(f"{target} has no definition of kind {kind}; use --kind {kinds}")
-    package = Path(unetpp.__file__).resolve().parent
-    folders = (package.parents[1] / "cluster", package / "definitions")
-    name = DEFINITIONS[target, kind]
-    for folder in folders:
-        if (folder / name).is_file():
-            return folder / name
-    raise UserError(f"{name} must lie in {folders[0]} or {folders[1]}; it does not; install unetpp again")
+    return shipped(DEFINITIONS[target, kind])
 
 
 def _kuberay(tree: dict[str, Any], request: RenderRequest) -> None:

@@ -3,23 +3,20 @@
 from pathlib import Path
 
 import unetpp
+from unetpp.core.errors import UserError
 
 __all__ = ["shipped"]
 
-_PACKAGE = Path(unetpp.__file__).parent
-_PLACES = (
-    _PACKAGE / "cluster_files",  # in a wheel
-    _PACKAGE.parent.parent / "cluster",  # in a checkout
-)
 
-
-def shipped(path: str) -> Path:
-    """Where a file of `cluster/` lies.
+def shipped(name: str) -> Path:
+    """A file or folder in `cluster/`: of the checkout, or of the installed package.
 
     Raises:
-        FileNotFoundError: the installation is incomplete.
+        UserError: the installation is incomplete.
     """
-    for place in _PLACES:
-        if (place / path).exists():
-            return place / path
-    raise FileNotFoundError(f"{path} is in neither of {', '.join(map(str, _PLACES))}; install unetpp again")
+    package = Path(unetpp.__file__).resolve().parent
+    folders = (package.parents[1] / "cluster", package / "definitions")
+    for folder in folders:
+        if (folder / name).exists():
+            return folder / name
+    raise UserError(f"{name} must lie in {folders[0]} or {folders[1]}; it does not; install unetpp again")
