@@ -50,7 +50,7 @@ class ShardCache:
     def __init__(self, folder: Path, limit_bytes: int, *, deadline_s: float = 300.0) -> None:
         self.folder, self.limit_bytes = folder, limit_bytes
         self._deadline_s = deadline_s
-        self._verified: set[str] = set()
+        self._verified: set[tuple[str, int]] = set()
         self._is_full = False
         self._entries, self._locks = folder / "entries", folder / "locks"
         self._make_folders()
@@ -59,20 +59,20 @@ class ShardCache:
     def get(self, key: str) -> pa.Table | None:
         """The entry as views of mapped memory, or None; marks it as used just now.
 
-        The first time an object sees an entry it checks every byte; a bad one is dropped.
+        The first time an object sees a file it checks every byte; a bad one is dropped.
         """
         path = self._path(key)
         try:
-            mapped = map_entry(path)
             os.utime(path)
+            mapped, identity = map_entry(path), (key, path.stat().st_ino)
         except (OSError, pa.ArrowInvalid):  # evicted meanwhile, or empty
             return None
-        if key not in self._verified:
+        if identity not in self._verified:
             if not is_intact(mapped):
                 logger.warning("cache entry %s is damaged; the shard is fetched again", path)
                 path.unlink(missing_ok=True)
                 return None
-            self._verified.add(key)
+            self._verified.add(identity)
         return parse_entry(mapped)
 
     @contextlib.contextmanager
@@ -94,10 +94,10 @@ class ShardCache:
         A table that does not fit, and a disk that is full, leave the cache as it is.
         """
         size_bytes = table.nbytes + TRAILER_BYTES
-        if self._is_full or self._victims(size_bytes, members) is None:
-            return False
         path, writing = self._path(key), self._path(key).with_suffix(_WRITING)
         try:
+            if self._is_full or self._victims(size_bytes, members) is None:
+                return False
             self._leave_disk(size_bytes)
             write_entry(writing, table)
             return self._admit(writing, path, members)
@@ -134,7 +134,6 @@ class ShardCache:
                 return False
             self._evict(victims)
             writing.replace(path)
-        self._verified.discard(path.stem)
         return True
 
     def _victims(self, incoming_bytes: int, members: Collection[str]) -> tuple[Entry, ...] | None:
@@ -179,7 +178,7 @@ def open_cache(configured: str, limit_bytes: int) -> ShardCache | None:
     """This process's cache; None, with a warning, where its folder cannot be used."""
     try:
         return ShardCache(cache_folder(configured), limit_bytes)
-    except ConfigError as error:
+    except (ConfigError, OSError) as error:
         logger.warning("shards are not cached: %s", error)
         return None
 
