@@ -35,6 +35,18 @@ def test_storage_missing_file_raises_file_not_found_with_its_name(storage: Stora
     storage.delete("nothing.bin")
 
 
+@pytest.mark.parametrize(
+    ("start", "stop", "expected"), [(0, 10, b"0123456789"), (3, 7, b"3456"), (8, 20, b"89"), (10, 12, b"")]
+)
+def test_storage_range_ends_where_the_file_ends(
+    storage: Storage, start: int, stop: int, expected: bytes
+) -> None:
+    storage.write("x", b"0123456789")
+    assert storage.read_range("x", start, stop) == expected
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        storage.read_range("nothing", start, stop)
+
+
 def test_storage_relative_folder_is_fixed_when_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,7 +46,7 @@ def test_fault_that_passes_gives_the_right_bytes(bucket, shard, proxy: FaultyPro
 
 def test_body_that_stalls_is_asked_for_again(bucket, shard, proxy: FaultyProxy):
     proxy.fail("stall", times=1)
-    data = fetch_shard(Storage(bucket[0], deadline_s=2.0), shard)
+    data = fetch_shard(Storage(bucket[0], deadline_s=6.0), shard)
     assert parse_shard(data, shard).num_rows == shard.rows
 
 
