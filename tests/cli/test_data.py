@@ -112,3 +112,10 @@ def test_data_pack_over_a_dataset_asks_for_overwrite(app, cells, tmp_path):
     assert run(app, *pack_arguments(cells, tmp_path / "out"), "--overwrite")["manifest"].endswith(
         "00002.json"
     )
+
+
+def test_data_repack_gives_a_dataset_that_verifies(app, cells, tmp_path):
+    run(app, *pack_arguments(cells, tmp_path / "out"))
+    result = run(app, "repack", tmp_path / "out", "--out", tmp_path / "again")
+    assert result == {"rows": 10, "shards": {"train": 1, "val": 1}}
+    assert run(app, "verify", tmp_path / "again")["ok"]
