@@ -124,6 +124,7 @@ def measure(reader: str, spec: Path, environment: dict[str, str], cache: Path) -
         results[phase] = found["epochs"][0]
         if epochs == 2:
             results["steady"] = found["epochs"][1]
+        print(f"  {found['epochs']}", flush=True)
     shutil.rmtree(cache, ignore_errors=True)
     return results
 
