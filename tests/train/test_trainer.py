@@ -125,8 +125,8 @@ def test_fit_killed_inside_an_epoch_continues_with_the_next_global_batch(tmp_pat
         fit(job, Recorder())
     expected = scheduled(job)
     seen = delivered(job.run_uri)
-    # The killed rank never handed on its last batch; the other may be ahead of it.
-    assert all(seen[key] == expected[key] for key in expected if key < (1, 15))
+    # Reading runs ahead of training by a few steps, by how many on the other rank is open.
+    assert all(seen[key] == expected[key] for key in expected if key < (1, 11))
 
     found = RunDir(job.run_uri).checkpoints.latest()
     assert found is not None
