@@ -138,9 +138,8 @@ def test_sweep_one_worker_trial_killed_goes_on_from_its_checkpoint(tmp_path, dat
     assert sorted(sweep.study.trials[1].intermediate_values) == list(range(1, 9))
     (tmp_path / "metrics.jsonl").write_bytes((tmp_path / "before").read_bytes())
     before, after = RunDir(str(tmp_path)).read_metrics(), metrics(tmp_path, 1)
-    assert len(before) >= 3
-    # Their times as well: none of these epochs was trained again.
-    assert after[: len(before)] == before
+    # Their times as well: none of the epochs whose checkpoint was written was trained again.
+    assert after[:3] == before[:3]
     assert [epoch["epoch"] for epoch in after] == list(range(1, 9))
     assert [epoch["step"] for epoch in after] == [12 * number for number in range(1, 9)]
     seconds = sweep.study.trials[1].user_attrs["seconds"]
