@@ -93,6 +93,7 @@ def test_run_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert [verb for verb in cli._VERBS if f"\n  {verb}" not in listed] == []
 
 
+@pytest.mark.usefixtures("keyboard")
 def test_main_interrupted_in_a_real_process_exits_130_with_one_line() -> None:
     program = (
         "import os, signal, sys\n"
