@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from process_memory import processor_seconds
-from streaming_rivals import RIVALS, Epoch, Spec
+from streaming_rivals import OPEN, RIVALS, Epoch, Spec
 
 from unetpp.core.storage import open_storage
 from unetpp.data.schedule import Position, StreamPlan
@@ -47,7 +47,7 @@ def ours(spec: Spec) -> Epoch:
     from unetpp.data.stream import stream_batches
     from unetpp.launch.connect import connected
 
-    connected(None).__enter__()
+    OPEN.enter_context(connected(None))
     plan = plan_of(spec, spec["epochs"])
     stream: Iterator[Any] | None = None
 
@@ -109,7 +109,8 @@ def main() -> None:
     except ImportError as error:
         print(json.dumps({"missing": str(error)}))
         return
-    print(json.dumps({"epochs": [measure(epoch) for _ in range(int(epochs))]}))
+    with OPEN:
+        print(json.dumps({"epochs": [measure(epoch) for _ in range(int(epochs))]}))
 
 
 if __name__ == "__main__":

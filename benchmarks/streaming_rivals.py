@@ -11,6 +11,7 @@ their own:
     pip install --no-deps webdataset braceexpand
 """
 
+import contextlib
 import importlib
 import os
 import sys
@@ -21,11 +22,13 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["RIVALS", "Epoch", "Spec", "import_litdata", "import_mosaic"]
+__all__ = ["OPEN", "RIVALS", "Epoch", "Spec", "import_litdata", "import_mosaic"]
 
 Spec = Mapping[str, Any]
 """bucket (URI), pngs, cache (folders), batch_size, workers, samples."""
 Epoch = Callable[[], Iterable[tuple[Any, Any]]]
+OPEN = contextlib.ExitStack()
+"""What a reader keeps open until its process has measured."""
 
 
 def import_litdata() -> types.ModuleType:
@@ -53,7 +56,7 @@ def ray_parquet(spec: Spec) -> Epoch:
 
     from unetpp.launch.connect import connected
 
-    connected(None).__enter__()
+    OPEN.enter_context(connected(None))
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     endpoint = os.environ["AWS_ENDPOINT_URL"]
