@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -52,10 +53,11 @@ class S3Server:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def fresh_shard_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def fresh_shard_cache() -> Iterator[None]:
     """No shard cached by this user's other runs reaches a test, nor the other way round."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
+    # Not pytest's folder: Ray's sockets go below it, and their paths have at most 107 characters.
+    with tempfile.TemporaryDirectory(prefix="t") as folder, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TMPDIR", folder)
         yield
 
 

@@ -37,6 +37,7 @@ _PREFERRED_PORTS = {
 _RAY_PORT = 6379
 _AGENT_PORT = 52365
 _GRACE_S = 5.0
+_TEMP_PATH_LENGTH = 20
 
 
 @dataclass(frozen=True)
@@ -145,8 +146,9 @@ def _choose_ports(request: ClusterRequest) -> dict[str, int]:
 
 def _new_state(request: ClusterRequest, ports: dict[str, int], hardware: Hardware) -> ClusterState:
     cpus = request.cpus_per_node or max(2, hardware.cpus // request.nodes)
-    # Not in the cluster's folder: paths of sockets have at most 107 characters.
-    temp_dir = tempfile.mkdtemp(prefix="unetpp-cluster-")
+    # Not in the cluster's folder: paths of sockets have at most 107 characters, of which Ray takes 64.
+    short = len(tempfile.gettempdir()) <= _TEMP_PATH_LENGTH
+    temp_dir = tempfile.mkdtemp(prefix="unetpp-cluster-", dir=None if short else "/tmp")
     plan = NodePlan(f"{HOST}:{ports['ray']}", temp_dir, request.nodes, cpus, hardware.gpus)
     pages = {"page": "page", "ray": "dashboard"} | {
         name: name for name in ("optuna-dashboard", "tensorboard", "prometheus") if name in ports
