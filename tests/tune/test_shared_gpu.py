@@ -22,7 +22,8 @@ def test_shared_gpu_holds_two_trials_at_once_and_two_workers_of_one(tmp_path):
         text=True,
         timeout=220,
         check=False,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        # Ray reads the mode when it is imported.
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "RAY_AUTH_MODE": "token"},
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
