@@ -17,7 +17,7 @@ from unetpp.core.errors import NonFiniteError, UnetppError
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
 from unetpp.train.job import TrainJob
-from unetpp.train.worker import ProgressBoard, WorkerArguments, train_worker
+from unetpp.train.worker import ProgressBoard, WorkerArguments, start_beside_caller, train_worker
 
 __all__ = ["Listener", "fit"]
 
@@ -49,7 +49,7 @@ def fit(job: TrainJob, listener: Listener) -> bool:
         UnetppError: the workers failed more often than `scale.max_failures`.
     """
     scratch = _scratch(job)
-    board = ray.remote(num_cpus=0)(ProgressBoard).remote()
+    board = start_beside_caller(ProgressBoard)
     outcome: dict[str, BaseException] = {}
 
     def run() -> None:

@@ -11,6 +11,7 @@ import ray.train
 import ray.train.torch
 import ray.util
 import torch
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from unetpp.core.logs import RedactSecrets, setup_logging
 from unetpp.data.batch import HostBatch
@@ -19,7 +20,7 @@ from unetpp.data.stream import stream_batches
 from unetpp.train.job import TrainJob, run_job
 from unetpp.train.metrics_export import Exporter, RunMetrics
 
-__all__ = ["ProgressBoard", "WorkerArguments", "train_worker"]
+__all__ = ["ProgressBoard", "WorkerArguments", "start_beside_caller", "train_worker"]
 
 _HEARTBEAT_S = 0.25
 
@@ -56,6 +57,12 @@ class ProgressBoard:
     def request_stop(self) -> None:
         """Ask the workers to stop before their next step."""
         self._stop = True
+
+
+def start_beside_caller(actor_class: type[Any]) -> Any:
+    """Start an actor on the machine of whoever calls: it is lost with its caller and not before."""
+    strategy = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(num_cpus=0, scheduling_strategy=strategy)(actor_class).remote()
 
 
 class WorkerArguments(TypedDict):

@@ -7,6 +7,8 @@ import ray
 import ray.util
 from ray.util.placement_group import PlacementGroup
 
+from unetpp.train.worker import start_beside_caller
+
 __all__ = ["DecisionBoard", "StopTrial", "release", "start_board"]
 
 
@@ -63,4 +65,4 @@ def release(groups: Collection[str]) -> None:
 
 def start_board() -> Any:
     """A new board's handle."""
-    return ray.remote(num_cpus=0)(DecisionBoard).remote()
+    return start_beside_caller(DecisionBoard)

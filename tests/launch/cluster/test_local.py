@@ -17,10 +17,16 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 def session_members(leader: int) -> dict[int, str]:
-    """Command line by number of every process in a session."""
-    listed = subprocess.run(["ps", "-eo", "pid=,sess=,args="], capture_output=True, text=True, check=True)
-    rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
-    return {int(row[0]): row[2] for row in rows if len(row) == 3 and int(row[1]) == leader}
+    """Command line by number of every living process in a session."""
+    command = ["ps", "-ww", "-eo", "pid=,sess=,stat=,args="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = [line.split(maxsplit=3) for line in listed.stdout.splitlines()]
+    return {
+        int(row[0]): row[3]
+        for row in rows
+        # One that has ended may wait for the first process of a container to notice.
+        if len(row) == 4 and int(row[1]) == leader and not row[2].startswith("Z")
+    }
 
 
 def kill_raylet(cluster: LocalCluster, node: str) -> None:
@@ -85,7 +91,7 @@ def test_second_cluster_without_prometheus_leaves_the_first_alone(
     # Only what is beside the interpreter, and what Ray itself calls.
     tools = tmp_path / "bin"
     tools.mkdir()
-    for tool in ("sh", "ps", "uname", "ip"):
+    for tool in ("bash", "sh", "ps", "uname", "ip"):
         found = subprocess.run(["which", tool], capture_output=True, text=True, check=False).stdout.strip()
         if found:
             (tools / tool).symlink_to(found)
@@ -150,7 +156,7 @@ def test_down_leaves_no_process_and_no_port_and_twice_is_fine(cluster: LocalClus
 
 def _mend(cluster: LocalCluster) -> None:
     """`up` starts what was lost; the head and its memory of the cluster stay."""
-    assert alive_nodes(cluster) == 2
+    wait_until(lambda: alive_nodes(cluster) == 2, "the loss of a node being noticed")
     again = cluster.shell("cluster", "up")
     assert not again["started"]
     assert again["pids"]["head"] == cluster.result["pids"]["head"]

@@ -21,7 +21,14 @@ from unetpp.launch.cluster.nodes import (
 from unetpp.launch.cluster.ports import find_port, is_open, require_port
 from unetpp.launch.cluster.processes import ProcessRecord, is_running, spawn, stop
 from unetpp.launch.cluster.services import missing_services, prometheus_config, service_commands
-from unetpp.launch.cluster.state import ClusterState, delete_state, locked, read_state, write_state
+from unetpp.launch.cluster.state import (
+    ClusterState,
+    delete_state,
+    locked,
+    ports_of_others,
+    read_state,
+    write_state,
+)
 from unetpp.launch.token import ensure_token
 
 __all__ = ["ClusterRequest", "cluster_down", "cluster_status", "cluster_up"]
@@ -81,7 +88,7 @@ def cluster_up(
         if state is not None:
             return _complete(folder, state, say), False
         ensure_token()
-        state = _new_state(request, _choose_ports(request), hardware)
+        state = _new_state(request, _choose_ports(request, ports_of_others(folder)), hardware)
         for name, remedy in missing_services().items():
             say(f"{name} is not installed, going on without it ({remedy})")
         say(f"starting {request.nodes} Ray node(s) at {state.plan.address}")
@@ -135,12 +142,12 @@ def cluster_down(folder: Path) -> list[str]:
         return [] if state is None else _stop(folder, state)
 
 
-def _choose_ports(request: ClusterRequest) -> dict[str, int]:
-    ports = {"ray": find_port(_RAY_PORT) if request.port is None else require_port(request.port)}
+def _choose_ports(request: ClusterRequest, taken: set[int]) -> dict[str, int]:
+    ports = {"ray": find_port(_RAY_PORT, taken) if request.port is None else require_port(request.port)}
     wanted = _PREFERRED_PORTS | {f"agent {index}": _AGENT_PORT for index in range(request.nodes)}
     for name, preferred in wanted.items():
         if name not in missing_services():
-            ports[name] = find_port(preferred, ports.values())
+            ports[name] = find_port(preferred, taken | set(ports.values()))
     return ports
 
 

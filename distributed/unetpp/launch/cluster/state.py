@@ -13,7 +13,15 @@ from unetpp.core.errors import UserError
 from unetpp.launch.cluster.nodes import NodePlan
 from unetpp.launch.cluster.processes import ProcessRecord
 
-__all__ = ["ClusterState", "default_folder", "delete_state", "locked", "read_state", "write_state"]
+__all__ = [
+    "ClusterState",
+    "default_folder",
+    "delete_state",
+    "locked",
+    "ports_of_others",
+    "read_state",
+    "write_state",
+]
 
 _FILE = "cluster.json"
 _LOCK = "lock"
@@ -63,6 +71,17 @@ def read_state(folder: Path) -> ClusterState | None:
         return None
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{folder / _FILE} must be as `unetpp cluster up` wrote it: {error}") from error
+
+
+def ports_of_others(folder: Path) -> set[int]:
+    """Ports of the clusters remembered beside this one; their services may not listen on them yet.
+
+    Raises:
+        UserError: a file is not what `write_state` wrote.
+    """
+    others = [other for other in folder.parent.iterdir() if other != folder and other.is_dir()]
+    states = [read_state(other) for other in others]
+    return {port for state in states if state is not None for port in state.ports.values()}
 
 
 def write_state(folder: Path, state: ClusterState) -> None:
