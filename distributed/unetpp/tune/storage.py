@@ -35,7 +35,10 @@ def open_storage_url(url: str) -> PatientStorage:
         options = {"connect_args": {"timeout": _SQLITE_LOCK_WAIT_S}} if sqlite else {"pool_pre_ping": True}
         return _FIRST_LOCK(
             lambda _: PatientStorage(url, shown_url=shown_url(url), engine_kwargs=options),
-            is_transient=lambda error: sqlite and is_passing(error),
+            # Another process may create the tables at the same moment; once they are there all is well.
+            is_transient=lambda error: (
+                isinstance(error, sqlalchemy.exc.IntegrityError) or (sqlite and is_passing(error))
+            ),
         )
 
 
