@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetpp.core.seeds import rng
+from unetpp.data.cut import cut_by_bytes
 
 __all__ = ["EpochOrder", "StepShare", "epoch_order", "num_steps", "sequential_order", "step_share", "units"]
 
@@ -49,7 +50,7 @@ def epoch_order(
     shards = generator.permutation(len(shard_rows))
     parts: list[NDArray[np.int64]] = []
     ends: list[int] = []
-    for window in _windows(shards.tolist(), shard_bytes, window_bytes):
+    for window in cut_by_bytes(shards.tolist(), shard_bytes.__getitem__, window_bytes):
         rows = _rows_of(window, shard_rows)
         parts.append(rows[generator.permutation(len(rows))])
         ends.append(sum(len(part) for part in parts))
@@ -60,7 +61,7 @@ def sequential_order(
     shard_rows: Sequence[int], shard_bytes: Sequence[int], *, window_bytes: int
 ) -> EpochOrder:
     """Rows in storage order, in windows: for validation."""
-    windows = list(_windows(list(range(len(shard_rows))), shard_bytes, window_bytes))
+    windows = list(cut_by_bytes(range(len(shard_rows)), shard_bytes.__getitem__, window_bytes))
     ends = np.cumsum([sum(shard_rows[s] for s in window) for window in windows])
     return EpochOrder(_rows_of(range(len(shard_rows)), shard_rows), tuple(ends.tolist()))
 
@@ -92,19 +93,6 @@ def units(
         if last > first:
             yield first, last
             first = last
-
-
-def _windows(shards: Sequence[int], shard_bytes: Sequence[int], window_bytes: int) -> Iterator[list[int]]:
-    window: list[int] = []
-    held_bytes = 0
-    for shard in shards:
-        if window and held_bytes + shard_bytes[shard] > window_bytes:
-            yield window
-            window, held_bytes = [], 0
-        window.append(shard)
-        held_bytes += shard_bytes[shard]
-    if window:
-        yield window
 
 
 def _rows_of(shards: Sequence[int], shard_rows: Sequence[int]) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ import numpy as np
 from unetpp.core.errors import InputError
 from unetpp.core.manifest import SCHEMA_VERSION
 from unetpp.data.classes import ClassSpec
+from unetpp.data.cut import cut_by_bytes
 from unetpp.data.groups import EACH_ALONE, GroupRule
 from unetpp.data.image_file import Dtype, SampleError
 from unetpp.data.labels import Labelling, infer_labelling, labelling_of
@@ -218,18 +219,10 @@ def _image_label(sample_id: str, names: Sequence[str]) -> int | None:
 def _cut(
     rows: Sequence[PlannedRow], settled: Settled, options: PackOptions
 ) -> Iterator[tuple[PlannedRow, ...]]:
-    sizes = [_decoded_bytes(row, settled, options) for row in rows]
-    target = target_bytes(sum(sizes))
-    shard: list[PlannedRow] = []
-    held_bytes = 0
-    for row, size in zip(rows, sizes, strict=True):
-        if shard and held_bytes + size > target:
-            yield tuple(shard)
-            shard, held_bytes = [], 0
-        shard.append(row)
-        held_bytes += size
-    if shard:
-        yield tuple(shard)
+    def bytes_of(row: PlannedRow) -> int:
+        return _decoded_bytes(row, settled, options)
+
+    return map(tuple, cut_by_bytes(rows, bytes_of, target_bytes(sum(map(bytes_of, rows)))))
 
 
 def _decoded_bytes(row: PlannedRow, settled: Settled, options: PackOptions) -> int:

@@ -1,13 +1,14 @@
 """Cut an existing dataset into shards of the usual size, without its source images."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 
 from unetpp.core.errors import ExistsError
 from unetpp.core.manifest import Manifest, ShardInfo, SplitInfo
 from unetpp.core.provenance import command_line
 from unetpp.core.storage import Storage
+from unetpp.data.cut import cut_by_bytes
 from unetpp.data.shard_size import target_bytes
-from unetpp.data.shards import Sample, encode_shard, iter_samples, shard_info
+from unetpp.data.shards import encode_shard, iter_samples, shard_info
 from unetpp.data.store import commit_manifest, list_versions, load_manifest
 
 __all__ = ["repack"]
@@ -33,7 +34,8 @@ def repack(
     for name, split in manifest.splits.items():
         shards: list[ShardInfo] = []
         wanted_bytes = target_bytes(sum(shard.decoded_bytes for shard in split.shards))
-        for samples in _cut(iter_samples(source, manifest, name), wanted_bytes):
+        rows = iter_samples(source, manifest, name)
+        for samples in cut_by_bytes(rows, lambda sample: sample.decoded_bytes, wanted_bytes):
             data = encode_shard(samples)
             shards.append(shard_info(name, len(shards), samples, data))
             target.write(shards[-1].name, data)
@@ -43,16 +45,3 @@ def repack(
     repacked = manifest.model_copy(update={"version": "00001", "splits": splits, "command": command_line()})
     commit_manifest(target, repacked)
     return repacked
-
-
-def _cut(samples: Iterable[Sample], wanted_bytes: int) -> Iterator[list[Sample]]:
-    shard: list[Sample] = []
-    held_bytes = 0
-    for sample in samples:
-        if shard and held_bytes + sample.decoded_bytes > wanted_bytes:
-            yield shard
-            shard, held_bytes = [], 0
-        shard.append(sample)
-        held_bytes += sample.decoded_bytes
-    if shard:
-        yield shard
