@@ -16,6 +16,7 @@ from unetpp.core.errors import InputError
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
+from unetpp.core.trial_folders import trial_uri
 from unetpp.report.sweep_data import load_sweep_data
 from unetpp.report.sweep_parallel import positions
 from unetpp.report.sweep_report import render_sweep_report, write_sweep_report
@@ -26,7 +27,7 @@ from unetpp.tune.seeding import enqueue_default
 from unetpp.tune.space import load_space
 from unetpp.tune.storage import open_storage_url
 from unetpp.tune.study import open_study
-from unetpp.tune.sweep_dir import SWEEP_CONFIG, study_name, study_url, trial_uri
+from unetpp.tune.sweep_dir import SWEEP_CONFIG, study_name, study_url
 
 SPACE = """
 def space(trial):

@@ -14,9 +14,9 @@ from optuna.trial import TrialState
 from fakes import write_dataset
 from sweeps import Recorder, start_sweep
 from unetpp.core.rundir import RunDir
+from unetpp.core.trial_folders import trial_uri
 from unetpp.tune.leaderboard import sweep_summary
 from unetpp.tune.sweep import run_sweep
-from unetpp.tune.sweep_dir import trial_uri
 from unetpp.tune.trainable import TrialContext, run_trial
 
 pytestmark = [

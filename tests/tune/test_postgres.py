@@ -15,10 +15,11 @@ from unetpp.core.errors import ConfigError, ExistsError, StorageError
 from unetpp.core.retry import Retry
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
+from unetpp.core.trial_folders import trial_uri
 from unetpp.report.sweep_report import write_sweep_report
 from unetpp.tune.patient_storage import PatientStorage
 from unetpp.tune.sweep import run_sweep
-from unetpp.tune.sweep_dir import load_started, load_sweep, trial_uri
+from unetpp.tune.sweep_dir import load_started, load_sweep
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("UNETPP_TEST_POSTGRES") == "0", reason="left out by UNETPP_TEST_POSTGRES=0"

@@ -150,7 +150,8 @@ def _confirm(sweep: "Sweep") -> dict[str, Any]:
 
 
 def _print_best(result: dict[str, Any]) -> None:
-    from unetpp.tune.sweep_dir import resume_command, trial_uri
+    from unetpp.core.trial_folders import trial_uri
+    from unetpp.tune.sweep_dir import resume_command
 
     sweep, best = result["sweep"], result["best"]
     if not result["finished"]:

@@ -20,9 +20,9 @@ from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import Storage, open_storage
 
-__all__ = ["RunDir"]
+__all__ = ["RUN_CONFIG", "RunDir"]
 
-_CONFIG = "config.yaml"
+RUN_CONFIG = "config.yaml"
 _DECISIONS = "decisions.json"
 _DATASET = "dataset.json"
 _PROVENANCE = "provenance.json"
@@ -40,7 +40,7 @@ class RunDir:
 
     def exists(self) -> bool:
         """Whether a run was ever started here."""
-        return self.storage.exists(_CONFIG)
+        return self.storage.exists(RUN_CONFIG)
 
     def require(self) -> "RunDir":
         """Return self.
@@ -50,7 +50,7 @@ class RunDir:
         """
         if not self.exists():
             raise InputError(
-                f"no run at {self.uri}: {_CONFIG} is missing; name the folder `unetpp train` wrote"
+                f"no run at {self.uri}: {RUN_CONFIG} is missing; name the folder `unetpp train` wrote"
             )
         return self
 
@@ -73,10 +73,10 @@ class RunDir:
         self._write_json(_DECISIONS, decisions)
         self.storage.write(_DATASET, manifest.model_dump_json(indent=1).encode())
         self._write_json(_PROVENANCE, provenance)
-        self.storage.write(_CONFIG, yaml.safe_dump(config, sort_keys=False).encode())
+        self.storage.write(RUN_CONFIG, yaml.safe_dump(config, sort_keys=False).encode())
 
     def read_config(self) -> dict[str, Any]:
-        config: dict[str, Any] = yaml.safe_load(self.storage.read(_CONFIG))
+        config: dict[str, Any] = yaml.safe_load(self.storage.read(RUN_CONFIG))
         return config
 
     def read_decisions(self) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from unetpp.config.section import AUTO
 from unetpp.config.tune import ObjectiveName
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
+from unetpp.core.trial_folders import trial_uri
 from unetpp.tune.importance import parameter_importances
 from unetpp.tune.leaderboard import LeaderRow, best_row, leaderboard, pareto_rows
 from unetpp.tune.levels import headline
@@ -28,7 +29,7 @@ from unetpp.tune.record import (
     own_trials,
 )
 from unetpp.tune.study import SPACE_SHA256, SPACE_SOURCE, objectives_of
-from unetpp.tune.sweep_dir import load_sweep, space_name, trial_uri
+from unetpp.tune.sweep_dir import load_sweep, space_name
 
 __all__ = ["Outcome", "SweepData", "TrialData", "load_sweep_data"]
 

@@ -10,10 +10,11 @@ import yaml
 
 from unetpp.config.load import flatten
 from unetpp.core.logs import redact
+from unetpp.core.trial_folders import trial_uri
 from unetpp.report.sweep_data import Outcome, SweepData, TrialData
 from unetpp.report.tables import count_text, duration_text, percent, score, significant
 from unetpp.tune.storage import shown_url
-from unetpp.tune.sweep_dir import resume_command, trial_uri
+from unetpp.tune.sweep_dir import resume_command
 
 __all__ = [
     "METRIC_TITLES",
@@ -81,7 +82,7 @@ def leader_rows(data: SweepData) -> list[Row]:
             "params": count_text(row.params),
             "macs": count_text(row.macs),
             "settings": _settings(row.settings, names),
-            "run": trial_uri("", row.trial).lstrip("/"),
+            "run": trial_uri("", row.trial),
             "best": row == data.best,
             "front": row in data.front,
         }

@@ -16,6 +16,8 @@ from typing import Any
 import ray
 from ray.util import metrics as ray_metrics
 
+from unetpp.core.trial_folders import trial_of
+
 __all__ = ["METRICS", "Exporter", "Metric", "RunMetrics", "folder_name"]
 
 logger = logging.getLogger(__name__)
@@ -128,8 +130,8 @@ def folder_name(uri: str) -> str:
 
 
 def _run_tags(run_uri: str) -> dict[str, str]:
-    parent, _, name = run_uri.rstrip("/").rpartition("/")
-    sweep, _, folder = parent.rpartition("/")
-    if folder == "trials" and name.isdecimal():
-        return {"run": folder_name(sweep), "trial": str(int(name))}
-    return {"run": folder_name(run_uri), "trial": ""}
+    trial = trial_of(run_uri)
+    if trial is None:
+        return {"run": folder_name(run_uri), "trial": ""}
+    sweep, number = trial
+    return {"run": folder_name(sweep), "trial": str(number)}

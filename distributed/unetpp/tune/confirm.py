@@ -13,12 +13,12 @@ from typing import Any
 from unetpp.config import RunConfig, replace
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
+from unetpp.core.trial_folders import trial_uri
 from unetpp.predict.evaluate import evaluate
 from unetpp.predict.evaluation_files import evaluation_name, read_per_image
 from unetpp.train.job import TrainJob
 from unetpp.tune.leaderboard import LeaderRow
 from unetpp.tune.significance import compare
-from unetpp.tune.sweep_dir import trial_uri
 
 __all__ = ["Candidate", "candidates", "confirm"]
 

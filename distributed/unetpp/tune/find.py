@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
+from unetpp.core.rundir import RUN_CONFIG
 from unetpp.core.storage import Storage, open_storage
+from unetpp.core.trial_folders import TRIALS
 from unetpp.tune.sweep_dir import SWEEP_CONFIG
 
 __all__ = ["Found", "find_results"]
-
-_RUN_CONFIG = "config.yaml"
-_TRIALS = "trials"
 
 
 @dataclass(frozen=True)
@@ -29,10 +28,8 @@ def find_results(uri: str) -> Found:
     storage = open_storage(uri)
     files = _listed(storage)
     sweeps = {_folder(path) for path in files if _name(path) == SWEEP_CONFIG}
-    trial_roots = tuple(f"{sweep}/{_TRIALS}/".lstrip("/") for sweep in sweeps)
-    runs = {
-        _folder(path) for path in files if _name(path) == _RUN_CONFIG and not path.startswith(trial_roots)
-    }
+    trial_roots = tuple(f"{sweep}/{TRIALS}/".lstrip("/") for sweep in sweeps)
+    runs = {_folder(path) for path in files if _name(path) == RUN_CONFIG and not path.startswith(trial_roots)}
     return Found(tuple(sorted(runs)), tuple(sorted(sweeps)))
 
 

@@ -17,6 +17,7 @@ from unetpp.config import Decision, Hardware, RunConfig, replace, resolve
 from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
+from unetpp.core.trial_folders import trial_uri
 from unetpp.models.cost import count_cost
 from unetpp.tune.apply import apply
 from unetpp.tune.budget import budget_of
@@ -36,7 +37,6 @@ from unetpp.tune.record import (
 )
 from unetpp.tune.rungs import Report, Verdict, build_rule, replay
 from unetpp.tune.space import Space
-from unetpp.tune.sweep_dir import trial_uri
 
 __all__ = ["Ledger", "SweepSetup", "TrialSpec"]
 

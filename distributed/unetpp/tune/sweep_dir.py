@@ -29,11 +29,11 @@ __all__ = [
     "load_started",
     "load_sweep",
     "no_sweep",
+    "read_base",
     "resume_command",
     "space_name",
     "study_name",
     "study_url",
-    "trial_uri",
 ]
 
 SWEEP_CONFIG = "sweep.yaml"
@@ -51,7 +51,7 @@ def load_sweep(uri: str) -> tuple[RunConfig, optuna.Study]:
     folder = open_storage(uri)
     if not folder.exists(SWEEP_CONFIG):
         raise no_sweep(folder, "name the folder `unetpp tune` wrote")
-    config = RunConfig.model_validate(yaml.safe_load(folder.read(SWEEP_CONFIG)))
+    config = read_base(folder)
     url, name = study_url(config, folder), study_name(config)
     # Opening an absent SQLite file would create an empty one.
     if not existing_file(url):
@@ -64,6 +64,11 @@ def load_sweep(uri: str) -> tuple[RunConfig, optuna.Study]:
         raise InputError(
             f"{shown_url(url)} has no study {name!r} of sweep {folder.uri}; restore its storage"
         ) from error
+
+
+def read_base(folder: Storage) -> RunConfig:
+    """The base configuration of the sweep in a folder."""
+    return RunConfig.model_validate(yaml.safe_load(folder.read(SWEEP_CONFIG)))
 
 
 def load_started(uri: str, overrides: Sequence[str]) -> tuple[RunConfig, Space]:
@@ -97,11 +102,6 @@ def space_name(folder: Storage, source: str) -> str:
 def resume_command(sweep_uri: str) -> str:
     """The command that goes on with a sweep."""
     return f"unetpp tune --resume {quote(sweep_uri)}"
-
-
-def trial_uri(sweep_uri: str, number: int) -> str:
-    """A trial's run folder."""
-    return f"{sweep_uri.rstrip('/')}/trials/{number:04d}"
 
 
 def study_url(config: RunConfig, folder: Storage) -> str:

@@ -8,10 +8,11 @@ from sweep_results import results
 from unetpp.config import dump_yaml, load_config, replace
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
+from unetpp.core.trial_folders import trial_uri
 from unetpp.tune.record import SECONDS, finish, record_epoch, record_note
 from unetpp.tune.space import load_space
 from unetpp.tune.study import open_study
-from unetpp.tune.sweep_dir import SWEEP_CONFIG, study_name, trial_uri
+from unetpp.tune.sweep_dir import SWEEP_CONFIG, study_name
 
 _SPACE = 'def space(trial):\n    return {"optim.lr": trial.suggest_float("optim.lr", 1e-4, 1e-2)}\n'
 

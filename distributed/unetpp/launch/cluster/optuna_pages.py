@@ -10,15 +10,12 @@ import time
 from pathlib import Path
 from types import FrameType
 
-import yaml
-
-from unetpp.config.run import RunConfig
 from unetpp.core.errors import UserError
 from unetpp.core.logs import setup_logging
 from unetpp.core.storage import open_storage
 from unetpp.tune.find import find_results
 from unetpp.tune.storage import existing_file
-from unetpp.tune.sweep_dir import SWEEP_CONFIG, study_url
+from unetpp.tune.sweep_dir import SWEEP_CONFIG, read_base, study_url
 
 __all__ = ["follow", "newest_study"]
 
@@ -37,8 +34,7 @@ def newest_study(uri: str) -> str | None:
     if root.is_local:
         found.sort(key=lambda folder: folder.local_path(SWEEP_CONFIG).stat().st_mtime)
     for folder in reversed(found):
-        config = RunConfig.model_validate(yaml.safe_load(folder.read(SWEEP_CONFIG)))
-        url = study_url(config, folder)
+        url = study_url(read_base(folder), folder)
         if existing_file(url):
             return url
     return None

@@ -13,6 +13,7 @@ from unetpp.core.errors import UnetppError
 from unetpp.core.logs import redact
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
+from unetpp.core.trial_folders import trial_of
 from unetpp.report.live.blocks import Block
 from unetpp.report.live.samples import SamplePredictions
 from unetpp.report.live.views import folder_view, page_path, run_view, sweep_view
@@ -138,10 +139,8 @@ class Site:
         found = self._found()
         if kind == "sweep":
             return path in found.sweeps
-        sweep, _, trial = path.rpartition("/trials/") if "/" in path else ("", "", "")
-        if path.startswith("trials/"):
-            sweep, trial = "", path.removeprefix("trials/")
-        if trial.isdecimal() and sweep in found.sweeps:
+        trial = trial_of(path)
+        if trial is not None and trial[0] in found.sweeps:
             return RunDir(self._at(path)).exists()
         return path in found.runs
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from unetpp.core.errors import UnetppError
 from unetpp.core.logs import redact
 from unetpp.core.rundir import RunDir
+from unetpp.core.trial_folders import trial_uri
 from unetpp.report import sections, sweep_sections
 from unetpp.report.live.blocks import Block, Points, cards, chart, link, message, table
 from unetpp.report.run_data import RunData, load_run_data
@@ -88,7 +89,7 @@ def sweep_view(uri: str, path: str) -> tuple[str, list[Block]]:
     metric = sweep_sections.METRIC_TITLES[data.config.tune.metric]
     trials: list[_Row] = [
         [
-            link(f"trial {row['trial']}", page_path("run", f"{path}/trials/{row['trial']:04d}".lstrip("/"))),
+            link(f"trial {row['trial']}", page_path("run", trial_uri(path, row["trial"]))),
             row["state"],
             str(row["epochs"]),
             row["quality"],
