@@ -1,5 +1,6 @@
 """What a machine offers, found out without torch and ray."""
 
+import math
 import os
 import re
 import subprocess
@@ -8,8 +9,10 @@ from pathlib import Path
 
 from unetpp.core.cache_folder import cache_folder, free_bytes
 
-__all__ = ["Hardware", "detect_hardware"]
+__all__ = ["RESOURCE_EPSILON", "Hardware", "detect_hardware", "gpu_places", "whole"]
 
+RESOURCE_EPSILON = 1e-6
+"""Ray counts resources in ten-thousandths."""
 _CGROUP = Path("/sys/fs/cgroup")
 _NVIDIA_SMI_TIMEOUT_S = 10
 _FALLBACK_MEMORY_BYTES = 4 * 2**30
@@ -26,6 +29,10 @@ class Hardware:
     """Memory of the smallest GPU; 0 without one."""
     free_disk_bytes: int = 0
     """Where shards are cached by default; 0 where unknown."""
+
+    def gpu_part_bytes(self, gpus_per_worker: float) -> int:
+        """GPU memory that a worker may use: its part of one device, or all of the smallest."""
+        return int(self.gpu_memory_bytes * min(gpus_per_worker, 1.0))
 
 
 def detect_hardware(cgroup: Path = _CGROUP) -> Hardware:
@@ -78,3 +85,15 @@ def _read(path: Path) -> str:
         return path.read_text().strip()
     except OSError:
         return ""
+
+
+def gpu_places(gpus: float, gpus_per_worker: float) -> int:
+    """Workers that some GPUs hold; a part of a GPU lies on one of them."""
+    if gpus_per_worker < 1:
+        return whole(gpus) * whole(1 / gpus_per_worker)
+    return whole(gpus / gpus_per_worker)
+
+
+def whole(value: float) -> int:
+    """Rounded down, as Ray counts."""
+    return math.floor(value + RESOURCE_EPSILON)

@@ -158,7 +158,7 @@ def _batch_size(given: _Given) -> tuple[int, str]:
     workers, rows = config.max_workers, given.manifest.splits["train"].rows
     unit = workers * config.train.accumulate
     if config.scale.gpu:
-        memory_bytes = int(hardware.gpu_memory_bytes * min(float(config.scale.gpus_per_worker), 1.0))
+        memory_bytes = hardware.gpu_part_bytes(float(config.scale.gpus_per_worker))
     else:
         memory_bytes = hardware.memory_bytes // workers
     bf16 = config.train.precision == "bf16"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from unetpp.config.hardware import Hardware
+from unetpp.config.hardware import Hardware, gpu_places
 from unetpp.config.run import RunConfig
 from unetpp.core.manifest import Manifest
 
@@ -42,7 +42,7 @@ def check_hardware(config: RunConfig, hardware: Hardware) -> Iterator[str]:
     if config.scale.address is not None:
         return
     workers, each = config.min_workers, float(config.scale.gpus_per_worker)
-    if config.scale.gpu and hardware.gpus * (int(1 / each) if each < 1 else 1 / each) < workers:
+    if config.scale.gpu and gpu_places(hardware.gpus, each) < workers:
         yield (
             f"scale.gpu=true needs scale.gpus_per_worker={each:g} for each worker; scale.workers={workers}, "
             f"GPUs={hardware.gpus}; use scale."

@@ -8,7 +8,16 @@ from unetpp.config.model import ModelConfig
 from unetpp.config.train import ScaleConfig, TrainConfig
 from unetpp.config.tune import TuneConfig
 
-__all__ = ["MAX_DEPTH", "batch_rules", "crop_rules", "loss_rules", "model_rules", "range_rules", "tune_rules"]
+__all__ = [
+    "MAX_DEPTH",
+    "batch_rules",
+    "crop_rules",
+    "data_rules",
+    "loss_rules",
+    "model_rules",
+    "range_rules",
+    "tune_rules",
+]
 
 MAX_DEPTH = 6
 
@@ -77,10 +86,16 @@ def range_rules(augment: AugmentConfig, scale: ScaleConfig) -> Iterator[str]:
         yield f"scale.gpus_per_worker={gpus:g} must be a part of one GPU or whole GPUs; use 0.5, 1 or auto"
 
 
-def batch_rules(data: DataConfig, train: TrainConfig, workers: int) -> Iterator[str]:
-    """The batch splits evenly over workers and accumulation passes; the cache has a size."""
+def data_rules(data: DataConfig) -> Iterator[str]:
+    """Ranges of numbers that may also be `auto`."""
     if isinstance(data.cache_bytes, int) and data.cache_bytes < 0:
         yield f"data.cache_bytes={data.cache_bytes} must not be negative; use 0 for no cache, or auto"
+    if isinstance(data.foreground, float) and not 0 <= data.foreground <= 1:
+        yield f"data.foreground={data.foreground:g} must be between 0 and 1; use auto"
+
+
+def batch_rules(data: DataConfig, train: TrainConfig, workers: int) -> Iterator[str]:
+    """The batch splits evenly over workers and accumulation passes."""
     batch, unit = data.batch_size, workers * train.accumulate
     if isinstance(batch, int) and (batch < 1 or batch % unit):
         divisor = f"scale.workers={workers}"
@@ -91,10 +106,8 @@ def batch_rules(data: DataConfig, train: TrainConfig, workers: int) -> Iterator[
 
 
 def crop_rules(data: DataConfig, model: ModelConfig) -> Iterator[str]:
-    """The crop survives every down-sampling; its foreground is a probability."""
+    """The crop survives every down-sampling."""
     crop, depth = data.crop, model.depth
-    if isinstance(data.foreground, float) and not 0 <= data.foreground <= 1:
-        yield f"data.foreground={data.foreground:g} must be between 0 and 1; use auto"
     if isinstance(crop, int) and crop < 2:
         yield f"data.crop={crop} must be at least 2 px; use 64 or more"
     elif isinstance(crop, int) and isinstance(depth, int) and crop < 2**depth:

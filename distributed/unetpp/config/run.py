@@ -7,7 +7,15 @@ from pydantic import Field, model_validator
 from unetpp.config.data import AugmentConfig, DataConfig
 from unetpp.config.loss import LossConfig
 from unetpp.config.model import ModelConfig
-from unetpp.config.rules import batch_rules, crop_rules, loss_rules, model_rules, range_rules, tune_rules
+from unetpp.config.rules import (
+    batch_rules,
+    crop_rules,
+    data_rules,
+    loss_rules,
+    model_rules,
+    range_rules,
+    tune_rules,
+)
 from unetpp.config.section import Section
 from unetpp.config.train import OptimConfig, ScaleConfig, TrainConfig
 from unetpp.config.tune import TuneConfig
@@ -57,6 +65,7 @@ class RunConfig(Section):
             *model_rules(self.model),
             *loss_rules(self.loss),
             *range_rules(self.augment, self.scale),
+            *data_rules(self.data),
             *batch_rules(self.data, self.train, self.max_workers),
             *crop_rules(self.data, self.model),
             *tune_rules(self.tune),

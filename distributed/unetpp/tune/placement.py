@@ -1,10 +1,10 @@
 """Which resources a trial takes and how many trials a cluster can place at once; no Ray in here."""
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from unetpp.config import AUTO, RunConfig
+from unetpp.config.hardware import RESOURCE_EPSILON, gpu_places, whole
 from unetpp.core.errors import ConfigError
 
 __all__ = ["NESTED_DRIVER_CPUS", "Node", "concurrency", "trial_resources", "worker_slots"]
@@ -13,8 +13,6 @@ NESTED_DRIVER_CPUS = 0.01
 """A trial with several workers only waits for them."""
 _ACCELERATOR_SHARE = 0.001
 """What Ray itself takes of a node's mark for its GPU model."""
-_EPSILON = 1e-6
-"""Ray counts resources in ten-thousandths."""
 
 Node = Mapping[str, float]
 """Resources of one machine, as Ray names them."""
@@ -57,13 +55,12 @@ def concurrency(config: RunConfig, nodes: Sequence[Node], *, driver_cpus: float 
 
 def worker_slots(config: RunConfig, node: Node) -> int:
     """Workers that fit on a node. A share of a GPU lies on one GPU."""
-    slots = _whole(node.get("CPU", 0.0) / float(config.scale.cpus_per_worker))
+    slots = whole(node.get("CPU", 0.0) / float(config.scale.cpus_per_worker))
     if not config.scale.gpu:
         return slots
     if (model := _accelerator(config)) and model not in node:
         return 0
-    gpus, each = node.get("GPU", 0.0), float(config.scale.gpus_per_worker)
-    return min(slots, _whole(gpus) * _whole(1 / each) if each < 1 else _whole(gpus / each))
+    return min(slots, gpu_places(node.get("GPU", 0.0), float(config.scale.gpus_per_worker)))
 
 
 def _accelerator(config: RunConfig) -> str:
@@ -87,7 +84,8 @@ def _placeable(config: RunConfig, nodes: Sequence[Node], workers: int, driver_cp
 
 def _spoilt(slots: Sequence[int], spare: Sequence[float], trials: int, driver_cpus: float) -> int:
     tight = sum(
-        count > 0 and left < trials * driver_cpus - _EPSILON for count, left in zip(slots, spare, strict=True)
+        count > 0 and left < trials * driver_cpus - RESOURCE_EPSILON
+        for count, left in zip(slots, spare, strict=True)
     )
     return min(trials, tight)
 
@@ -106,7 +104,3 @@ def _shortage(config: RunConfig, nodes: Sequence[Node], driver_cpus: float) -> s
         f"{have}; lower scale.workers={workers}, scale.cpus_per_worker={scale.cpus_per_worker:g}"
         f"{f' or scale.gpus_per_worker={scale.gpus_per_worker:g}' if scale.gpu else ''}, or add nodes"
     )
-
-
-def _whole(value: float) -> int:
-    return math.floor(value + _EPSILON)

@@ -159,8 +159,7 @@ def _worker_bytes(decided: RunConfig, hardware: Hardware) -> int:
     """Memory that one worker may plan with."""
     if not decided.scale.gpu:
         return int(hardware.memory_bytes * _MEMORY_SHARE)
-    part = min(float(decided.scale.gpus_per_worker), 1.0)
-    return int(hardware.gpu_memory_bytes * _MEMORY_SHARE * part)
+    return int(hardware.gpu_part_bytes(float(decided.scale.gpus_per_worker)) * _MEMORY_SHARE)
 
 
 @contextlib.contextmanager
