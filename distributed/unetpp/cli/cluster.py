@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from unetpp.cli.cluster_render import register_render
-from unetpp.cli.output import emit, note
+from unetpp.cli.output import Json, emit, note
 
 __all__ = ["register"]
 
@@ -15,7 +15,6 @@ _Dir = Annotated[
     Path | None,
     typer.Option("--dir", help="Folder that remembers clusters [default: ~/.local/state/unetpp/clusters]."),
 ]
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 _DEFAULT_NAME = "local"
 
 
@@ -40,7 +39,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         name: _Name = _DEFAULT_NAME,
         directory: _Dir = None,
-        json: _Json = False,
+        json: Json = False,
     ) -> None:
         """Start a cluster that asks for a token, its dashboards, and one page that shows them all."""
         from unetpp.config import detect_hardware
@@ -57,7 +56,7 @@ def register(app: typer.Typer) -> None:
         emit({"started": started, **_public(state)}, json=json)
 
     @cluster.command()
-    def status(name: _Name = _DEFAULT_NAME, directory: _Dir = None, json: _Json = False) -> None:
+    def status(name: _Name = _DEFAULT_NAME, directory: _Dir = None, json: Json = False) -> None:
         """Show what runs: processes, ports and pages."""
         from unetpp.launch.cluster.local import cluster_status
 
@@ -68,7 +67,7 @@ def register(app: typer.Typer) -> None:
             _print_status(found)
 
     @cluster.command()
-    def down(name: _Name = _DEFAULT_NAME, directory: _Dir = None, json: _Json = False) -> None:
+    def down(name: _Name = _DEFAULT_NAME, directory: _Dir = None, json: Json = False) -> None:
         """Stop exactly what `up` started; doing it twice is fine."""
         from unetpp.launch.cluster.local import cluster_down
 

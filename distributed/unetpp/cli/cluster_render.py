@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from unetpp.cli.output import emit
+from unetpp.cli.output import Json, emit
 
 __all__ = ["register_render"]
 
@@ -25,7 +25,7 @@ def _render(
     ] = None,
     bucket: Annotated[str | None, typer.Option(help="Name of the bucket that jobs read and write.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write [default: stdout].")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    json: Json = False,
 ) -> None:
     """Fill a definition of cluster/ in for your number of workers, GPUs and image."""
     from typing import get_args

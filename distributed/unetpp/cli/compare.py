@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from unetpp.cli.output import emit, note
+from unetpp.cli.output import Json, emit, note
 from unetpp.cli.tables import print_table
 
 __all__ = ["register"]
@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def compare(
         runs: Annotated[list[str], typer.Argument(metavar="RUN RUN ...", help="Folders or URIs of runs.")],
-        json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+        json: Json = False,
     ) -> None:
         """Compare scores, cost and configuration; runs evaluated on one split are compared image by image."""
         from unetpp.report.compare import compare_runs

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from unetpp.cli.output import emit
+from unetpp.cli.output import Json, emit
 from unetpp.cli.train import split_arguments
 from unetpp.core.errors import ConfigError
 
@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         preset: Annotated[str, typer.Option(help="Start from baseline, paper or smoke.")] = "",
         schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of the file.")] = False,
-        json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+        json: Json = False,
     ) -> None:
         """Print a complete configuration as YAML, checked, with every default."""
         if schema:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unetpp.cli.data_pack import pack
-from unetpp.cli.output import emit, note
+from unetpp.cli.output import Json, emit, note
 
 if TYPE_CHECKING:
     from unetpp.core.manifest import Manifest
@@ -15,7 +15,6 @@ __all__ = ["register"]
 
 _SHOWN_PROBLEMS = 20
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 Uri = Annotated[str, typer.Argument(metavar="URI", help="A packed dataset: a folder or s3://bucket/prefix.")]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unetpp.cli.data_progress import DataProgress
-from unetpp.cli.output import emit, note
+from unetpp.cli.output import Json, emit, note
 
 if TYPE_CHECKING:
     from unetpp.data.pack import PackResult
@@ -40,7 +40,7 @@ def pack(
     address: Annotated[str | None, typer.Option(help="Ray cluster to pack on [default: here].")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on the first bad file.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Commit a new version.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+    json: Json = False,
 ) -> None:
     """Pack images and masks into a dataset; a second run continues an interrupted one."""
     from unetpp.core.errors import InputError

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from unetpp.cli.output import emit, note
+from unetpp.cli.output import Json, emit, note
 
 __all__ = ["register"]
 
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def demo(
         out: Annotated[Path, typer.Option(help="Folder for images, dataset and runs.")] = Path("demo"),
-        json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+        json: Json = False,
     ) -> None:
         """Make synthetic cells, pack them, train UNet++ on two workers, evaluate and report."""
         emit(_demo(out), json=json)

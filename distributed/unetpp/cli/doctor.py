@@ -1,11 +1,10 @@
 """unetpp doctor: what works on this machine and how to mend what does not."""
 
 import dataclasses
-from typing import Annotated
 
 import typer
 
-from unetpp.cli.output import emit, note
+from unetpp.cli.output import Json, emit, note
 
 __all__ = ["register"]
 
@@ -15,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def doctor(
-        json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+        json: Json = False,
     ) -> None:
         """Check versions, cores, memory, GPU, Ray, S3 credential, token and disk; exit 1 if one fails."""
         from unetpp.cli.checks import run_checks

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from unetpp.cli.image_progress import ImageProgress
-from unetpp.cli.output import emit, note
+from unetpp.cli.output import Json, emit, note
 from unetpp.cli.tables import print_table
 
 __all__ = ["register"]
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
         split: Annotated[str | None, typer.Option(help="Split to score [default: test, else val].")] = None,
         level: Annotated[int | None, typer.Option(help="Deepest head used [default: all].")] = None,
         hd95: Annotated[bool, typer.Option("--hd95", help="Also the 95 % Hausdorff distance.")] = False,
-        json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+        json: Json = False,
     ) -> None:
         """Score a run's best checkpoint and write evaluations/ into the run."""
         data_uri = _data_uri(overrides or [])

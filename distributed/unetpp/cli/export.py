@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from unetpp.cli.output import emit
+from unetpp.cli.output import Json, emit
 
 __all__ = ["register"]
 
@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
         out: Annotated[Path, typer.Option(help="File to write: .safetensors, or .pt2 for torch.export.")],
         level: Annotated[int | None, typer.Option(help="Head to keep [default: the deepest].")] = None,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
-        json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+        json: Json = False,
     ) -> None:
         """Write the network pruned to one level, and check it against the run."""
         from unetpp.predict.export import export_run

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unetpp.cli.job_client import Address, connect, follow
-from unetpp.cli.output import emit, note
+from unetpp.cli.output import Json, emit, note
 from unetpp.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 JobId = Annotated[str | None, typer.Argument(metavar="[ID]", help="A job's id [default: the newest job].")]
 
 

@@ -4,14 +4,17 @@ import json as json_module
 import math
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 
 from unetpp.core.logs import redact
 
-__all__ = ["STOPPED", "emit", "error_line", "note"]
+__all__ = ["STOPPED", "Json", "emit", "error_line", "note"]
 
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+"""The option of every verb, see `emit`."""
 STOPPED = 130
 """Exit code of a command that was stopped from the keyboard."""
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from unetpp.cli.image_progress import ImageProgress
-from unetpp.cli.output import emit, note
+from unetpp.cli.output import Json, emit, note
 
 __all__ = ["register"]
 
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
         level: Annotated[int | None, typer.Option(help="Head to use [default: the deepest].")] = None,
         overlay: Annotated[bool, typer.Option("--overlay", help="Also write overlays/ to look at.")] = False,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace masks that exist.")] = False,
-        json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+        json: Json = False,
     ) -> None:
         """Segment images; each mask is a PNG of class indices with its image's stem and size."""
         from unetpp.predict.batch import predict_paths

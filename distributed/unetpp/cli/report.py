@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from unetpp.cli.output import emit
+from unetpp.cli.output import Json, emit
 
 __all__ = ["register"]
 
@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
         out: Annotated[
             Path | None, typer.Option(help="File to write [default: report.html in the folder].")
         ] = None,
-        json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+        json: Json = False,
     ) -> None:
         """Write a page: of a run its scores, curves and examples; of a sweep its leaderboard and trials."""
         from unetpp.core.errors import InputError

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unetpp.cli.job_client import Address, connect, follow
-from unetpp.cli.output import emit, note
+from unetpp.cli.output import Json, emit, note
 from unetpp.cli.train import split_arguments
 from unetpp.cli.verb_call import VerbCall, parse_call
 from unetpp.core.milestones import SUBMITTED_AT
@@ -50,7 +50,7 @@ def register(app: typer.Typer) -> None:
         gpus: Annotated[
             float, typer.Option(min=0, help="GPUs for the job's own process: evaluate and predict use one.")
         ] = 0.0,
-        json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+        json: Json = False,
     ) -> None:
         """Run train, tune, data pack, evaluate or predict on a cluster, with the code that lies here.
 

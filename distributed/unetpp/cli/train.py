@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unetpp.cli.output import STOPPED, emit, note
+from unetpp.cli.output import STOPPED, Json, emit, note
 
 if TYPE_CHECKING:
     from unetpp.config import RunConfig
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
         resume: Annotated[
             bool, typer.Option("--resume", help="Continue the run at out= where it stopped.")
         ] = False,
-        json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+        json: Json = False,
     ) -> None:
         """Train UNet++ on a packed dataset."""
         from unetpp.config import load_config

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unetpp.cli.output import STOPPED, emit, note
+from unetpp.cli.output import STOPPED, Json, emit, note
 from unetpp.cli.train import print_decisions, split_arguments
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
             int | None,
             typer.Option(metavar="K", min=0, help="Train the best K again with other seeds; tune.confirm=K."),
         ] = None,
-        json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+        json: Json = False,
     ) -> None:
         """Search depth, dilation, loss weights and more with Optuna on Ray Tune."""
         given = [*(arguments or []), *([] if confirm is None else [f"tune.confirm={confirm}"])]

@@ -13,9 +13,19 @@ from urllib.parse import urlsplit
 
 from unetpp.core.errors import UserError
 
-__all__ = ["DEFAULT_ADDRESS", "HeadInfo", "check_versions", "describe_head", "head_url", "is_loopback"]
+__all__ = [
+    "DEFAULT_ADDRESS",
+    "NODES",
+    "HeadInfo",
+    "check_versions",
+    "describe_head",
+    "get_json",
+    "head_url",
+    "is_loopback",
+]
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
+NODES = "/nodes?view=summary"
 _TIMEOUT_S = 10.0
 _REPORT_S = 15.0
 _POLL_S = 0.5
@@ -64,8 +74,8 @@ def describe_head(url: str, token: str) -> HeadInfo:
     if not is_loopback(url):
         _refuse_open_head(url)
     try:
-        version = _get(url, "/api/version", token)
-        cluster = _get(url, "/api/v0/cluster_metadata", token)["data"]
+        version = get_json(url, "/api/version", token)
+        cluster = get_json(url, "/api/v0/cluster_metadata", token)["data"]
         head = _head_node(url, token)
         return HeadInfo(
             url=url,
@@ -100,7 +110,7 @@ def check_versions(head: HeadInfo) -> None:
 def _refuse_open_head(url: str) -> None:
     """A remote head that answers without a token lets everyone who reaches it run code."""
     try:
-        _get(url, "/api/version", token=None)
+        get_json(url, "/api/version", token=None)
     except _RefusedError:
         return
     raise UserError(
@@ -113,12 +123,17 @@ class _RefusedError(UserError):
     """The head wants another token."""
 
 
-def _get(url: str, path: str, token: str | None) -> Any:
+def get_json(url: str, path: str, token: str | None, *, timeout_s: float = _TIMEOUT_S) -> Any:
+    """What a head answers to a GET with the token.
+
+    Raises:
+        UserError: it does not answer, refuses the token, or is no head of Ray.
+    """
     request = urllib.request.Request(url + path)
     if token is not None:
         request.add_header("Authorization", f"Bearer {token}")
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
+        with urllib.request.urlopen(request, timeout=timeout_s) as response:
             return json.load(response)
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
@@ -146,7 +161,7 @@ def _head_node(url: str, token: str) -> dict[str, Any]:
     """What the head node last reported; a head that has just started reports after some seconds."""
     deadline_s = time.monotonic() + _REPORT_S
     while True:
-        nodes: list[dict[str, Any]] = _get(url, "/nodes?view=summary", token)["data"]["summary"]
+        nodes: list[dict[str, Any]] = get_json(url, NODES, token)["data"]["summary"]
         head = next((node for node in nodes if node.get("raylet", {}).get("isHeadNode")), {})
         if head.get("cmdline") or time.monotonic() > deadline_s:
             return head

@@ -1,13 +1,10 @@
 """What the nodes of a cluster do right now, from its dashboard's API."""
 
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from unetpp.core.errors import UnetppError
+from unetpp.launch.head import NODES, get_json
 from unetpp.launch.token import require_token
 
 __all__ = ["GpuUse", "NodeUse", "node_use"]
@@ -43,9 +40,9 @@ def node_use(dashboard_url: str) -> list[NodeUse]:
     """Nodes of the cluster behind the URL of Ray's dashboard, the head first.
 
     Raises:
-        UnetppError: it does not answer, or refuses the token.
+        UserError: it does not answer, or refuses the token.
     """
-    summary = _get(dashboard_url, "/nodes?view=summary")["data"]
+    summary = get_json(dashboard_url, NODES, require_token(), timeout_s=_TIMEOUT_S)["data"]
     used: Mapping[str, Any] = summary.get("nodeLogicalResources", {})
     nodes = sorted(summary["summary"], key=lambda node: not node.get("raylet", {}).get("isHeadNode", False))
     return [_node(node, str(used.get(node.get("raylet", {}).get("nodeId"), ""))) for node in nodes]
@@ -76,16 +73,3 @@ def _gpu(gpu: Mapping[str, Any]) -> GpuUse:
         used_bytes=int(gpu.get("memoryUsed") or 0) * _MIB,
         bytes=int(gpu.get("memoryTotal") or 0) * _MIB,
     )
-
-
-def _get(url: str, path: str) -> Any:
-    request = urllib.request.Request(
-        url.rstrip("/") + path, headers={"Authorization": f"Bearer {require_token()}"}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        raise UnetppError(f"{url} answers HTTP {error.code}; check RAY_AUTH_TOKEN_PATH") from error
-    except (OSError, ValueError) as error:
-        raise UnetppError(f"no Ray dashboard answers at {url}: {error}") from error

@@ -41,7 +41,8 @@ def validate(
         labels.update(output, batch.labels, batch.weights > 0)
     model.train()
     metrics.load_state(sum_over_ranks(metrics.state().to(learner.device)))
-    labels.load_state(sum_over_ranks(labels.state().to(learner.device)))
+    if manifest.image_labels:
+        labels.load_state(sum_over_ranks(labels.state().to(learner.device)))
     scores = metrics.compute([info.name for info in manifest.classes])
     label_scores = labels.compute(manifest.image_labels)
     return scores if label_scores is None else {**scores, "image_labels": label_scores}

@@ -79,6 +79,7 @@ class _RaySession:
         self.world_size: int = context.get_world_size()
         self._board = board
         self._metrics = RunMetrics(job.run_uri, self.rank, Exporter())
+        self._place = _place()
         self._pending: Any = None
         self._last_s = 0.0
 
@@ -102,7 +103,7 @@ class _RaySession:
             return stop
         if self._pending is None and time.monotonic() - self._last_s > _HEARTBEAT_S:
             self._pending, self._last_s = (
-                self._board.update.remote({**progress, **_place()}),
+                self._board.update.remote({**progress, **self._place}),
                 time.monotonic(),
             )
         return False

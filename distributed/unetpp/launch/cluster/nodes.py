@@ -1,18 +1,16 @@
 """Ray nodes as separate processes of this machine."""
 
-import json
 import os
 import shutil
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unetpp.core.errors import UnetppError
+from unetpp.core.errors import UnetppError, UserError
 from unetpp.launch.cluster.processes import ProcessRecord, is_running, log_tail
+from unetpp.launch.head import NODES, get_json
 from unetpp.launch.token import require_token
 
 __all__ = [
@@ -123,13 +121,11 @@ def wait_for_nodes(dashboard_url: str, count: int, processes: Sequence[ProcessRe
 
 def alive_nodes(dashboard_url: str) -> int:
     """Living nodes as the cluster's dashboard counts them; 0 where it does not answer."""
-    request = urllib.request.Request(
-        f"{dashboard_url}/nodes?view=summary", headers={"Authorization": f"Bearer {require_token()}"}
-    )
+    token = require_token()
     try:
-        with urllib.request.urlopen(request, timeout=_REQUEST_TIMEOUT_S) as answer:
-            summary: list[dict[str, Any]] = json.load(answer)["data"]["summary"]
-    except (OSError, ValueError, KeyError, TypeError):
+        answer = get_json(dashboard_url, NODES, token, timeout_s=_REQUEST_TIMEOUT_S)
+        summary: list[dict[str, Any]] = answer["data"]["summary"]
+    except (UserError, KeyError, TypeError):
         return 0
     return sum(node.get("raylet", {}).get("state") == "ALIVE" for node in summary)
 
