@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from storage_promises import RANGES, check_range
 from unetpp.core.errors import StorageError
 from unetpp.core.storage import Storage, open_storage, preflight
 
@@ -35,16 +36,11 @@ def test_storage_missing_file_raises_file_not_found_with_its_name(storage: Stora
     storage.delete("nothing.bin")
 
 
-@pytest.mark.parametrize(
-    ("start", "stop", "expected"), [(0, 10, b"0123456789"), (3, 7, b"3456"), (8, 20, b"89"), (10, 12, b"")]
-)
+@pytest.mark.parametrize(("start", "stop", "expected"), RANGES)
 def test_storage_range_ends_where_the_file_ends(
     storage: Storage, start: int, stop: int, expected: bytes
 ) -> None:
-    storage.write("x", b"0123456789")
-    assert storage.read_range("x", start, stop) == expected
-    with pytest.raises(FileNotFoundError, match="nothing"):
-        storage.read_range("nothing", start, stop)
+    check_range(storage, start, stop, expected)
 
 
 def test_storage_relative_folder_is_fixed_when_opened(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from storage_promises import RANGES, check_range
 from unetpp.core.errors import StorageError
 from unetpp.core.storage import Storage, open_storage, preflight
 
@@ -40,16 +41,11 @@ def test_s3_storage_round_trip_lists_reads_and_deletes(storage: Storage, tmp_pat
         storage.read("nothing")
 
 
-@pytest.mark.parametrize(
-    ("start", "stop", "expected"), [(0, 10, b"0123456789"), (3, 7, b"3456"), (8, 20, b"89"), (10, 12, b"")]
-)
+@pytest.mark.parametrize(("start", "stop", "expected"), RANGES)
 def test_s3_storage_range_ends_where_the_file_ends(
     storage: Storage, start: int, stop: int, expected: bytes
 ) -> None:
-    storage.write("x", b"0123456789")
-    assert storage.read_range("x", start, stop) == expected
-    with pytest.raises(FileNotFoundError, match="nothing"):
-        storage.read_range("nothing", start, stop)
+    check_range(storage, start, stop, expected)
 
 
 def test_s3_storage_pickle_holds_no_secret(storage: Storage, s3_server: Any) -> None:
