@@ -50,7 +50,7 @@ def main() -> None:
     one = fmean(run["train_s"] for run in shared)
     every = fmean(sum(run["train_s"] for run in runs.values()) for runs in alone)
     print(
-        f"training seconds, mean of {arguments.seeds} seeds: shared {one:.0f}, every depth by itself "
+        f"training seconds, mean of {arguments.seeds} seed(s): shared {one:.0f}, every depth by itself "
         f"{every:.0f}; ratio {every / one:.2f}"
     )
 
@@ -70,7 +70,8 @@ def _levels_table(
 
 
 def _spread(values: list[float]) -> str:
-    return f"{fmean(values):.4f} ({min(values):.4f} to {max(values):.4f})"
+    spread = f" ({min(values):.4f} to {max(values):.4f})" if len(values) > 1 else ""
+    return f"{fmean(values):.4f}{spread}"
 
 
 def _run(out: Path, overrides: list[str]) -> dict[str, Any]:
