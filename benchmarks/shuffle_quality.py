@@ -46,8 +46,9 @@ def kept_together(one: NDArray[np.int64], other: NDArray[np.int64], batch_size: 
 def quality(shards: int, rows: int, batch_size: int, window: int, epochs: int) -> dict[str, float]:
     """Means over epochs for windows of that many shards."""
     counts = [rows] * shards
+    every = np.arange(shards * rows)
     orders = [
-        epoch_order(counts, counts, seed=0, epoch=epoch, window_bytes=window * rows).rows
+        epoch_order(counts, counts, seed=0, epoch=epoch, window_bytes=window * rows).rows(every)
         for epoch in range(epochs)
     ]
     indices = [storage_index(order, counts) for order in orders]

@@ -57,6 +57,19 @@ def test_stream_gives_the_batches_of_reading_directly(tmp_path, cache_bytes):
         assert 0 < counts.hits < counts.misses
 
 
+def test_stream_of_a_cached_dataset_starts_no_execution(tmp_path, monkeypatch):
+    uri = str(tmp_path / "data")
+    plan = plan_of(uri, write_dataset(uri, {"train": 23, "val": 5}), tmp_path / "cache", ROOMY)
+    first = list(stream_batches(plan, rank=0, world_size=1, start=Position()))
+
+    def refuse(*_args: object, **_options: object) -> None:
+        raise AssertionError("Ray Data was started")
+
+    monkeypatch.setattr("ray.data.from_items", refuse)
+    again = list(stream_batches(plan, rank=0, world_size=1, start=Position()))
+    assert [described(batch) for batch in again] == [described(batch) for batch in first]
+
+
 @pytest.mark.parametrize("cache_bytes", [0, ROOMY])
 def test_stream_of_a_damaged_shard_ends_in_a_typed_error(tmp_path, cache_bytes):
     uri = str(tmp_path / "data")

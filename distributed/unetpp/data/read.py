@@ -16,7 +16,7 @@ from unetpp.data.batch import HostBatch
 from unetpp.data.cache import open_cache
 from unetpp.data.cache_counts import NO_COUNTS, CacheCounts
 from unetpp.data.crop import crop_or_pad, draw_corner
-from unetpp.data.order import EpochOrder, StepShare, step_share
+from unetpp.data.order import StepShare, step_share
 from unetpp.data.schedule import StreamPlan, Unit
 from unetpp.data.shard_reader import ShardReader
 from unetpp.data.shard_rows import ShardRows
@@ -32,9 +32,10 @@ class OpenUnit:
     unit: Unit
     shares: Mapping[int, StepShare]
     """By step."""
-    order: EpochOrder
-    batch_size: int
-    """Samples in a global batch."""
+    rows: Mapping[int, NDArray[np.int64]]
+    """By step: (N, 2), shard and row in it of the share's positions."""
+    global_sizes: Mapping[int, int]
+    """By step: samples of the global batch."""
     shards: Mapping[int, ShardRows]
     counts: CacheCounts
     in_cache: bool
@@ -42,15 +43,15 @@ class OpenUnit:
 
     def batches(self) -> Iterator[HostBatch]:
         """In step order; the first carries the unit's cache counts."""
-        counts, num_rows = self.counts, len(self.order.rows)
+        counts = self.counts
         for step, share in self.shares.items():
-            rows = [(self.shards[shard], row) for shard, row in self.order.rows[share.positions].tolist()]
+            rows = [(self.shards[shard], row) for shard, row in self.rows[step].tolist()]
             images, masks = _pixels(self.plan, self.unit, share, rows)
             yield HostBatch(
                 split=self.unit.split,
                 epoch=self.unit.epoch,
                 step=step,
-                global_size=min((step + 1) * self.batch_size, num_rows) - step * self.batch_size,
+                global_size=self.global_sizes[step],
                 images=images,
                 masks=masks,
                 weights=share.weights,
@@ -82,18 +83,30 @@ def open_unit(plan: StreamPlan, unit: Unit, *, rank: int, world_size: int, reade
     """
     order = plan.order(unit.split, unit.epoch)
     batch_size = plan.batch_size if unit.split == "train" else plan.val_batch_size(world_size)
+    steps = range(unit.first, unit.last)
     shares = {
         step: step_share(
-            step, num_rows=len(order.rows), batch_size=batch_size, rank=rank, world_size=world_size
+            step, num_rows=order.num_rows, batch_size=batch_size, rank=rank, world_size=world_size
         )
-        for step in range(unit.first, unit.last)
+        for step in steps
     }
-    needed = np.unique(order.rows[np.concatenate([share.positions for share in shares.values()]), 0]).tolist()
+    positions = [share.positions for share in shares.values()]
+    rows = order.rows(np.concatenate(positions))
+    rows_of_step = np.split(rows, np.cumsum([len(part) for part in positions])[:-1])
+    needed = np.unique(rows[:, 0]).tolist()
     infos = [plan.manifest.splits[unit.split].shards[shard] for shard in needed]
     read = reader.read_all(infos)
-    rows = [ShardRows(table, info.name) for table, info in zip(read.tables, infos, strict=True)]
-    shards = dict(zip(needed, rows, strict=True))
-    return OpenUnit(plan, unit, shares, order, batch_size, shards, read.counts, read.in_cache)
+    tables = [ShardRows(table, info.name) for table, info in zip(read.tables, infos, strict=True)]
+    return OpenUnit(
+        plan=plan,
+        unit=unit,
+        shares=shares,
+        rows=dict(zip(steps, rows_of_step, strict=True)),
+        global_sizes={step: min(batch_size, order.num_rows - step * batch_size) for step in steps},
+        shards=dict(zip(needed, tables, strict=True)),
+        counts=read.counts,
+        in_cache=read.in_cache,
+    )
 
 
 def open_reader(plan: StreamPlan) -> ShardReader:

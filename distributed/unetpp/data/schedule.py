@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from unetpp.core.manifest import Manifest, SplitInfo
+from unetpp.core.manifest import Manifest, ShardInfo, SplitInfo
 from unetpp.data.order import EpochOrder, epoch_order, num_steps, sequential_order, units
 
 __all__ = ["Position", "StreamPlan", "Unit", "schedule"]
@@ -61,6 +61,11 @@ class StreamPlan:
         """Whether the epoch, counted from 0, ends with a validation."""
         last = epoch == self.epochs - 1
         return self._split("val").rows > 0 and (last or (epoch + 1) % self.validate_every == 0)
+
+    @property
+    def shards(self) -> tuple[ShardInfo, ...]:
+        """What the run reads."""
+        return (*self._split("train").shards, *self._split("val").shards)
 
     def order(self, split: str, epoch: int) -> EpochOrder:
         """Rows of a split in the order they are read in that epoch."""

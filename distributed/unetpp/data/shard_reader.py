@@ -1,7 +1,7 @@
 """Verified tables of a dataset's shards, from the machine's cache where it holds them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -55,6 +55,13 @@ class ShardReader:
             counts=sum((one.counts for one in found), NO_COUNTS),
             in_cache=all(one.in_cache for one in found),
         )
+
+    def caches(self, shards: Iterable[ShardInfo]) -> bool:
+        """Whether the cache holds all of them now."""
+        if self._cache is None:
+            return False
+        held = {entry.key for entry in self._cache.entries()}
+        return all(shard.sha256 in held for shard in shards)
 
     def _read(self, shard: ShardInfo) -> ShardTables:
         if self._cache is None:

@@ -1,7 +1,9 @@
 """Ray Data as the transport: reading tasks on the cluster, batches to one training worker in order.
 
 A task whose shards all lie in the worker's machine's cache sends word instead of pixels, and the worker
-maps the cached files: one copy of each pixel instead of two, and none through the object store.
+maps the cached files: one copy of each pixel instead of two, and none through the object store. The first
+unit is read by the worker itself while Ray Data starts, which takes a second or two; where the cache holds
+everything there is nothing to stream, and Ray Data is not started.
 
 Each worker runs its own ordered Ray Data execution over its share of the schedule. Splitting one
 execution over the workers (`streaming_split`) would let the engine decide which rows a rank gets; here
@@ -11,8 +13,10 @@ the same global batches and a run resumes at any step.
 
 import logging
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import asdict, replace
 from functools import lru_cache
+from itertools import chain, islice
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +24,7 @@ import ray
 import ray.data
 
 from unetpp.data.batch import CachedUnit, HostBatch
+from unetpp.data.prefetch import prefetch
 from unetpp.data.read import open_reader, open_unit
 from unetpp.data.schedule import Position, StreamPlan, Unit, schedule
 from unetpp.data.shard_reader import ShardReader
@@ -27,11 +32,11 @@ from unetpp.data.shard_reader import ShardReader
 __all__ = ["stream_batches"]
 
 _UNITS_PER_EXECUTION = 512
-"""Epochs are joined into one execution up to this many units, to bound the driver's bookkeeping."""
+"""Epochs are joined into one execution up to this many units, to bound the bookkeeping of its driver."""
+_BLOCKS_AHEAD = 1
 _BLOCK_BYTES = 8 * 2**20
 _BUFFERED_BYTES = 256 * 2**20
 """Object-store bytes one worker's execution may hold; bounds memory whatever the dataset's size."""
-_PREFETCHED_BLOCKS = 2
 _NODE_LABEL = "ray.io/node-id"
 """Ray labels each node so."""
 
@@ -43,23 +48,32 @@ def stream_batches(
 
     Ray must be connected. Closing the iterator stops the reading tasks.
     """
+    reader = open_reader(plan)
     for units in _executions(plan, world_size, start):
-        yield from _execute(plan, units, rank, world_size)
+        here = units if reader.caches(plan.shards) else units[:1]
+        elsewhere = units[len(here) :]
+        with closing(prefetch(_stream(plan, elsewhere, rank, world_size), _BLOCKS_AHEAD)) as blocks:
+            for unit in here:
+                yield from open_unit(plan, unit, rank=rank, world_size=world_size, reader=reader).batches()
+            for block in blocks:
+                yield from _batches(block, plan, rank, world_size, reader)
 
 
 def _executions(plan: StreamPlan, world_size: int, start: Position) -> Iterator[list[Unit]]:
-    pending: list[Unit] = []
-    for epoch in range(start.epoch, plan.epochs):
-        first_step = start.step if epoch == start.epoch else 0
-        pending += schedule(plan, epoch, world_size=world_size, first_step=first_step)
-        if len(pending) >= _UNITS_PER_EXECUTION:
-            yield pending
-            pending = []
-    if pending:
-        yield pending
+    units = chain.from_iterable(
+        schedule(plan, epoch, world_size=world_size, first_step=start.step if epoch == start.epoch else 0)
+        for epoch in range(start.epoch, plan.epochs)
+    )
+    while execution := list(islice(units, _UNITS_PER_EXECUTION)):
+        yield execution
 
 
-def _execute(plan: StreamPlan, units: list[Unit], rank: int, world_size: int) -> Iterator[HostBatch]:
+def _stream(
+    plan: StreamPlan, units: list[Unit], rank: int, world_size: int
+) -> Generator[pa.Table, None, None]:
+    """Blocks of rows that are batches or word of cached units, in the order of the units."""
+    if not units:
+        return
     _configure_context()
     # The plan holds the manifest, whose size grows with the number of shards: ship it once.
     plan_ref = ray.put(plan)
@@ -87,16 +101,19 @@ def _execute(plan: StreamPlan, units: list[Unit], rank: int, world_size: int) ->
         # Pixels reach this process through the cache of its own machine.
         label_selector={_NODE_LABEL: node_id} if plan.cache_bytes else None,
     )
-    blocks = dataset.iter_batches(
-        batch_size=None, batch_format="pyarrow", prefetch_batches=_PREFETCHED_BLOCKS
-    )
-    reader = open_reader(plan)
-    for block in blocks:
-        for row in range(block.num_rows):
-            if CachedUnit.is_at(block, row):
-                yield from _map(plan, CachedUnit.from_table(block, row), rank, world_size, reader)
-            else:
-                yield HostBatch.from_table(block, row)
+    # Ray gives out nothing before its prefetched blocks are there, which would be whole units here;
+    # what reads ahead is the execution itself.
+    yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+
+
+def _batches(
+    block: pa.Table, plan: StreamPlan, rank: int, world_size: int, reader: ShardReader
+) -> Iterator[HostBatch]:
+    for row in range(block.num_rows):
+        if CachedUnit.is_at(block, row):
+            yield from _map(plan, CachedUnit.from_table(block, row), rank, world_size, reader)
+        else:
+            yield HostBatch.from_table(block, row)
 
 
 def _map(
@@ -119,6 +136,8 @@ def _configure_context() -> None:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
+    # Adding up a process's private pages takes 10 % of a core where it maps gigabytes of cache.
+    context.memory_usage_poll_interval_s = None
     context.use_datasource_v2 = False
     context.target_max_block_size = _BLOCK_BYTES
     context.execution_options.preserve_order = True
