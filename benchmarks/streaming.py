@@ -24,18 +24,27 @@ from typing import Any
 
 from common import markdown, s3_server
 from process_memory import MemorySampler
-from streaming_data import make_pngs, pack_arrow, pack_litdata, pack_mosaic, pack_ours, pack_webdataset
+from streaming_data import (
+    make_pngs,
+    pack_arrow,
+    pack_litdata,
+    pack_mosaic,
+    pack_ours,
+    pack_small,
+    pack_webdataset,
+)
 from streaming_epoch import OURS, READERS
 
 _PACKERS: dict[str, Callable[[Path, Path], None]] = {
     "ours": pack_ours,
+    "small": pack_small,
     "webdataset": pack_webdataset,
     "litdata": pack_litdata,
     "mosaic": pack_mosaic,
 }
 _TIMEOUT_S = 240
 _LIMIT_TIMEOUT_S = 500
-_RANGE_BYTES = 8 * 2**20
+_RANGE_BYTES = 16 * 2**20
 """Of a shard that is fetched in parts, see data/fetch.py."""
 
 

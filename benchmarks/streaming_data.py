@@ -5,9 +5,11 @@ Rivals store raw pixels, as we do, so that none pays for decoding; the PNG folde
 
 import io
 import itertools
+import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,7 @@ _SIDE_PX = 256
 _SCENES = 32
 """Distinct images; the others are shifts of them, brighter or darker, and compress like them."""
 _SHARD_BYTES = 64 * 2**20
+_SMALL = 64
 _MDS_COLUMNS = {"image": "ndarray:uint8:256,256,3", "mask": "ndarray:uint8:256,256"}
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -54,6 +57,16 @@ def pack_ours(pngs: Path, out: Path) -> None:
     images, masks = str(pngs / "images"), str(pngs / "masks")
     command = [sys.executable, "-m", "unetpp", "data", "pack", "--images", images, "--masks", masks]
     subprocess.run([*command, "--out", str(out), "--val", "0", "--test", "0", "--workers", "1"], check=True)
+
+
+def pack_small(pngs: Path, out: Path) -> None:
+    """The first samples alone, which a reader of the whole dataset can be compared with."""
+    with tempfile.TemporaryDirectory() as few:
+        for kind in ("images", "masks"):
+            (Path(few) / kind).mkdir()
+            for file in sorted((pngs / kind).iterdir())[:_SMALL]:
+                shutil.copy(file, Path(few) / kind)
+        pack_ours(Path(few), out)
 
 
 def pack_litdata(pngs: Path, out: Path) -> None:

@@ -23,9 +23,9 @@ from unetpp.data.store import load_manifest
 OURS, MAPPED = "unetpp", "pyarrow memory map"
 
 
-def plan_of(spec: Spec, epochs: int) -> StreamPlan:
+def plan_of(spec: Spec, epochs: int, dataset: str = "ours") -> StreamPlan:
     """What a training run of one worker reads, with whole images."""
-    uri = f"{spec['bucket']}/ours"
+    uri = f"{spec['bucket']}/{dataset}"
     return StreamPlan(
         uri=uri,
         manifest=load_manifest(open_storage(uri)),

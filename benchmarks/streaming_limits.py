@@ -38,17 +38,25 @@ from unetpp.train.job import TrainJob, run_job
 
 _BUFFERED_BYTES = 256 * 2**20
 """Blocks of one worker's execution in the object store, see data/stream.py."""
+_PARTS_BYTES = 8 * 16 * 2**20
+"""Under way in one process at most, see data/fetch.py."""
 _TIMES_THE_BOUND = 10
 _GOODPUT_ROWS = 256
 
 
 def bound_bytes(plan: StreamPlan) -> int:
-    """Stated bound of a worker's stream: each reading task may hold two windows and two shards under way."""
+    """Stated bound of a worker's stream: what it and each reading task hold, and the blocks between them.
+
+    That is two windows decoded, one window encoded, and of this the parts under way twice, as they come
+    and joined.
+    """
     shards = plan.manifest.splits["train"].shards
-    largest = max(shard.decoded_bytes for shard in shards)
+    decoded = max(shard.decoded_bytes for shard in shards)
     encoded = max(shard.bytes for shard in shards)
-    window = max(plan.window_bytes, largest)
-    return plan.reading_tasks * (2 * window + 2 * encoded) + _BUFFERED_BYTES
+    window = max(plan.window_bytes, decoded)
+    encoded_window = encoded * max(1, plan.window_bytes // decoded)
+    process = 2 * window + encoded_window + 2 * min(encoded_window, _PARTS_BYTES)
+    return (1 + plan.reading_tasks) * process + _BUFFERED_BYTES
 
 
 def memory(spec: Spec) -> dict[str, Any]:
@@ -61,11 +69,8 @@ def memory(spec: Spec) -> dict[str, Any]:
     larger = SplitInfo(rows=train.rows * repeats, shards=train.shards * repeats)
     plan = dataclasses.replace(plan, manifest=plan.manifest.model_copy(update={"splits": {"train": larger}}))
     with connected(None):
-        # What Ray and the libraries take by themselves: an execution over one shard starts every process.
-        one = SplitInfo(rows=train.shards[0].rows, shards=train.shards[:1])
-        _consume(
-            dataclasses.replace(plan, manifest=plan.manifest.model_copy(update={"splits": {"train": one}}))
-        )
+        # What Ray and the libraries take by themselves: a few MiB start every process.
+        _consume(dataclasses.replace(plan_of(spec, 1, "small"), window_bytes=2**20, cache_bytes=0))
         base_bytes = tree_bytes(os.getpid())
         rows = _consume(plan)
     return {
