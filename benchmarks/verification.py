@@ -47,7 +47,7 @@ def main() -> None:
     tables = [parse_shard(blob, shard) for blob, shard in zip(blobs, shards, strict=True)]
     cache = ShardCache(work / "cache", _LIMIT_BYTES)
     for shard, table in zip(shards, tables, strict=True):
-        cache.put(shard.sha256, table, ())
+        cache.put(shard.sha256, [table], table.nbytes, ())
     entries = sorted((work / "cache" / "entries").iterdir())
     parts: dict[str, Callable[[], object]] = {
         "sha256 of the shards": lambda: [hashlib.sha256(blob).digest() for blob in blobs],

@@ -4,14 +4,14 @@ import errno
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from fakes import write_dataset
-from unetpp.core.errors import ConfigError
+from unetpp.core.errors import ConfigError, CorruptionError
 from unetpp.core.storage import Storage
 from unetpp.data import cache_entry
 from unetpp.data.cache import ShardCache, open_cache
@@ -39,7 +39,7 @@ def make_cache(tmp_path) -> Callable[..., ShardCache]:
 
 def fill(cache: ShardCache, tables: Tables, members: Tables = ()) -> list[bool]:
     keys = {key for key, _ in members}
-    return [cache.put(key, table, keys) for key, table in tables]
+    return [cache.put(key, [table], table.nbytes, keys) is not None for key, table in tables]
 
 
 def held(cache: ShardCache, tables: Tables) -> list[bool]:
@@ -64,10 +64,24 @@ def test_entry_is_the_table_as_views_of_the_file(make_cache, tables):
     cache, (key, table) = make_cache(), tables[0]
     assert cache.get(key) is None
     before = pa.total_allocated_bytes()
-    assert cache.put(key, table, ())
+    parts = [table.slice(0, 2), table.slice(2)]
+    stored = cache.put(key, parts, table.nbytes, ())
     found = cache.get(key)
     assert found.equals(table)
+    assert stored.equals(table)
     assert pa.total_allocated_bytes() - before < table["image"].nbytes
+
+
+def test_entry_whose_tables_end_in_an_error_is_not_there(make_cache, tables):
+    cache, (key, table) = make_cache(), tables[0]
+
+    def damaged() -> Iterator[pa.Table]:
+        yield table.slice(0, 2)
+        raise CorruptionError("no readable parquet file")
+
+    with pytest.raises(CorruptionError):
+        cache.put(key, damaged(), table.nbytes, ())
+    assert list((cache.folder / "entries").iterdir()) == []
 
 
 def test_entry_is_there_for_another_object_after_a_restart(make_cache, tables):
@@ -78,7 +92,7 @@ def test_entry_is_there_for_another_object_after_a_restart(make_cache, tables):
 @pytest.mark.parametrize("place", [0, 0.3, 0.6, 0.999])
 def test_entry_with_a_flipped_byte_is_dropped(make_cache, tables, place):
     key, table = tables[0]
-    make_cache().put(key, table, ())
+    make_cache().put(key, [table], table.nbytes, ())
     path = make_cache().folder / "entries" / f"{key}.arrow"
     data = bytearray(path.read_bytes())
     data[int(place * len(data))] ^= 4
@@ -90,7 +104,7 @@ def test_entry_with_a_flipped_byte_is_dropped(make_cache, tables, place):
 @pytest.mark.parametrize("size", [0, 5, 1000])
 def test_entry_cut_short_is_dropped(make_cache, tables, size):
     key, table = tables[0]
-    make_cache().put(key, table, ())
+    make_cache().put(key, [table], table.nbytes, ())
     path = make_cache().folder / "entries" / f"{key}.arrow"
     path.write_bytes(path.read_bytes()[:size])
     assert make_cache().get(key) is None
@@ -98,7 +112,7 @@ def test_entry_cut_short_is_dropped(make_cache, tables, size):
 
 def test_table_stays_readable_when_its_entry_is_deleted(make_cache, tables):
     cache, (key, table) = make_cache(), tables[0]
-    cache.put(key, table, ())
+    cache.put(key, [table], table.nbytes, ())
     found = cache.get(key)
     (cache.folder / "entries" / f"{key}.arrow").unlink()
     assert found.equals(table)
@@ -112,7 +126,7 @@ def test_full_cache_keeps_its_part_of_the_dataset(make_cache, tables):
         for key, table in tables:
             found.append(cache.get(key) is not None)
             if not found[-1]:
-                cache.put(key, table, {name for name, _ in tables})
+                cache.put(key, [table], table.nbytes, {name for name, _ in tables})
         assert found == hits
 
 
@@ -205,7 +219,7 @@ def test_folder_is_closed_to_others(make_cache):
 
 def test_reading_rows_of_an_entry_equals_the_table(make_cache, tables):
     cache, (key, table) = make_cache(), tables[0]
-    cache.put(key, table, ())
+    cache.put(key, [table], table.nbytes, ())
     found = cache.get(key)
     for row in range(table.num_rows):
         assert np.array_equal(

@@ -13,7 +13,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from unetpp.core.cache_folder import cache_folder
 from unetpp.core.errors import ConfigError
-from unetpp.data.cache_entry import TRAILER_BYTES, is_intact, map_entry, parse_entry, write_entry
+from unetpp.data.cache_entry import is_intact, map_entry, parse_entry, write_entry
 from unetpp.data.cache_policy import Entry, evictions, idle_excess
 from unetpp.data.file_lock import file_lock
 
@@ -88,22 +88,27 @@ class ShardCache:
                 self._give_up(str(error))
             yield locked
 
-    def put(self, key: str, table: pa.Table, members: Collection[str]) -> bool:
-        """Store a verified table under its lock; returns whether it was taken in.
+    def put(
+        self, key: str, tables: Iterable[pa.Table], size_bytes: int, members: Collection[str]
+    ) -> pa.Table | None:
+        """Store verified tables, of about that size together, under their lock; the entry, if taken in.
 
-        A table that does not fit, and a disk that is full, leave the cache as it is.
+        What does not fit, and a disk that is full, leave the cache as it is, and the tables perhaps unread.
         """
-        size_bytes = table.nbytes + TRAILER_BYTES
         path, writing = self._path(key), self._path(key).with_suffix(_WRITING)
         try:
             if self._is_full or self._victims(size_bytes, members) is None:
-                return False
+                return None
             self._leave_disk(size_bytes)
-            write_entry(writing, table)
-            return self._admit(writing, path, members)
+            write_entry(writing, tables)
+            if not self._admit(writing, path, members):
+                return None
+            mapped = map_entry(path)
+            self._verified.add((key, path.stat().st_ino))
+            return parse_entry(mapped)
         except OSError as error:
             self._give_up(error.strerror or str(error))
-            return False
+            return None
         finally:
             with contextlib.suppress(OSError):
                 writing.unlink(missing_ok=True)

@@ -5,6 +5,8 @@ Layout: an Arrow IPC file, then 16 bytes: MAGIC and the little-endian crc32 of a
 
 import struct
 import zlib
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -36,15 +38,18 @@ class _Summed:
         self.closed = True
 
 
-def write_entry(path: Path, table: pa.Table) -> None:
-    """Write or replace the file.
+def write_entry(path: Path, tables: Iterable[pa.Table]) -> None:
+    """Write or replace the file; the tables, at least one, follow each other in it.
 
     Not synced to the disk: what a power cut tears fails its checksum and is fetched again.
     """
     with path.open("wb") as file:
         summed = _Summed(file)
-        with pa.PythonFile(summed, "w") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
+        remaining = iter(tables)
+        first = next(remaining)
+        with pa.PythonFile(summed, "w") as sink, pa.ipc.new_file(sink, first.schema) as writer:
+            for table in chain((first,), remaining):
+                writer.write_table(table)
         file.write(_TRAILER.pack(_MAGIC, summed.crc32))
 
 

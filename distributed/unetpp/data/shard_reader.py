@@ -13,7 +13,7 @@ from unetpp.data.cache import ShardCache
 from unetpp.data.cache_counts import NO_COUNTS, CacheCounts
 from unetpp.data.fetch import fetch_shard
 from unetpp.data.quarantine import Quarantine
-from unetpp.data.shards import parse_shard
+from unetpp.data.shards import iter_row_groups, parse_shard
 
 __all__ = ["ShardReader", "ShardTables"]
 
@@ -65,7 +65,7 @@ class ShardReader:
 
     def _read(self, shard: ShardInfo) -> ShardTables:
         if self._cache is None:
-            return _missed(self._fetch(shard), shard)
+            return _missed(parse_shard(self._fetch(shard), shard), shard)
         table = self._cache.get(shard.sha256)
         return self._read_through(self._cache, shard) if table is None else _hit(table, shard)
 
@@ -77,12 +77,17 @@ class ShardReader:
             table = cache.get(shard.sha256)
             if table is not None:
                 return _hit(table, shard, waited_s)
-            table = self._fetch(shard)
-            in_cache = locked and cache.put(shard.sha256, table, self._members)
-        return _missed(table, shard, waited_s, in_cache=in_cache)
+            data = self._fetch(shard)
+            if locked:
+                # Row group by row group, so that a decoded shard takes no memory of its own.
+                groups = iter_row_groups(data, shard)
+                table = cache.put(shard.sha256, groups, shard.decoded_bytes, self._members)
+        if table is not None:
+            return _missed(table, shard, waited_s, in_cache=True)
+        return _missed(parse_shard(data, shard), shard, waited_s)
 
-    def _fetch(self, shard: ShardInfo) -> pa.Table:
-        return parse_shard(fetch_shard(self._storage, shard, self._quarantine), shard)
+    def _fetch(self, shard: ShardInfo) -> bytearray:
+        return fetch_shard(self._storage, shard, self._quarantine)
 
 
 def _hit(table: pa.Table, shard: ShardInfo, waited_s: float = 0.0) -> ShardTables:

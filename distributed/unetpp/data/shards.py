@@ -25,6 +25,7 @@ __all__ = [
     "decode_image",
     "decode_mask",
     "encode_shard",
+    "iter_row_groups",
     "iter_samples",
     "parse_shard",
     "read_shard",
@@ -120,22 +121,36 @@ def parse_shard(data: bytes | bytearray, shard: ShardInfo, columns: Sequence[str
     Raises:
         CorruptionError: they are no shard.
     """
+    return pa.concat_tables(iter_row_groups(data, shard, columns))
+
+
+def iter_row_groups(
+    data: bytes | bytearray, shard: ShardInfo, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """The tables of a shard's row groups, one after the other, from its verified bytes.
+
+    Raises:
+        CorruptionError: they are no shard.
+    """
+    wanted = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
     try:
-        metadata = pq.read_metadata(pa.BufferReader(data))
+        file = pq.ParquetFile(pa.BufferReader(data))
         # An embedded Arrow schema can name extension types whose loading runs code: refused unread.
-        if b"ARROW:schema" in (metadata.metadata or {}):
+        if b"ARROW:schema" in (file.metadata.metadata or {}):
             raise CorruptionError(
                 f"shard {shard.name} embeds an Arrow schema, which shards never do; pack again"
             )
-        table = pq.ParquetFile(pa.BufferReader(data)).read(columns=None if columns is None else list(columns))
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group, columns=None if columns is None else list(columns))
+            if {field.name: field.type for field in table.schema} != {
+                field.name: field.type for field in wanted
+            }:
+                raise CorruptionError(f"shard {shard.name} has other columns than the format; pack again")
+            yield table
     except pa.ArrowException as error:
         raise CorruptionError(
             f"shard {shard.name} is no readable parquet file: {error}; pack again"
         ) from error
-    wanted = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
-    if {f.name: f.type for f in table.schema} != {f.name: f.type for f in wanted}:
-        raise CorruptionError(f"shard {shard.name} has other columns than the format; pack again")
-    return table
 
 
 def decode_image(
