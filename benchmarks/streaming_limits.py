@@ -13,6 +13,7 @@ import hashlib
 import itertools
 import json
 import os
+import statistics
 import sys
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -108,18 +109,20 @@ def verification(spec: Spec) -> dict[str, Any]:
 
 
 def goodput(spec: Spec) -> dict[str, Any]:
-    """Images per second of a small network on 128 px crops: cold epoch, warm epochs, one batch held."""
+    """Images per second of a small network on 128 px crops: cold and warm epochs between held batches."""
     with connected(None):
-        real = _train(spec, "real", _Session(), epochs=3)
-    held = _train(spec, "held", _HeldSession(), epochs=2)
-    base = max(epoch["images_per_s"] for epoch in held)
+        held = _train(spec, "held-before", _HeldSession(), epochs=2)
+        real = _train(spec, "real", _Session(), epochs=5)
+        held += _train(spec, "held-after", _HeldSession(), epochs=2)
+    base = statistics.mean(epoch["images_per_s"] for epoch in held)
     warm = real[1:]
     return {
-        "held_images_per_s": base,
+        "held_images_per_s": [epoch["images_per_s"] for epoch in held],
+        "real_images_per_s": [epoch["images_per_s"] for epoch in real],
         "cold": real[0]["images_per_s"] / base,
-        "warm": sum(epoch["images_per_s"] for epoch in warm) / len(warm) / base,
+        "warm": statistics.mean(epoch["images_per_s"] for epoch in warm) / base,
         "logged_cold": real[0]["goodput"],
-        "logged_warm": sum(epoch["goodput"] for epoch in warm) / len(warm),
+        "logged_warm": statistics.mean(epoch["goodput"] for epoch in warm),
     }
 
 
