@@ -42,3 +42,8 @@ def test_emit_for_people_writes_a_line_per_entry(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == (
         "dice: 0.9123\nsplits: train=3, val=1\nproblems: none\nrun: runs/[a]\n"
     )
+
+
+def test_emit_for_people_indents_entries_that_hold_others(capsys: pytest.CaptureFixture[str]) -> None:
+    emit({"metrics": {"dice": 0.5, "levels": {"1": {"dice": 0.25, "iou": 0.125}}}}, json=False)
+    assert capsys.readouterr().out == "metrics:\n  dice: 0.5\n  levels:\n    1: dice=0.25, iou=0.125\n"

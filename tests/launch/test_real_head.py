@@ -14,6 +14,7 @@ import pytest
 
 from fakes import write_dataset
 from unetpp.core.rundir import RunDir
+from unetpp.data.synthetic import make_cells
 from unetpp.launch.upload import checkout_root
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.s3, pytest.mark.timeout(700)]
@@ -132,6 +133,25 @@ def test_job_runs_the_submitted_copy_and_shows_no_secret_anywhere(real_head, cop
     assert len(written) > 20
     for secret in secrets:
         assert not [text[:200] for text in written if secret in text]
+
+
+def test_images_are_packed_and_swept_by_jobs(real_head, tmp_path):
+    make_cells(tmp_path / "cells", 24, 32, 0)
+    cells, dataset, sweep = tmp_path / "cells", tmp_path / "dataset", tmp_path / "sweep"
+    packed = unetpp(
+        real_head, "submit", "data", "pack", "--images", f"{cells}/images", "--masks", f"{cells}/masks",
+        "--out", str(dataset), "--json",
+    )  # fmt: skip
+    assert packed.returncode == 0, packed.stderr
+    assert json.loads(packed.stdout.splitlines()[-1])["result"]["rows"] == 24
+    space = tmp_path / "space.py"
+    space.write_text('def space(trial):\n    return {"optim.lr": trial.suggest_float("lr", 1e-3, 1e-2)}\n')
+    swept = unetpp(
+        real_head, "submit", "tune", str(space), f"data.uri={dataset}", f"out={sweep}", "tune.trials=2",
+        "train.epochs=1", "model.depth=1", "model.width=4", "data.batch_size=4", "--json",
+    )  # fmt: skip
+    assert swept.returncode == 0, swept.stderr
+    assert json.loads(swept.stdout.splitlines()[-1])["result"]["trials"]["complete"] == 2
 
 
 def test_large_upload_is_staged_in_the_bucket_and_unpacked_from_there(real_head, tmp_path, s3_env):

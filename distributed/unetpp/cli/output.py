@@ -3,7 +3,7 @@
 import json as json_module
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -22,13 +22,13 @@ STOPPED = 130
 def emit(result: Mapping[str, Any], *, json: bool) -> None:
     """Write a verb's result as the last thing on stdout.
 
-    With `json` it is exactly one line holding one JSON object; without, one `key: value` line per entry.
+    With `json` it is exactly one line holding one JSON object; without, one `key: value` line per entry,
+    indented where an entry holds others.
     """
     if json:
         sys.stdout.write(json_module.dumps(_plain(result), allow_nan=False) + "\n")
     else:
-        for key, value in result.items():
-            sys.stdout.write(f"{key}: {_for_people(value)}\n")
+        sys.stdout.writelines(_lines(result, ""))
     sys.stdout.flush()
 
 
@@ -58,6 +58,15 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | str):
         return value
     return _plain(value.item()) if hasattr(value, "item") else str(value)
+
+
+def _lines(entries: Mapping[str, Any], indent: str) -> Iterator[str]:
+    for key, value in entries.items():
+        if isinstance(value, Mapping) and any(isinstance(inner, Mapping) for inner in value.values()):
+            yield f"{indent}{key}:\n"
+            yield from _lines(value, indent + "  ")
+        else:
+            yield f"{indent}{key}: {_for_people(value)}\n"
 
 
 def _for_people(value: Any) -> str:

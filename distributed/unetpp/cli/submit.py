@@ -137,7 +137,7 @@ def _neighbours(call: VerbCall) -> list[str]:
         return []
     from unetpp.tune.space_files import read_sources
 
-    return [name for name, _ in read_sources(call.parameters["space"])[1:]]
+    return [name for name, _ in read_sources(Path(call.parameters["space"]))[1:]]
 
 
 def _decided(call: VerbCall, decide: "JobPaths") -> tuple[dict[str, Any], str, str]:
