@@ -36,6 +36,7 @@ from unetpp.data.store import load_manifest
 from unetpp.data.stream import stream_batches
 from unetpp.launch.connect import connected
 from unetpp.train.job import TrainJob, run_job
+from unetpp.train.session import Request
 
 _BUFFERED_BYTES = 256 * 2**20
 """Blocks of one worker's execution in the object store, see data/stream.py."""
@@ -137,8 +138,8 @@ class _Session:
     def report(self, metrics: Mapping[str, Any]) -> None:
         print(f"epoch {metrics['epoch']}: {metrics['images_per_s']:.2f} images/s", file=sys.stderr)
 
-    def heartbeat(self, progress: Mapping[str, Any]) -> bool:  # noqa: ARG002 - never asked to stop
-        return False
+    def heartbeat(self, progress: Mapping[str, Any]) -> Request:  # noqa: ARG002 - never asked to stop
+        return Request.GO_ON
 
 
 class _HeldSession(_Session):

@@ -17,6 +17,7 @@ from unetpp.data.schedule import Position, StreamPlan, schedule
 from unetpp.data.shards import Sample, encode_shard, shard_info
 from unetpp.data.store import commit_manifest
 from unetpp.train.job import TrainJob, run_job
+from unetpp.train.session import Request
 from unetpp.train.state import TrainState
 
 SIDE_PX = 16
@@ -107,9 +108,10 @@ class LocalSession:
     def report(self, metrics: Mapping[str, Any]) -> None:
         self.reports.append(dict(metrics))
 
-    def heartbeat(self, progress: Mapping[str, Any]) -> bool:
+    def heartbeat(self, progress: Mapping[str, Any]) -> Request:
         self.steps += 1
-        return self._stop_after is not None and self.steps >= self._stop_after
+        stops = self._stop_after is not None and self.steps >= self._stop_after
+        return Request.STOP if stops else Request.GO_ON
 
 
 def start_run(config: RunConfig, manifest: Manifest) -> TrainJob:

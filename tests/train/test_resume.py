@@ -18,10 +18,10 @@ class KilledSession(LocalSession):
         self._after = after
 
     def heartbeat(self, progress):
-        super().heartbeat(progress)
+        request = super().heartbeat(progress)
         if self.steps == self._after:
             raise KeyboardInterrupt
-        return False
+        return request
 
 
 def job_for(tmp_path, dataset, name, **sections) -> TrainJob:

@@ -32,10 +32,10 @@ class Recording(LocalSession):
             yield batch
 
     def heartbeat(self, progress):
-        super().heartbeat(progress)
+        request = super().heartbeat(progress)
         if self.steps == self._die_after:
             os._exit(_KILLED_CODE)
-        return False
+        return request
 
 
 def run_rank(rank: int, job: TrainJob, store: str, die_after: int) -> None:

@@ -21,8 +21,8 @@ from unetpp.models.latency import measure_levels_s
 from unetpp.train.cadence import Cadence
 from unetpp.train.checkpoint import pack_checkpoint
 from unetpp.train.learner import Learner
-from unetpp.train.loop import EpochInfo, Request, StepInfo
-from unetpp.train.session import Session
+from unetpp.train.loop import EpochInfo, StepInfo
+from unetpp.train.session import Request, Session
 from unetpp.train.state import TrainState
 from unetpp.train.trackers import Trackers
 

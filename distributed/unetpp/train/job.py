@@ -19,8 +19,8 @@ from unetpp.data.schedule import StreamPlan
 from unetpp.train.checkpoint import read_state, restore_learner
 from unetpp.train.hooks import EpochHooks
 from unetpp.train.learner import Learner
-from unetpp.train.loop import EpochInfo, PauseInfo, Request, StepInfo, Trainee, training
-from unetpp.train.session import Session
+from unetpp.train.loop import EpochInfo, PauseInfo, StepInfo, Trainee, training
+from unetpp.train.session import Request, Session
 from unetpp.train.state import TrainState
 
 __all__ = ["TrainJob", "run_job", "stream_plan"]
@@ -95,8 +95,7 @@ def _drive(
         wish = None
         match event:
             case StepInfo():
-                stop = session.heartbeat(_progress(event))
-                wish = Request.STOP if stop else hooks.wish_after(event)
+                wish = max(session.heartbeat(_progress(event)), hooks.wish_after(event))
             case PauseInfo():
                 hooks.save()
             case EpochInfo():

@@ -15,7 +15,6 @@ followed by all ranks, before the next step.
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import astuple, dataclass
-from enum import IntEnum
 from typing import Any
 
 import torch
@@ -28,21 +27,13 @@ from unetpp.data.cache_counts import NO_COUNTS, CacheCounts
 from unetpp.data.schedule import StreamPlan
 from unetpp.train.collective import max_over_ranks, sum_over_ranks
 from unetpp.train.learner import Learner
+from unetpp.train.session import Request
 from unetpp.train.state import EpochSums, TrainState
 from unetpp.train.step import StepResult, train_step
 from unetpp.train.transfer import to_device
 from unetpp.train.validate import validate
 
-__all__ = ["EpochInfo", "PauseInfo", "Request", "StepInfo", "Trainee", "training"]
-
-
-class Request(IntEnum):
-    """What a rank asks for after a step; the largest of all ranks' requests is followed."""
-
-    GO_ON = 0
-    SAVE = 1
-    STOP = 2
-    """Save, then stop."""
+__all__ = ["EpochInfo", "PauseInfo", "StepInfo", "Trainee", "training"]
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,22 @@ The Ray Train worker, the one-worker Tune actor and the tests each provide one.
 """
 
 from collections.abc import Generator, Mapping
+from enum import IntEnum
 from typing import Any, Protocol
 
 from unetpp.data.batch import HostBatch
 from unetpp.data.schedule import Position, StreamPlan
 
-__all__ = ["Session"]
+__all__ = ["Request", "Session"]
+
+
+class Request(IntEnum):
+    """What a rank asks for after a step; the largest of all ranks' requests is followed."""
+
+    GO_ON = 0
+    SAVE = 1
+    STOP = 2
+    """Save, then stop."""
 
 
 class Session(Protocol):
@@ -29,6 +39,6 @@ class Session(Protocol):
         """Called by every rank at the end of each epoch, after the checkpoint is safe."""
         ...
 
-    def heartbeat(self, progress: Mapping[str, Any]) -> bool:
-        """Show progress inside an epoch; returns whether this rank was asked to stop."""
+    def heartbeat(self, progress: Mapping[str, Any]) -> Request:
+        """Show progress inside an epoch; returns what this rank was asked for from outside."""
         ...

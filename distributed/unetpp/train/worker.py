@@ -17,8 +17,10 @@ from unetpp.core.logs import RedactSecrets, setup_logging
 from unetpp.data.batch import HostBatch
 from unetpp.data.schedule import Position, StreamPlan
 from unetpp.data.stream import stream_batches
+from unetpp.train.drain import DrainWatch
 from unetpp.train.job import TrainJob, run_job
 from unetpp.train.metrics_export import Exporter, RunMetrics
+from unetpp.train.session import Request
 
 __all__ = ["ProgressBoard", "WorkerArguments", "start_beside_caller", "train_worker"]
 
@@ -79,7 +81,7 @@ class _RaySession:
         self.world_size: int = context.get_world_size()
         self._board = board
         self._metrics = RunMetrics(job.run_uri, self.rank, Exporter())
-        self._place = _place()
+        self._place, self._drain = _place(), DrainWatch()
         self._pending: Any = None
         self._last_s = 0.0
 
@@ -92,8 +94,13 @@ class _RaySession:
             ray.get(self._board.add_epoch.remote(dict(metrics)))
         ray.train.report(dict(metrics))
 
-    def heartbeat(self, progress: Mapping[str, Any]) -> bool:
+    def heartbeat(self, progress: Mapping[str, Any]) -> Request:
         self._metrics.step(progress)
+        if self._is_stopped(progress):
+            return Request.STOP
+        return Request.SAVE if self._drain.notices() else Request.GO_ON
+
+    def _is_stopped(self, progress: Mapping[str, Any]) -> bool:
         if self.rank != 0:
             return False
         # Never wait for the board: its answer to the last call is read when it has arrived.

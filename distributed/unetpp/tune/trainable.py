@@ -18,8 +18,10 @@ from unetpp.core.rundir import RunDir
 from unetpp.data.batch import HostBatch
 from unetpp.data.schedule import Position, StreamPlan
 from unetpp.data.stream import stream_batches
+from unetpp.train.drain import DrainWatch
 from unetpp.train.job import TrainJob, run_job
 from unetpp.train.metrics_export import Exporter, RunMetrics
+from unetpp.train.session import Request
 from unetpp.train.trainer import fit
 from unetpp.tune.board import StopTrial, release
 
@@ -111,7 +113,7 @@ class _Session:
     rank, world_size = 0, 1
 
     def __init__(self, reporter: _Reporter, metrics: RunMetrics) -> None:
-        self._reporter, self._metrics = reporter, metrics
+        self._reporter, self._metrics, self._drain = reporter, metrics, DrainWatch()
 
     def batches(self, plan: StreamPlan, start: Position) -> Generator[HostBatch, None, None]:
         return stream_batches(plan, rank=0, world_size=1, start=start)
@@ -120,10 +122,10 @@ class _Session:
         self._metrics.epoch(metrics)
         self._reporter(metrics)
 
-    def heartbeat(self, progress: Mapping[str, Any]) -> bool:
+    def heartbeat(self, progress: Mapping[str, Any]) -> Request:
         """Epochs are short in a sweep: a trial is stopped between them only."""
         self._metrics.step(progress)
-        return False
+        return Request.SAVE if self._drain.notices() else Request.GO_ON
 
 
 class _Listener:
