@@ -16,6 +16,7 @@ RAY_ADAPTERS = {
     "unetpp/data/stream.py",
     "unetpp/launch/connect.py",
     "unetpp/launch/jobs.py",
+    "unetpp/train/losses.py",  # in the process of Ray Train
     "unetpp/train/metrics_export.py",
     "unetpp/train/trainer.py",  # in the driver
     "unetpp/train/worker.py",  # in the worker processes

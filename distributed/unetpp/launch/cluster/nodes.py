@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unetpp.core.errors import UnetppError, UserError
+from unetpp.launch.cluster.ports import is_open
 from unetpp.launch.cluster.processes import ProcessRecord, is_running, log_tail
 from unetpp.launch.head import NODES, get_json
 from unetpp.launch.token import require_token
@@ -97,8 +98,16 @@ def node_environment(plan: NodePlan, index: int, prometheus_url: str) -> dict[st
     return environment
 
 
-def wait_for_nodes(dashboard_url: str, count: int, processes: Sequence[ProcessRecord]) -> None:
-    """Return when the cluster's dashboard lists `count` living nodes.
+def wait_for_nodes(
+    dashboard_url: str, count: int, agent_port: int, processes: Sequence[ProcessRecord]
+) -> None:
+    """Return when the cluster's dashboard lists `count` living nodes and the newest one's agent answers.
+
+    Args:
+        dashboard_url: of the cluster.
+        count: the newest node included. A killed one counts for some seconds more.
+        agent_port: of the newest node.
+        processes: of all of them.
 
     Raises:
         UnetppError: one of the processes ended, or they took longer than 90 s.
@@ -110,7 +119,7 @@ def wait_for_nodes(dashboard_url: str, count: int, processes: Sequence[ProcessRe
             if not is_running(process):
                 raise UnetppError(f"{process.name} ended while starting:\n{log_tail(process)}")
         found = alive_nodes(dashboard_url)
-        if found >= count:
+        if found >= count and is_open(agent_port):
             return
         time.sleep(_POLL_S)
     raise UnetppError(
