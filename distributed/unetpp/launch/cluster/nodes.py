@@ -40,7 +40,7 @@ class NodePlan:
     address: str
     """host:port, the value for scale.address."""
     temp_dir: str
-    """Where Ray keeps its sockets and logs."""
+    """Where the head keeps its sockets and logs; every other node has a folder of its own in it."""
     nodes: int
     cpus_per_node: int
     gpus: int
@@ -69,7 +69,7 @@ def node_command(plan: NodePlan, ports: Mapping[str, int], index: int) -> list[s
         ports: `ray`, `dashboard`, `client` and `agent <index>`.
         index: 0 is the head.
     """
-    own = [f"--address={plan.address}"] if index else _head_options(plan, ports)
+    own = _member_options(plan, index) if index else _head_options(plan, ports)
     return [
         *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"),
         f"--num-cpus={plan.cpus_per_node}",
@@ -137,6 +137,11 @@ def alive_nodes(dashboard_url: str) -> int:
     except (UserError, KeyError, TypeError):
         return 0
     return sum(node.get("raylet", {}).get("state") == "ALIVE" for node in summary)
+
+
+def _member_options(plan: NodePlan, index: int) -> list[str]:
+    # Unpacking a job's code, a node removes what lies in its place: it would take the other nodes' away.
+    return [f"--address={plan.address}", f"--temp-dir={plan.temp_dir}/{index}"]
 
 
 def _head_options(plan: NodePlan, ports: Mapping[str, int]) -> list[str]:
