@@ -9,6 +9,7 @@ import yaml
 
 from unetpp.cli.main import build_app, run
 from unetpp.cli.verb_call import parse_call
+from unetpp.launch.head import HeadInfo
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +84,53 @@ def test_call_put_together_again_means_the_same(tokens):
     again = parse_call(build_app(), [*first.words, *first.arguments(first.parameters)])
     assert again.words == first.words
     assert again.parameters == first.parameters
+
+
+class RecordingJobs:
+    """Takes jobs and runs none."""
+
+    def __init__(self) -> None:
+        self.entrypoints: list[str] = []
+        self.metadata: list[dict[str, str]] = []
+
+    def submit(self, job_id: str, entrypoint: str, *, metadata: dict[str, str], **_: object) -> None:
+        self.entrypoints.append(entrypoint)
+        self.metadata.append(metadata)
+
+
+@pytest.fixture
+def accepting(monkeypatch) -> RecordingJobs:
+    """A head on this machine."""
+    jobs = RecordingJobs()
+    head = HeadInfo("http://127.0.0.1:8265", "2", "3", "python", socket.gethostname())
+    monkeypatch.setattr("unetpp.cli.submit.connect", lambda _: (head, jobs))
+    return jobs
+
+
+def test_submit_tune_ships_the_space_and_names_each_place_once(accepting, tmp_path):
+    (tmp_path / "space.py").write_text("from pathlib import Path\nother = 'loss.py'\ndef space(trial): ...\n")
+    (tmp_path / "loss.py").write_text("")
+    given = ["tune", "space.py", "data.uri=data", f"out={tmp_path}/sweep", "tune.trials=4"]
+    assert run(["submit", "--no-wait", *given]) == 0
+    _, command = accepting.entrypoints[0].split(" -m unetpp ")
+    places = f"data.uri={tmp_path}/data out={tmp_path}/sweep"
+    assert command == f"tune inputs/0/space.py {places} tune.trials=4 scale.address=auto"
+
+
+def test_submit_tune_of_a_sweeps_folder_leaves_its_configuration_alone(accepting, tmp_path):
+    (tmp_path / "sweep").mkdir()
+    assert run(["submit", "--no-wait", "tune", "--resume", "sweep", "tune.trials=9"]) == 0
+    _, command = accepting.entrypoints[0].split(" -m unetpp ")
+    assert command == f"tune --resume {tmp_path}/sweep tune.trials=9 scale.address=auto"
+    assert accepting.metadata[0]["run"] == f"{tmp_path}/sweep"
+
+
+def test_submit_train_adds_the_places_of_the_configuration_file(accepting, tmp_path):
+    (tmp_path / "c.yaml").write_text("{data: {uri: data}, out: run}")
+    assert run(["submit", "--no-wait", "train", "c.yaml"]) == 0
+    _, command = accepting.entrypoints[0].split(" -m unetpp ")
+    places = f"out={tmp_path}/run data.uri={tmp_path}/data"
+    assert command == f"train inputs/0/c.yaml {places} scale.address=auto"
 
 
 def test_cluster_render_writes_a_file_that_parses(tmp_path, capsys):

@@ -39,6 +39,8 @@ _FIXED_PORTS = {
 _HEAD_PORTS = {"port": 6379, "ray-client-server-port": 10001}
 _HEAD_METRICS = {44217, 44227}
 _START_TIMEOUT_S = 90.0
+_LOSS_TIMEOUT_S = 200.0
+_ELASTIC_EPOCHS = 30
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,31 @@ def test_hosts_sweep_with_a_trial_on_each(cluster: Cluster, tmp_path: Path):
         "tune.trials=3", "tune.scheduler=none",
     )  # fmt: skip
     assert result["trials"]["complete"] == 3
+
+
+def test_hosts_elastic_run_goes_on_with_fewer_workers_when_a_host_is_lost(cluster: Cluster, tmp_path: Path):
+    """The last test: the host does not come back."""
+    out = "runs/elastic"
+    command = [
+        sys.executable, "-m", "unetpp", "train", "data.uri=s3://bucket/data", f"out=s3://bucket/{out}",
+        f"scale.address={cluster.head.address}:6379", "scale.workers=[1,2]", "scale.cpus_per_worker=1",
+        "data.batch_size=4", "model.depth=2", "model.width=4", f"train.epochs={_ELASTIC_EPOCHS}",
+    ]  # fmt: skip
+    log = tmp_path / "train.log"
+    process = cluster.head.start(command, cluster.environment, str(log))
+    metrics = cluster.bucket / out / "metrics.jsonl"
+    deadline_s = time.monotonic() + _START_TIMEOUT_S
+    while not metrics.exists() or len(metrics.read_text().splitlines()) < 2:
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline_s, log.read_text()
+        time.sleep(0.1)
+    cluster.node.kill()
+    assert process.wait(_LOSS_TIMEOUT_S) == 0, log.read_text()[-3000:]
+    epochs = [json.loads(line) for line in metrics.read_text().splitlines()]
+    assert [epoch["epoch"] for epoch in epochs] == list(range(1, _ELASTIC_EPOCHS + 1))
+    assert [epoch["step"] for epoch in epochs] == [4 * number for number in range(1, _ELASTIC_EPOCHS + 1)]
+    assert (epochs[0]["workers"], epochs[-1]["workers"]) == (2, 1)
+    assert "lost rank" in log.read_text()
 
 
 def _smoke(folder: Path) -> Path:

@@ -1,12 +1,15 @@
 """unetpp cluster: a Ray cluster on this machine with its pages, and definitions of others."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from unetpp.cli.cluster_render import register_render
 from unetpp.cli.output import Json, emit, note
+
+if TYPE_CHECKING:
+    from unetpp.launch.cluster.state import ClusterState
 
 __all__ = ["register"]
 
@@ -49,11 +52,11 @@ def register(app: typer.Typer) -> None:
         request = ClusterRequest(name, open_storage(out).uri, nodes, cpus_per_node, port)
         state, started = cluster_up(_folder(directory, name), request, detect_hardware(), note)
         if not started:
-            note(f"cluster {name} runs already; stop it with: unetpp cluster down{_option(name)}")
-        note(f"page:   {state.urls['page']}")
-        note(f"train:  unetpp train ... scale.address={state.plan.address}")
-        note(f"stop:   unetpp cluster down{_option(name)}")
-        emit({"started": started, **_public(state)}, json=json)
+            note(f"cluster {name} ran already")
+        if json:
+            emit({"started": started, **_public(state)}, json=True)
+        else:
+            emit(_next_steps(state, name), json=False)
 
     @cluster.command()
     def status(name: _Name = _DEFAULT_NAME, directory: _Dir = None, json: Json = False) -> None:
@@ -64,7 +67,7 @@ def register(app: typer.Typer) -> None:
         if json:
             emit(found, json=True)
         else:
-            _print_status(found)
+            _print_status(found, name)
 
     @cluster.command()
     def down(name: _Name = _DEFAULT_NAME, directory: _Dir = None, json: Json = False) -> None:
@@ -90,7 +93,22 @@ def _option(name: str) -> str:
     return "" if name == _DEFAULT_NAME else f" --name {name}"
 
 
-def _public(state: Any) -> dict[str, Any]:
+def _next_steps(state: "ClusterState", name: str) -> dict[str, str]:
+    from unetpp.launch.head import DEFAULT_ADDRESS
+    from unetpp.launch.token import token_path
+
+    url = state.urls["ray"]
+    address = "" if url == DEFAULT_ADDRESS else f" --address {url}"
+    return {
+        "page": state.urls["page"],
+        "token": f"{token_path()}, which Ray's dashboard at {url} asks for",
+        "submit": f"unetpp submit{address} train data.uri=... out=...",
+        "join": f"unetpp train ... scale.address={state.plan.address}",
+        "stop": f"unetpp cluster down{_option(name)}",
+    }
+
+
+def _public(state: "ClusterState") -> dict[str, Any]:
     return {
         "name": state.name,
         "address": state.plan.address,
@@ -102,7 +120,7 @@ def _public(state: Any) -> dict[str, Any]:
     }
 
 
-def _print_status(found: dict[str, Any]) -> None:
+def _print_status(found: dict[str, Any], name: str) -> None:
     from unetpp.cli.tables import print_table
 
     simple = ("state", "name", "address", "out", "nodes")
@@ -116,3 +134,5 @@ def _print_status(found: dict[str, Any]) -> None:
     print_table(["process", "pid", "state"], rows)
     print_table(["page", "url"], [[name, url] for name, url in found["urls"].items()])
     note(f"logs: {Path(found['processes'][0]['log']).parent}")
+    if found["state"] == "degraded":
+        note(f"start again what was lost: unetpp cluster up{_option(name)}")

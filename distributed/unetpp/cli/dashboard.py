@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["node_rows", "register"]
 
 _TITLES = {
-    "ray": ("Ray dashboard: jobs, actors, logs", False),  # asks for the token, which belongs in no frame
+    "ray": ("Ray dashboard: jobs, actors, logs; asks for the token", False),  # which belongs in no frame
     "optuna-dashboard": ("optuna-dashboard: the newest sweep", True),
     "tensorboard": ("TensorBoard", True),
     "prometheus": ("Prometheus", False),

@@ -26,6 +26,8 @@ __all__ = ["register"]
 
 _COMMAND = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 """Options after the verb are the verb's."""
+_JOIN = "scale.address=auto"
+"""Of a job's own process: the cluster that it was submitted to."""
 _SHOWN_VARIABLES = ("UNETPP_DEBUG", "UNETPP_LOG_LEVEL")
 """What decides how much a command says decides it for its job, too."""
 
@@ -133,11 +135,16 @@ def _submit(call: VerbCall, head: "HeadInfo", jobs: "Jobs", options: _Options, *
 
 def _neighbours(call: VerbCall) -> list[str]:
     """Files beside a search space that it reads; finding them checks the space, too."""
-    if call.words != ("tune",):
+    if call.words != ("tune",) or _continued_sweep(call):
         return []
     from unetpp.tune.space_files import read_sources
 
     return [name for name, _ in read_sources(Path(call.parameters["space"]))[1:]]
+
+
+def _continued_sweep(call: VerbCall) -> bool:
+    """Whether `tune` is given the folder of a sweep, which knows its own configuration."""
+    return bool(call.parameters["resume"]) and not str(call.parameters["space"]).endswith(".py")
 
 
 def _decided(call: VerbCall, decide: "JobPaths") -> tuple[dict[str, Any], str, str]:
@@ -151,11 +158,15 @@ def _decided(call: VerbCall, decide: "JobPaths") -> tuple[dict[str, Any], str, s
         return {**parameters, "address": "auto"}, str(parameters["out"]), ""
     if call.words not in (("train",), ("tune",)):
         return parameters, str(parameters["run"]), ""
+    if call.words == ("tune",) and _continued_sweep(call):
+        sweep = decide.place(call.parameters["space"])
+        return {**parameters, "space": sweep, "arguments": [*parameters["arguments"], _JOIN]}, sweep, ""
     config = load_config(*split_arguments(call.parameters["arguments"] or ()))
     # A credential in the YAML file would travel with it and end in the run's folder.
     check_arguments([f"{key}={value}" for key, value in flatten(config).items()])
     out = decide.place(config.out)
-    # After all others, so that a relative path of the file is replaced, too.
     places = [f"out={out}", *([f"data.uri={decide.place(config.data.uri)}"] if config.data.uri else [])]
-    parameters["arguments"] = [*parameters["arguments"], *places, "scale.address=auto"]
+    # After all others, so that a relative path of the file is replaced, too.
+    missing = [place for place in places if place not in parameters["arguments"]]
+    parameters["arguments"] = [*parameters["arguments"], *missing, _JOIN]
     return parameters, config.model_copy(update={"out": out}).run_uri, config_hash(config)

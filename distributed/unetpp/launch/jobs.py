@@ -56,7 +56,7 @@ class Jobs:
         self.url = url
         # Ray lets these variables override an address given in code.
         os.environ["RAY_API_SERVER_ADDRESS"] = url
-        # It would name each upload by its hash; what travels is said in full elsewhere.
+        # They would name each upload by its hash and say when the log's connection closes.
         for module in ("dashboard_sdk", "job.sdk"):
             logging.getLogger(f"ray.dashboard.modules.{module}").setLevel(logging.WARNING)
         with _Explained(url):

@@ -50,7 +50,8 @@ def node_use(dashboard_url: str) -> list[NodeUse]:
 
 def _node(node: Mapping[str, Any], resources: str) -> NodeUse:
     raylet: Mapping[str, Any] = node.get("raylet", {})
-    # A node that ended is listed without figures.
+    if raylet.get("state") != "ALIVE":
+        node = {"hostname": node.get("hostname"), "raylet": raylet}  # its last figures are no news
     total, available = ([*(node.get("mem") or []), 0, 0])[:2]
     cpu = node.get("cpu")
     name = f"{'head ' if raylet.get('isHeadNode') else ''}{str(raylet.get('nodeId', ''))[:8]}"

@@ -24,7 +24,9 @@ CLUSTER_ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",
     # Workers' prints would appear twice.
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "120",
+    # How long one try to place all workers may take: the trainer says how many there are. Ray's view of the
+    # nodes is up to 20 s old, so that an elastic run that lost one first tries to have as many workers again.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     # The dashboard's page of training runs reads what this actor collects.
     STATE_TRACKING: "1",

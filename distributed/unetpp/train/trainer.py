@@ -17,6 +17,7 @@ from unetpp.core.errors import NonFiniteError, UnetppError
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
 from unetpp.train.job import TrainJob
+from unetpp.train.losses import TellLosses
 from unetpp.train.worker import ProgressBoard, WorkerArguments, start_beside_caller, train_worker
 
 __all__ = ["Listener", "fit"]
@@ -26,6 +27,9 @@ logger = logging.getLogger(__name__)
 _POLL_S = 0.2
 _STOP_TIMEOUT_S = 60
 _COLLECTIVE_TIMEOUT_S = 600
+_PLACEMENT_TRIES = 24
+"""Of 20 s each on a cluster: a run waits eight minutes for room. All of a run's tries count together, and an
+elastic run needs up to two after each lost node."""
 
 
 class Listener(Protocol):
@@ -122,7 +126,10 @@ def _trainer(job: TrainJob, board: Any, scratch: Storage) -> TorchTrainer:
             name="ray-train",
             storage_path=path,
             storage_filesystem=filesystem,
-            failure_config=FailureConfig(max_failures=config.scale.max_failures, controller_failure_limit=3),
+            callbacks=[TellLosses(board)],
+            failure_config=FailureConfig(
+                max_failures=config.scale.max_failures, controller_failure_limit=_PLACEMENT_TRIES
+            ),
         ),
     )
 

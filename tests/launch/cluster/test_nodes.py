@@ -23,6 +23,14 @@ def test_node_command_each_node_has_its_own_agent_port() -> None:
     assert "--head" not in commands[1]
 
 
+def test_node_command_each_node_has_its_own_folder_for_the_code_of_jobs() -> None:
+    folders = [
+        next(option for option in node_command(_plan(), PORTS, index) if option.startswith("--temp-dir"))
+        for index in range(2)
+    ]
+    assert folders == ["--temp-dir=/tmp/unetpp-ray-x", "--temp-dir=/tmp/unetpp-ray-x/1"]
+
+
 def test_node_environment_asks_for_a_token_and_forgets_other_clusters(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -153,9 +153,9 @@ def _choose_ports(request: ClusterRequest, taken: set[int]) -> dict[str, int]:
 
 def _new_state(request: ClusterRequest, ports: dict[str, int], hardware: Hardware) -> ClusterState:
     cpus = request.cpus_per_node or max(2, hardware.cpus // request.nodes)
-    # Not in the cluster's folder: paths of sockets have at most 107 characters, of which Ray takes 64.
+    # Not in the cluster's folder: paths of sockets have at most 107 characters, of which Ray takes 66.
     short = len(tempfile.gettempdir()) <= _TEMP_PATH_LENGTH
-    temp_dir = tempfile.mkdtemp(prefix="unetpp-cluster-", dir=None if short else "/tmp")
+    temp_dir = tempfile.mkdtemp(prefix="unetpp-", dir=None if short else "/tmp")
     plan = NodePlan(f"{HOST}:{ports['ray']}", temp_dir, request.nodes, cpus, hardware.gpus)
     pages = {"page": "page", "ray": "dashboard"} | {
         name: name for name in ("optuna-dashboard", "tensorboard", "prometheus") if name in ports
@@ -170,25 +170,31 @@ def _complete(folder: Path, state: ClusterState, say: Callable[[str], None]) -> 
     for index, name in enumerate(names):
         node = node_command(state.plan, state.ports, index)
         environment = node_environment(state.plan, index, state.urls.get("prometheus", ""))
-        state = _ensure(folder, state, name, node, environment)
-        # One after the other: nodes of one host that start together take the same socket's name.
-        wait_for_nodes(state.urls["ray"], index + 1, _processes(state, names[: index + 1]))
+        state = _ensure(folder, state, name, node, environment, say)
+        agent_port = state.ports[f"agent {index}"]
+        wait_for_nodes(state.urls["ray"], index + 1, agent_port, _processes(state, names[: index + 1]))
     say(f"{len(names)} node(s) with {state.plan.cpus_per_node} logical CPUs each are up")
     if "prometheus" in state.ports:
         (folder / "prometheus.yml").write_text(prometheus_config(state.plan.temp_dir))
     environment = {**os.environ, "RAY_AUTH_MODE": "token"}
     for name, command in service_commands(folder, state.out, state.ports).items():
-        state = _ensure(folder, state, name, command, environment)
+        state = _ensure(folder, state, name, command, environment, say)
     return state
 
 
 def _ensure(
-    folder: Path, state: ClusterState, name: str, command: Sequence[str], environment: Mapping[str, str]
+    folder: Path,
+    state: ClusterState,
+    name: str,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    say: Callable[[str], None],
 ) -> ClusterState:
     known = state.process(name)
     if known is not None:
         if is_running(known):
             return state
+        say(f"{name} has ended; starting it again")
         stop([known], 0.0)  # what a killed leader left behind
     state = state.having(spawn(name, command, folder / f"{name.replace(' ', '-')}.log", environment))
     # Before anything is waited for: whatever happens next, `down` knows of it.

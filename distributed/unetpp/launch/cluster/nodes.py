@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unetpp.core.errors import UnetppError, UserError
+from unetpp.launch.cluster.ports import is_open
 from unetpp.launch.cluster.processes import ProcessRecord, is_running, log_tail
 from unetpp.launch.head import NODES, get_json
 from unetpp.launch.token import require_token
@@ -39,7 +40,7 @@ class NodePlan:
     address: str
     """host:port, the value for scale.address."""
     temp_dir: str
-    """Where Ray keeps its sockets and logs."""
+    """Where the head keeps its sockets and logs; every other node has a folder of its own in it."""
     nodes: int
     cpus_per_node: int
     gpus: int
@@ -68,7 +69,7 @@ def node_command(plan: NodePlan, ports: Mapping[str, int], index: int) -> list[s
         ports: `ray`, `dashboard`, `client` and `agent <index>`.
         index: 0 is the head.
     """
-    own = [f"--address={plan.address}"] if index else _head_options(plan, ports)
+    own = _member_options(plan, index) if index else _head_options(plan, ports)
     return [
         *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"),
         f"--num-cpus={plan.cpus_per_node}",
@@ -97,8 +98,16 @@ def node_environment(plan: NodePlan, index: int, prometheus_url: str) -> dict[st
     return environment
 
 
-def wait_for_nodes(dashboard_url: str, count: int, processes: Sequence[ProcessRecord]) -> None:
-    """Return when the cluster's dashboard lists `count` living nodes.
+def wait_for_nodes(
+    dashboard_url: str, count: int, agent_port: int, processes: Sequence[ProcessRecord]
+) -> None:
+    """Return when the cluster's dashboard lists `count` living nodes and the newest one's agent answers.
+
+    Args:
+        dashboard_url: of the cluster.
+        count: the newest node included. A killed one counts for some seconds more.
+        agent_port: of the newest node.
+        processes: of all of them.
 
     Raises:
         UnetppError: one of the processes ended, or they took longer than 90 s.
@@ -110,7 +119,7 @@ def wait_for_nodes(dashboard_url: str, count: int, processes: Sequence[ProcessRe
             if not is_running(process):
                 raise UnetppError(f"{process.name} ended while starting:\n{log_tail(process)}")
         found = alive_nodes(dashboard_url)
-        if found >= count:
+        if found >= count and is_open(agent_port):
             return
         time.sleep(_POLL_S)
     raise UnetppError(
@@ -128,6 +137,11 @@ def alive_nodes(dashboard_url: str) -> int:
     except (UserError, KeyError, TypeError):
         return 0
     return sum(node.get("raylet", {}).get("state") == "ALIVE" for node in summary)
+
+
+def _member_options(plan: NodePlan, index: int) -> list[str]:
+    # Unpacking a job's code, a node removes what lies in its place: it would take the other nodes' away.
+    return [f"--address={plan.address}", f"--temp-dir={plan.temp_dir}/{index}"]
 
 
 def _head_options(plan: NodePlan, ports: Mapping[str, int]) -> list[str]:
