@@ -1,22 +1,32 @@
 """A Ray cluster of several nodes on this machine, in processes of its own, protected by a token.
 
-    python cluster_nodes.py CPUS [CPUS ...]
+    python cluster_nodes.py '[{"num_cpus": 2, "labels": {"kind": "gpu"}, "tmpdir": "/tmp/one"}, ...]'
 
-starts one node for each number, prints the address and runs until its input is closed.
+starts one node for each object, prints the address and runs until its input is closed.
 """
 
 import contextlib
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
-__all__ = ["ray_nodes"]
+__all__ = ["described_nodes", "ray_nodes"]
 
 
 @contextlib.contextmanager
 def ray_nodes(*cpus: int) -> Iterator[str]:
     """The address of a cluster whose nodes have these many CPUs."""
-    command = [sys.executable, __file__, *map(str, cpus)]
+    with described_nodes(*({"num_cpus": count} for count in cpus)) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def described_nodes(*nodes: dict[str, Any]) -> Iterator[str]:
+    """The address of a cluster of nodes with `num_cpus`, `labels` and the `tmpdir` of all their processes."""
+    command = [sys.executable, __file__, json.dumps(nodes)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -30,16 +40,19 @@ def ray_nodes(*cpus: int) -> Iterator[str]:
         process.stdin.close()
 
 
-def _main(cpus: list[int]) -> None:
+def _main(nodes: list[dict[str, Any]]) -> None:
     from unetpp.launch.token import ensure_token
 
     ensure_token()  # before Ray is imported
     from ray.cluster_utils import Cluster
 
-    arguments = {"include_dashboard": False, "object_store_memory": 150 * 2**20}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": cpus[0], **arguments})
-    for count in cpus[1:]:
-        cluster.add_node(num_cpus=count, object_store_memory=arguments["object_store_memory"])
+    cluster = Cluster()
+    for index, node in enumerate(nodes):
+        # Ray's processes inherit it; where Ray itself keeps its sockets is another variable.
+        os.environ["TMPDIR"] = node.pop("tmpdir", "/tmp")
+        os.environ["RAY_TMPDIR"] = "/tmp"
+        head = {} if index else {"include_dashboard": False}
+        cluster.add_node(object_store_memory=150 * 2**20, **node, **head)
     sys.stdout.write(f"address {cluster.address}\n")
     sys.stdout.flush()
     sys.stdin.read()
@@ -47,4 +60,4 @@ def _main(cpus: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    _main([int(text) for text in sys.argv[1:]])
+    _main(json.loads(sys.argv[1]))

@@ -168,7 +168,7 @@ def test_tune_on_a_cluster_counts_places_on_nodes_and_refuses_what_no_node_holds
         here = f"scale.address={address}"
         code, output, errors = finish(*arguments, here, f"out={tmp_path / 'no'}", "scale.cpus_per_worker=4")
         assert (code, output) == (2, "")
-        assert "one trial needs places for 2 worker(s) of 4 CPU" in errors
+        assert "training needs places for 2 worker(s) of 4 CPU" in errors
         assert "the cluster has 0, on 3 x 3 CPU" in errors
         assert not (tmp_path / "no" / "sweep.yaml").exists()
         # Nine CPUs in all hold two trials of 4.01, three nodes only one and a half.

@@ -17,10 +17,11 @@ from fakes import start_run, tiny_config, write_dataset
 from sweeps import SPACE, Recorder, epoch_metrics
 from unetpp.config import Hardware, load_config
 from unetpp.core.storage import open_storage
+from unetpp.launch.connect import cluster_nodes
 from unetpp.launch.token import ensure_token
 from unetpp.tune.placement import concurrency
 from unetpp.tune.space import load_space
-from unetpp.tune.sweep import claim_sweep, cluster_nodes, plan_sweep, run_sweep
+from unetpp.tune.sweep import claim_sweep, plan_sweep, run_sweep
 
 HARDWARE = Hardware(cpus=4, memory_bytes=8 * 2**30, gpus=1, gpu_memory_bytes=8 * 2**30)
 
@@ -58,7 +59,7 @@ def sweep(folder: Path) -> dict[str, Any]:
     places = [f"data.uri={folder / 'data'}", f"out={folder / 'sweep'}", "scale.gpus_per_worker=0.5"]
     config = load_config(None, [*places, *fields])
     setup = plan_sweep(config, load_space(folder / "space.py"), HARDWARE, resume=False)
-    concurrent = concurrency(setup.resolved_base(), cluster_nodes())
+    concurrent = concurrency(setup.resolved_base(), cluster_nodes({}))
     run_sweep(claim_sweep(setup, resume=False), Recorder(), concurrent)
     return {"concurrent": concurrent, "trials": _read(folder, "trial")}
 

@@ -45,6 +45,19 @@ def test_concurrency_counts_places_on_machines(overrides, nodes, expected):
     assert concurrency(config(*overrides), nodes) == expected
 
 
+@pytest.mark.parametrize(
+    ("overrides", "nodes", "expected"),
+    [
+        (["tune.max_concurrent=4"], [], 4),
+        (["tune.max_concurrent=4"], [{"CPU": 8}], 4),
+        ([], [], 1),
+        ([], [{"CPU": 3}], 3),
+    ],
+)
+def test_concurrency_of_a_cluster_that_adds_nodes_is_what_was_asked_for(overrides, nodes, expected):
+    assert concurrency(config("scale.autoscaling=true", *overrides), nodes) == expected
+
+
 def test_concurrency_where_drivers_have_room_of_their_own_fills_every_place():
     assert concurrency(config("scale.workers=2"), [{"CPU": 2}], driver_cpus=0) == 1
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unetpp.cli.output import STOPPED, Json, emit, note
+from unetpp.cli.places import require_places
 
 if TYPE_CHECKING:
     from unetpp.config import RunConfig
@@ -55,12 +56,14 @@ def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]
     """
     from unetpp.cli.progress import TrainProgress
     from unetpp.config import detect_hardware
+    from unetpp.config.node_labels import require_labelled_cluster
     from unetpp.core.logs import setup_logging
     from unetpp.core.rundir import RunDir
     from unetpp.train.prepare import new_run, resumed_run
     from unetpp.train.summary import summarise
 
     setup_logging("WARNING")
+    require_labelled_cluster(config)
     started_s = time.monotonic()
     if resume:
         job = resumed_run(config, detect_hardware())
@@ -80,6 +83,10 @@ def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]
         with connected(
             scale.address, workers=job.config.max_workers, cpus_per_worker=float(scale.cpus_per_worker)
         ):
+            if scale.address is not None:
+                require_places(job.config, driver_cpus=0)
+            if scale.address is not None:
+                require_places(job.config, driver_cpus=0)
             finished = fit(job, progress)
     result = summarise(
         job, finished=finished, wall_s=time.monotonic() - started_s, start_up_s=progress.start_up_s

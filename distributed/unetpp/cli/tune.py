@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unetpp.cli.output import STOPPED, Json, emit, note
+from unetpp.cli.places import require_places
 from unetpp.cli.train import print_decisions, split_arguments
 
 if TYPE_CHECKING:
@@ -68,11 +69,12 @@ def _load(space: str, arguments: list[str], *, resume: bool) -> "tuple[RunConfig
 
 def _tune(config: "RunConfig", space: "Space", *, resume: bool) -> dict[str, Any]:
     from unetpp.config import detect_hardware, resolve
+    from unetpp.config.node_labels import require_labelled_cluster
     from unetpp.core.errors import ConfigError
     from unetpp.core.logs import setup_logging
     from unetpp.launch.connect import connected
-    from unetpp.tune.placement import concurrency
-    from unetpp.tune.sweep import claim_sweep, cluster_nodes, plan_sweep
+    from unetpp.tune.placement import NESTED_DRIVER_CPUS, concurrency
+    from unetpp.tune.sweep import claim_sweep, plan_sweep
 
     setup_logging("INFO")
     if not config.data.uri:
@@ -81,6 +83,7 @@ def _tune(config: "RunConfig", space: "Space", *, resume: bool) -> dict[str, Any
     setup = plan_sweep(config, space, hardware, resume=resume)
     base, decisions = resolve(setup.base, setup.manifest, hardware)
     print_decisions(decisions)
+    require_labelled_cluster(base)
     address, cpus = base.scale.address, float(base.scale.cpus_per_worker)
     concurrent = 1
     if address is None:
@@ -89,7 +92,7 @@ def _tune(config: "RunConfig", space: "Space", *, resume: bool) -> dict[str, Any
         concurrent = concurrency(base, [here], driver_cpus=0)
     with connected(address, workers=base.max_workers * concurrent, cpus_per_worker=cpus):
         if address is not None:
-            concurrent = concurrency(base, cluster_nodes())
+            concurrent = require_places(base, driver_cpus=NESTED_DRIVER_CPUS)
         result = _run(claim_sweep(setup, resume=resume), concurrent)
     _print_best(result)
     return result

@@ -20,6 +20,8 @@ class DataConfig(Section):
     """Shard-reading tasks that run at once for each training worker."""
     window_bytes: int = Field(256 * 2**20, ge=2**20)
     """Decoded bytes inside which rows are shuffled; bounds the memory of one reading task."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Nodes that read, by Ray's labels, such as {ray.io/node-group: cpu}; empty reads where workers train."""
     cache_bytes: int | Auto = Field(AUTO)
     """Limit of the shard cache that all workers and runs of a machine share; 0 switches it off."""
     cache_dir: str = ""

@@ -16,9 +16,12 @@ from unetpp.core.errors import ConfigError
 
 __all__ = ["config_hash", "dump_yaml", "flatten", "load_config", "parse_override", "replace"]
 
-_NOT_HASHED = ("out", "name", "tune", "data.cache_bytes", "data.cache_dir")
-"""Fields and sections that say where results go, how a sweep chooses configurations and what a machine
-caches: none changes what a configuration computes."""
+_NOT_HASHED = (
+    *("out", "name", "tune", "data.cache_bytes", "data.cache_dir"),
+    *("data.labels", "scale.labels", "scale.autoscaling"),
+)
+"""Fields and sections that say where results go, how a sweep chooses configurations, what a machine caches
+and which one works: none changes what a configuration computes."""
 
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> RunConfig:
@@ -115,7 +118,7 @@ def _flatten(nested: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in nested.items():
         key = f"{prefix}{name}"
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and key not in dotted_fields():
             flat.update(_flatten(value, f"{key}."))
         elif value is not None or not _is_section(key):  # an empty section in YAML is None
             flat[key] = value

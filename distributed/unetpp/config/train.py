@@ -65,6 +65,10 @@ class ScaleConfig(Section):
     one that takes more can leave its neighbours without."""
     accelerator_type: str = ""
     """GPU model that workers need, as Ray names it, such as A100 or H100; empty takes any."""
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Nodes that workers may use, by Ray's labels, such as {ray.io/market-type: "!spot"}; empty takes all."""
+    autoscaling: bool = False
+    """Whether the cluster adds nodes when they are asked for: what finds no place waits for one."""
     cpus_per_worker: float | Auto = Field(AUTO)
     """Logical CPUs that Ray reserves for each worker."""
     address: str | None = None

@@ -4,8 +4,8 @@ One schedule covers all epochs, so a single Ray Data execution feeds a whole run
 validation set are read while the current epoch trains, and an epoch costs no pipeline start-up.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from unetpp.core.manifest import Manifest, ShardInfo, SplitInfo
@@ -42,6 +42,8 @@ class StreamPlan:
     cache_bytes: int = 0
     """Limit of the machine's shard cache; 0 switches it off."""
     cache_dir: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of the nodes that read; empty reads on the worker's own where there is a cache."""
 
     @cached_property
     def train_steps(self) -> int:

@@ -3,7 +3,8 @@
 A task whose shards all lie in the worker's machine's cache sends word instead of pixels, and the worker
 maps the cached files: one copy of each pixel instead of two, and none through the object store. The first
 unit is read by the worker itself while Ray Data starts, which takes a second or two; where the cache holds
-everything there is nothing to stream, and Ray Data is not started.
+everything there is nothing to stream, and Ray Data is not started. With `data.labels` the nodes so labelled
+read, into caches of their own, and send all pixels.
 
 Each worker runs its own ordered Ray Data execution over its share of the schedule. Splitting one
 execution over the workers (`streaming_split`) would let the engine decide which rows a rank gets; here
@@ -50,7 +51,7 @@ def stream_batches(
     """
     reader = open_reader(plan)
     for units in _executions(plan, world_size, start):
-        here = units if reader.caches(plan.shards) else units[:1]
+        here = [] if plan.labels else units if reader.caches(plan.shards) else units[:1]
         elsewhere = units[len(here) :]
         with closing(prefetch(_stream(plan, elsewhere, rank, world_size), _BLOCKS_AHEAD)) as blocks:
             for unit in here:
@@ -98,12 +99,19 @@ def _stream(
         # Reading waits on storage more than it computes; reserving whole CPUs would starve small clusters.
         num_cpus=0,
         compute=ray.data.TaskPoolStrategy(size=plan.reading_tasks),
-        # Pixels reach this process through the cache of its own machine.
-        label_selector={_NODE_LABEL: node_id} if plan.cache_bytes else None,
+        label_selector=_nodes(plan, node_id),
     )
     # Ray gives out nothing before its prefetched blocks are there, which would be whole units here;
     # what reads ahead is the execution itself.
     yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+
+
+def _nodes(plan: StreamPlan, node_id: str) -> dict[str, str] | None:
+    """Where reading tasks run."""
+    if plan.labels:
+        return dict(plan.labels)
+    # Pixels reach this process through the cache of its own machine.
+    return {_NODE_LABEL: node_id} if plan.cache_bytes else None
 
 
 def _batches(

@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ import ray
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray._raylet import Config  # type: ignore[attr-defined]  # a Cython module without stubs
 
+from unetpp.config.node_labels import selects
 from unetpp.core.errors import UserError
 from unetpp.launch.runtime_env import CLUSTER_ENVIRONMENT, STATE_TRACKING, build_runtime_env
 from unetpp.launch.token import ensure_token, require_token
 from unetpp.launch.upload import collect_upload
 
-__all__ = ["connected"]
+__all__ = ["cluster_nodes", "connected"]
 
 _OBJECT_STORE_BYTES = 512 * 2**20
 """Per training worker and one for the driver: its stream holds at most half of that."""
@@ -64,6 +65,12 @@ def connected(address: str | None, *, workers: int = 1, cpus_per_worker: float =
         yield
     finally:
         ray.shutdown()
+
+
+def cluster_nodes(selector: Mapping[str, str]) -> list[dict[str, float]]:
+    """Resources, as Ray names them, of each living node of the connected cluster that the selector means."""
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    return [dict(node["Resources"]) for node in nodes if selects(selector, node["Labels"])]
 
 
 def _join(address: str) -> None:

@@ -79,6 +79,7 @@ def stream_plan(job: TrainJob) -> StreamPlan:
         reading_tasks=data.workers,
         cache_bytes=int(data.cache_bytes),
         cache_dir=data.cache_dir,
+        labels=data.labels,
     )
 
 

@@ -120,6 +120,7 @@ def _trainer(job: TrainJob, board: Any, scratch: Storage) -> TorchTrainer:
             num_workers=config.scale.workers,
             use_gpu=use_gpu,
             accelerator_type=config.scale.accelerator_type or None,
+            label_selector=config.scale.labels or None,
             resources_per_worker={"CPU": cpus, "GPU": gpus},
         ),
         run_config=RunConfig(

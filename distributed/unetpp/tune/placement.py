@@ -36,7 +36,8 @@ def concurrency(config: RunConfig, nodes: Sequence[Node], *, driver_cpus: float 
     """Trials that the nodes can place at once, nested workers included, within `tune.max_concurrent`.
 
     A worker fits on a node or not at all, so what counts is places on nodes, not the sum of their CPUs. An
-    elastic trial is given room for all its workers; where there is none, one trial runs with fewer.
+    elastic trial is given room for all its workers; where there is none, one trial runs with fewer. A cluster
+    that adds nodes (`scale.autoscaling`) is asked for `tune.max_concurrent` trials whatever it has now.
 
     Args:
         config: every `auto` of `scale` decided.
@@ -47,10 +48,17 @@ def concurrency(config: RunConfig, nodes: Sequence[Node], *, driver_cpus: float 
         ConfigError: not even one trial fits.
     """
     fits = _placeable(config, nodes, config.max_workers, driver_cpus)
+    if config.scale.autoscaling:
+        return fits if config.tune.max_concurrent == AUTO and fits else _asked_for(config)
     if fits < 1 and _placeable(config, nodes, config.min_workers, driver_cpus) < 1:
         raise ConfigError(_shortage(config, nodes, driver_cpus))
     limit = config.tune.max_concurrent
     return max(fits, 1) if limit == AUTO else max(min(fits, int(limit)), 1)
+
+
+def _asked_for(config: RunConfig) -> int:
+    """Trials at once where nodes come as trials ask for them."""
+    return 1 if config.tune.max_concurrent == AUTO else int(config.tune.max_concurrent)
 
 
 def worker_slots(config: RunConfig, node: Node) -> int:
@@ -100,7 +108,7 @@ def _shortage(config: RunConfig, nodes: Sequence[Node], driver_cpus: float) -> s
     have = ", ".join(f"{count} x {kind}" for kind, count in kinds.items()) or "no node"
     places = sum(worker_slots(config, node) for node in nodes)
     return (
-        f"one trial needs places for {workers} worker(s) of {each}{driver}; the cluster has {places}, on "
+        f"training needs places for {workers} worker(s) of {each}{driver}; the cluster has {places}, on "
         f"{have}; lower scale.workers={workers}, scale.cpus_per_worker={scale.cpus_per_worker:g}"
         f"{f' or scale.gpus_per_worker={scale.gpus_per_worker:g}' if scale.gpu else ''}, or add nodes"
     )

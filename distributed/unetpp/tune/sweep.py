@@ -22,7 +22,7 @@ from unetpp.train.metrics_export import Exporter
 from unetpp.tune.board import start_board
 from unetpp.tune.events import SweepEvents, SweepListener
 from unetpp.tune.ledger import Ledger, SweepSetup
-from unetpp.tune.placement import Node, trial_resources
+from unetpp.tune.placement import trial_resources
 from unetpp.tune.record import own_trials
 from unetpp.tune.searcher import LedgerSearcher
 from unetpp.tune.seeding import enqueue_default, warm_start
@@ -33,7 +33,7 @@ from unetpp.tune.sweep_dir import SPACE_FOLDER, SWEEP_CONFIG, no_sweep, study_na
 from unetpp.tune.sweep_metrics import SweepMetrics
 from unetpp.tune.trainable import TrialContext, run_trial
 
-__all__ = ["Sweep", "claim_sweep", "cluster_nodes", "plan_sweep", "run_sweep"]
+__all__ = ["Sweep", "claim_sweep", "plan_sweep", "run_sweep"]
 
 logger = logging.getLogger(__name__)
 
@@ -98,11 +98,6 @@ def claim_sweep(setup: SweepSetup, *, resume: bool) -> Sweep:
     return Sweep(setup, study)
 
 
-def cluster_nodes() -> list[Node]:
-    """Resources of each machine of the cluster this process is connected to."""
-    return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
-
-
 def run_sweep(sweep: Sweep, listener: SweepListener, concurrent: int) -> Ledger:
     """Run trials on a connected Ray until the budget ends or Ctrl-C; returns the sweep's ledger."""
     setup = sweep.setup
@@ -110,7 +105,7 @@ def run_sweep(sweep: Sweep, listener: SweepListener, concurrent: int) -> Ledger:
     decided = setup.resolved_base()
     context = TrialContext(setup.manifest, board, _threads(decided, setup.hardware, concurrent))
     trainable = ray.tune.with_resources(
-        ray.tune.with_parameters(run_trial, context=context), trial_resources(decided)
+        ray.tune.with_parameters(run_trial, context=context), _bundle(decided)
     )
     with _scratch() as folder:
         tuner = ray.tune.Tuner(
@@ -132,6 +127,13 @@ def run_sweep(sweep: Sweep, listener: SweepListener, concurrent: int) -> Ledger:
         tuner.fit()
     ray.kill(board)
     return ledger
+
+
+def _bundle(decided: RunConfig) -> ray.tune.PlacementGroupFactory:
+    """Resources of a trial's process and the nodes that may give them; several workers choose theirs."""
+    labels = decided.scale.labels if decided.max_workers == 1 else {}
+    selectors = {"bundle_label_selector": [labels]} if labels else {}
+    return ray.tune.PlacementGroupFactory([trial_resources(decided)], **selectors)
 
 
 def _threads(decided: RunConfig, hardware: Hardware, concurrent: int) -> int:
