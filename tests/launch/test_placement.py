@@ -154,7 +154,7 @@ def test_sweep_waits_for_the_nodes_that_an_autoscaler_adds(data: Path, tmp_path:
     with autoscaling_cluster(tmp_path, node_cpus=2, max_nodes=2) as address:
         common = (
             f"data.uri={data}", f"scale.address={address}", "scale.cpus_per_worker=2",
-            "train.epochs=2", "tune.trials=2", "tune.max_concurrent=2", *_SMALL, "--json",
+            "train.epochs=2", "tune.trials=2", "tune.max_concurrent=2", "tune.scheduler=none", *_SMALL, "--json",
         )  # fmt: skip
         refused = start("tune", str(space), f"out={tmp_path / 'no'}", *common)
         _, errors = refused.communicate(timeout=_DEADLINE_S)
