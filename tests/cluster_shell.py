@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 _DEADLINE_S = 150.0
 _PAUSE_S = 0.25
@@ -63,6 +65,11 @@ class LocalCluster:
     def url(self, name: str) -> str:
         return str(self.result["urls"][name])
 
+    def submit(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a verb as a job that is followed; `scale.address` is the job's own matter."""
+        given = [argument for argument in arguments if not argument.startswith("scale.address=")]
+        return self.shell.start("submit", "--address", self.url("ray"), *given)
+
     def status(self) -> dict[str, Any]:
         return self.shell("cluster", "status")
 
@@ -80,6 +87,18 @@ def write_space(folder: Path) -> str:
     path = folder / "space.py"
     path.write_text(_SPACE)
     return str(path)
+
+
+def write_cells(folder: Path, count: int) -> tuple[str, ...]:
+    """Small images and masks, and the options of `data pack` that name them."""
+    generator = np.random.default_rng(0)
+    for name in ("images", "masks"):
+        (folder / name).mkdir()
+    for number in range(count):
+        image = generator.integers(0, 256, (48, 48, 3), dtype=np.uint8)
+        Image.fromarray(image).save(folder / "images" / f"{number:04d}.png")
+        Image.fromarray((image[..., 0] > 128).astype(np.uint8)).save(folder / "masks" / f"{number:04d}.png")
+    return ("--images", str(folder / "images"), "--masks", str(folder / "masks"))
 
 
 def get(url: str, token: str | None = None, data: bytes | None = None) -> tuple[int, bytes]:

@@ -43,7 +43,12 @@ def test_follow_exits_with_the_code_of_the_job(status, code, expected):
 
 @pytest.mark.parametrize(
     ("status", "code", "word"),
-    [("FAILED", -9, "killed"), ("FAILED", None, "killed"), ("STOPPED", None, "stopped")],
+    [
+        ("FAILED", -9, "killed"),
+        ("FAILED", 137, "killed"),
+        ("FAILED", None, "killed"),
+        ("STOPPED", None, "stopped"),
+    ],
 )
 def test_follow_killed_job_says_how_to_go_on(status, code, word, capsys):
     assert exit_code(EndedJob(status, code)) == 2

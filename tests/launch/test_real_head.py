@@ -129,8 +129,11 @@ def test_job_runs_the_submitted_copy_and_shows_no_secret_anywhere(real_head, cop
         real_head.environment["AWS_SECRET_ACCESS_KEY"],
         real_head.token,
     ]
+    reported = unetpp(real_head, "report", f"{tmp_path}/run", "--out", f"{tmp_path}/run/report.html")
+    assert reported.returncode == 0, reported.stderr
     written = [done.stdout, done.stderr, record, *_texts(tmp_path / "run"), *_texts(real_head.folder / "ray")]
     assert len(written) > 20
+    written += [*_dashboard_replies(real_head), *_live_pages(real_head, tmp_path)]
     for secret in secrets:
         assert not [text[:200] for text in written if secret in text]
 
@@ -198,6 +201,36 @@ def test_stopped_job_keeps_its_checkpoint_and_resumes_on_a_restarted_head(real_h
     assert epochs == list(range(1, EPOCHS + 1))
 
 
+def _dashboard_replies(head) -> list[str]:
+    """What Ray's dashboard tells whoever has the token."""
+    listed = ("actors", "tasks", "workers", "runtime_envs")
+    paths = ["/api/jobs/", "/nodes?view=summary", "/api/train/v2/runs/v1"]
+    paths += [f"/api/v0/{name}?detail=1" for name in listed]
+    return [_text(f"{head.url}{path}", head.token) for path in paths]
+
+
+def _live_pages(head, folder: Path) -> list[str]:
+    """What `unetpp dashboard` serves of a folder with one run."""
+    command = [sys.executable, "-m", "unetpp", "dashboard", str(folder), "--address", head.url, "--json"]
+    source = {"PYTHONPATH": str(checkout_root() / "distributed")}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**head.environment, **source}
+    ) as process:
+        url = json.loads(process.stdout.readline())["url"].rstrip("/")
+        paths = (
+            "/",
+            "/api/folder",
+            "/api/cluster",
+            "/run/run",
+            "/api/run/run",
+            "/api/samples/run",
+            "/report/run",
+        )
+        pages = [_text(f"{url}{path}") for path in paths]
+        process.terminate()
+    return pages
+
+
 def wait_for(condition) -> None:
     deadline_s = time.monotonic() + _DEADLINE_S
     while not condition():
@@ -206,11 +239,13 @@ def wait_for(condition) -> None:
 
 
 def _record(head, job_id: str) -> dict:
-    request = urllib.request.Request(
-        f"{head.url}/api/jobs/{job_id}", headers={"Authorization": f"Bearer {head.token}"}
-    )
-    with urllib.request.urlopen(request, timeout=10) as response:
-        return json.load(response)
+    return json.loads(_text(f"{head.url}/api/jobs/{job_id}", head.token))
+
+
+def _text(url: str, token: str = "") -> str:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
+    with urllib.request.urlopen(request, timeout=20) as response:
+        return response.read().decode("latin-1")
 
 
 def _texts(folder: Path) -> list[str]:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Address", "connect", "follow"]
 
+_SIGKILLED = 128 + 9
+"""What the shell around a job's command says of one that was killed."""
 _KILLED = 2
 """Exit code for a job that was killed or stopped and so has none of its own."""
 
@@ -67,7 +69,7 @@ def follow(jobs: "Jobs", job_id: str, *, json: bool) -> None:
 def _exit_code(job: "Job") -> int:
     if job.status == "SUCCEEDED":
         return 0
-    if job.exit_code is not None and job.exit_code > 0:
+    if job.exit_code is not None and 0 < job.exit_code != _SIGKILLED:
         return job.exit_code
     verb = job.metadata.get("verb", "train")
     how = "stopped" if job.status == "STOPPED" else "killed"

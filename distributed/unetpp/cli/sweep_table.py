@@ -40,13 +40,17 @@ class SweepTable:
 
     def started(self, number: int, config: dict[str, Any]) -> None:
         # A trial that continues after a failure reports its earlier epochs again.
+        again = number in self._rows
         row = self._rows[number] = {
             "state": "RUNNING",
             "params": _changed(self._base, config),
             "epoch": 0,
             "curve": [],
         }
-        self._line(f"trial {number} started: {row['params'] or 'the base configuration'}")
+        if again:
+            self._line(f"trial {number} was lost and goes on from its last checkpoint")
+        else:
+            self._line(f"trial {number} started: {row['params'] or 'the base configuration'}")
 
     def epoch(self, number: int, metrics: dict[str, Any]) -> None:
         row = self._rows[number]

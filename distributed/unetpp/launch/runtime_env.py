@@ -24,9 +24,10 @@ CLUSTER_ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",
     # Workers' prints would appear twice.
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
-    # How long one try to place all workers may take: the trainer says how many there are. Ray's view of the
-    # nodes is up to 20 s old, so that an elastic run that lost one first tries to have as many workers again.
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20",
+    # How long one try to place all workers may take; the trainer says how many tries there are. Ray notices a
+    # lost node after up to 15 s and Train asks for nodes every 20 s: until then an elastic run that lost one
+    # tries to have as many workers again.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "10",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
     # The dashboard's page of training runs reads what this actor collects.
     STATE_TRACKING: "1",

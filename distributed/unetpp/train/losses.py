@@ -1,11 +1,16 @@
-"""Says which workers were lost, in the process of Ray Train that restarts them."""
+"""Says why training was interrupted, in the process of Ray Train that starts the workers again."""
 
 from typing import Any
 
 from ray.exceptions import RayActorError
 from ray.train import UserCallback
 
+from unetpp.core.logs import redact
+
 __all__ = ["TellLosses", "describe_loss"]
+
+_SHOWN = 120
+"""Characters of an error."""
 
 
 class TellLosses(UserCallback):  # type: ignore[misc]  # ray is not typed
@@ -17,13 +22,16 @@ class TellLosses(UserCallback):  # type: ignore[misc]  # ray is not typed
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
         """Called by Ray Train before it decides whether to start the workers again."""
         limit = run_context.run_config.failure_config.max_failures
-        self._board.add_warning.remote(f"{describe_loss(worker_exceptions)} (scale.max_failures={limit})")
+        self._board.add_warning.remote(
+            f"training was interrupted ({describe_loss(worker_exceptions)}); "
+            f"it goes on from the last checkpoint, at most scale.max_failures={limit} times"
+        )
 
 
 def describe_loss(errors: dict[int, Exception]) -> str:
-    """Who was lost; where a process died, not those whose connection to it broke."""
-    dead = [rank for rank, error in errors.items() if isinstance(error, RayActorError)]
-    ranks = ", ".join(map(str, sorted(dead or errors)))
-    if dead:
-        return f"lost rank {ranks}: its process or node died; training goes on from the last checkpoint"
-    return f"rank {ranks} failed; training is tried again from the last checkpoint"
+    """What happened to one of the ranks, a dead one before those whose connection to it broke."""
+    rank, error = min(errors.items(), key=lambda entry: (not isinstance(entry[1], RayActorError), entry[0]))
+    if isinstance(error, RayActorError):
+        return f"rank {rank}: its process or node died"
+    last_line = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    return redact(f"rank {rank}: {last_line.strip()[:_SHOWN]}")

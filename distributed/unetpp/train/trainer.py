@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 _POLL_S = 0.2
 _STOP_TIMEOUT_S = 60
 _COLLECTIVE_TIMEOUT_S = 600
-_PLACEMENT_TRIES = 24
-"""Of 20 s each on a cluster: a run waits eight minutes for room. All of a run's tries count together, and an
-elastic run needs up to two after each lost node."""
+_PLACEMENT_TRIES = 60
+"""Of 10 s each on a cluster: a run waits ten minutes for room. All of a run's tries count together, and an
+elastic run needs up to four after each lost node."""
 
 
 class Listener(Protocol):

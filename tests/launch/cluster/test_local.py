@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cluster_shell import LocalCluster, get, wait_until, write_space
+from cluster_shell import LocalCluster, get, wait_until, write_cells, write_space
 from unetpp.core.rundir import RunDir
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -108,27 +108,44 @@ def test_second_cluster_without_prometheus_leaves_the_first_alone(
     assert cluster.status()["state"] == "up"
 
 
-def test_node_killed_during_training_run_finishes(cluster: LocalCluster) -> None:
-    process = cluster.shell.start(
-        "train", *cluster.training("killed", "scale.workers=2", "train.epochs=25", "scale.max_failures=3")
+def test_node_killed_during_packing_dataset_is_whole(cluster: LocalCluster, tmp_path: Path) -> None:
+    cells = write_cells(tmp_path, 2000)
+    process = cluster.submit("data", "pack", *cells, "--out", str(tmp_path / "packed"))
+    wait_until(
+        lambda: any(_count(cluster, "ray::").values()), "a task on a node other than the head", process
     )
+    kill_raylet(cluster, _busiest(cluster, "ray::"))
+    result = finish(process, cluster.shell.log)["result"]
+    assert sum(result["splits"].values()) == 2000
+    assert cluster.shell("data", "verify", str(tmp_path / "packed"))["ok"]
+    _mend(cluster)
+
+
+def test_job_killed_and_then_a_node_resumed_run_loses_no_epoch(cluster: LocalCluster) -> None:
+    training = cluster.training("killed", "scale.workers=2", "train.epochs=40", "scale.max_failures=3")
     run = RunDir(str(cluster.out / "killed"))
+    process = cluster.submit("train", *training)
     wait_until(lambda: len(run.read_metrics()) >= 2, "two epochs", process)
-    working = {
-        node: [args for args in session_members(pid).values() if "RayTrainWorker" in args]
-        for node, pid in cluster.result["pids"].items()
-        if node.startswith("node")
-    }
-    kill_raylet(cluster, max(working, key=lambda node: len(working[node])))
-    result = finish(process, cluster.shell.log)
-    assert result["finished"]
-    assert [epoch["epoch"] for epoch in run.read_metrics()] == list(range(1, 26))
+    os.kill(_job_process(run.uri), signal.SIGKILL)
+    assert process.wait() == 2
+    assert (
+        "was killed; what it stored is kept: submit train again with --resume"
+        in cluster.shell.log.read_text()
+    )
+
+    before = len(run.read_metrics())
+    process = cluster.submit("train", *training, "--resume")
+    wait_until(lambda: len(run.read_metrics()) > before, "another epoch", process)
+    kill_raylet(cluster, _busiest(cluster, "RayTrainWorker"))
+    assert finish(process, cluster.shell.log)["result"]["finished"]
+    assert [epoch["epoch"] for epoch in run.read_metrics()] == list(range(1, 41))
+    assert "training was interrupted" in cluster.shell.log.read_text()
     _mend(cluster)
 
 
 def test_node_killed_during_sweep_finishes(cluster: LocalCluster, tmp_path: Path) -> None:
     space = write_space(tmp_path)
-    process = cluster.shell.start(
+    process = cluster.submit(
         "tune", space,
         *cluster.training("sweep", "tune.trials=3", "train.epochs=12", "tune.scheduler=none"),
     )  # fmt: skip
@@ -136,7 +153,7 @@ def test_node_killed_during_sweep_finishes(cluster: LocalCluster, tmp_path: Path
     wait_until(lambda: all(trial.read_metrics() for trial in trials), "an epoch of each trial", process)
     kill_raylet(cluster, "node 2")
     result = finish(process, cluster.shell.log)
-    assert result["trials"]["complete"] == 3
+    assert result["result"]["trials"]["complete"] == 3
     assert all(len(trial.read_metrics()) == 12 for trial in trials)
     _mend(cluster)
 
@@ -152,6 +169,33 @@ def test_down_leaves_no_process_and_no_port_and_twice_is_fine(cluster: LocalClus
             probe.bind(("", port))
     assert cluster.shell("cluster", "down")["stopped"] == []
     assert cluster.shell("cluster", "status")["state"] == "down"
+
+
+def _job_process(place: str) -> int:
+    """The process of the running job that writes to a place."""
+    command = ["ps", "-ww", "-eo", "pid=,args="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
+    (pid,) = [
+        int(pid)
+        for pid, program, *args in rows
+        if "python" in program and args and args[0].startswith("-m unetpp train") and f"={place} " in args[0]
+    ]
+    return pid
+
+
+def _count(cluster: LocalCluster, word: str) -> dict[str, int]:
+    """How many processes of a kind each node but the head runs; its own ones are no work."""
+    return {
+        node: sum(word in args and "Agent" not in args for args in session_members(pid).values())
+        for node, pid in cluster.result["pids"].items()
+        if node.startswith("node")
+    }
+
+
+def _busiest(cluster: LocalCluster, word: str) -> str:
+    counts = _count(cluster, word)
+    return max(counts, key=lambda node: counts[node])
 
 
 def _mend(cluster: LocalCluster) -> None:
