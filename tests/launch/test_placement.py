@@ -1,12 +1,13 @@
 """Where a run's processes are put on a cluster of unlike nodes, and what happens when one is taken away."""
 
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(500)]
 
 _SMALL = ("model.depth=2", "model.width=4", "data.batch_size=4", "train.trackers=[]", "scale.gpu=false")
 _DEADLINE_S = 240
+Cluster = tuple[str, dict[str, Path]]
+"""Address, and the temporary folder of each node by its label."""
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +31,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("placement")
     write_dataset(folder, {"train": 64, "val": 8}, rows_per_shard=16)
     return folder
+
+
+def write_space(folder: Path) -> Path:
+    space = folder / "space.py"
+    space.write_text("def space(trial):\n    return {'optim.lr': trial.suggest_float('lr', 1e-3, 1e-2)}\n")
+    return space
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
@@ -50,38 +59,87 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
         time.sleep(0.05)
 
 
-def test_labels_choose_who_trains_and_who_reads(data: Path, tmp_path: Path) -> None:
-    folders = {name: tmp_path / name for name in ("head", "gpu", "cpu")}
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A head and nodes labelled gpu, cpu and full, each with a temporary folder of its own; one is full."""
+    root = tmp_path_factory.mktemp("nodes")
+    folders = {name: root / name for name in ("head", "gpu", "cpu", "full")}
     for folder in folders.values():
         folder.mkdir()
     nodes = [{"num_cpus": 2, "labels": {"kind": name}, "tmpdir": str(path)} for name, path in folders.items()]
+    with full_disk(folders["full"]), described_nodes(*nodes) as address:
+        yield address, folders
+
+
+@contextlib.contextmanager
+def full_disk(folder: Path) -> Iterator[None]:
+    """A small disk without a free byte at the folder, where this user may mount one."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    try:
+        with contextlib.suppress(OSError):
+            (folder / "filler").write_bytes(bytes(2**16) if mounted else b"")
+        yield
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def common_arguments(data: Path, address: str) -> tuple[str, ...]:
+    return (f"data.uri={data}", f"scale.address={address}", "train.epochs=2", *_SMALL, "--json")
+
+
+def test_labels_choose_who_trains_and_who_reads(cluster: Cluster, data: Path, tmp_path: Path) -> None:
+    address, folders = cluster
+    common = common_arguments(data, address)
 
     def cached_on() -> list[str]:
         """Nodes whose own temporary folder holds a cache: those where shards were read."""
         return [name for name, path in folders.items() if list(path.rglob("entries/*.arrow"))]
 
-    with described_nodes(*nodes) as address:
-        common = (f"data.uri={data}", f"scale.address={address}", "train.epochs=2", *_SMALL, "--json")
-        trains, reads = "scale.labels={kind: gpu}", "data.labels={kind: cpu}"
-        apart, _ = finish(start("train", f"out={tmp_path / 'apart'}", trains, reads, *common))
-        assert cached_on() == ["cpu"]
-        together, _ = finish(start("train", f"out={tmp_path / 'together'}", trains, *common))
-        assert cached_on() == ["gpu", "cpu"]
-        assert apart["metrics"]["dice"] == together["metrics"]["dice"]
+    trains, reads = "scale.labels={kind: gpu}", "data.labels={kind: cpu}"
+    apart, _ = finish(start("train", f"out={tmp_path / 'apart'}", trains, reads, *common))
+    assert cached_on() == ["cpu"]
+    together, _ = finish(start("train", f"out={tmp_path / 'together'}", trains, *common))
+    assert cached_on() == ["gpu", "cpu"]
+    assert apart["metrics"]["dice"] == together["metrics"]["dice"]
 
-        space = tmp_path / "space.py"
-        space.write_text(
-            'def space(trial):\n    return {"optim.lr": trial.suggest_float("lr", 1e-3, 1e-2)}\n'
-        )
-        places = ("scale.labels={kind: cpu}", f"data.cache_dir={tmp_path / 'swept'}", "tune.trials=1")
-        swept, _ = finish(start("tune", str(space), f"out={tmp_path / 'sweep'}", *places, *common))
-        assert swept["trials"]["complete"] == 1
 
-        nowhere = start("train", f"out={tmp_path / 'no'}", "scale.labels={kind: tpu}", *common)
-        _, errors = nowhere.communicate(timeout=_DEADLINE_S)
-        assert nowhere.returncode == 2
-        assert "training needs places for 1 worker(s)" in errors
-        assert "no node" in errors
+def test_labels_choose_who_runs_a_trial(cluster: Cluster, data: Path, tmp_path: Path) -> None:
+    address, _ = cluster
+    space = write_space(tmp_path)
+    places = ("scale.labels={kind: cpu}", "tune.trials=1", f"data.cache_dir={tmp_path / 'cache'}")
+    out = f"out={tmp_path / 'sweep'}"
+    swept, _ = finish(start("tune", str(space), out, *places, *common_arguments(data, address)))
+    assert swept["trials"]["complete"] == 1
+
+
+def test_labels_of_no_node_are_refused(cluster: Cluster, data: Path, tmp_path: Path) -> None:
+    address, _ = cluster
+    for labels, said in (
+        ("scale.labels={kind: tpu}", "training needs places for 1 worker(s)"),
+        (
+            "data.labels={kind: tpu}",
+            "must mean a node of the cluster; none of its 4 node(s) has these labels",
+        ),
+    ):
+        process = start("train", f"out={tmp_path / labels}", labels, *common_arguments(data, address))
+        _, errors = process.communicate(timeout=_DEADLINE_S)
+        assert process.returncode == 2
+        assert said in errors
+
+
+def test_node_whose_disk_is_full_trains_without_its_cache(
+    cluster: Cluster, data: Path, tmp_path: Path
+) -> None:
+    address, folders = cluster
+    if not os.path.ismount(folders["full"]):
+        pytest.skip("filling a disk needs the right to mount one")
+    common = common_arguments(data, address)
+    result, errors = finish(start("train", f"out={tmp_path / 'run'}", "scale.labels={kind: full}", *common))
+    assert result["finished"]
+    assert f"no more shards are cached in {folders['full']}" in errors
+    assert "free some space or set data.cache_dir" in errors
 
 
 def test_node_about_to_be_taken_away_costs_no_failure_and_no_step(data: Path, tmp_path: Path) -> None:
@@ -149,12 +207,12 @@ def last_weights(run: RunDir) -> bytes:
 
 
 def test_sweep_waits_for_the_nodes_that_an_autoscaler_adds(data: Path, tmp_path: Path) -> None:
-    space = tmp_path / "space.py"
-    space.write_text("def space(trial):\n    return {'optim.lr': trial.suggest_float('lr', 1e-3, 1e-2)}\n")
+    space = write_space(tmp_path)
     with autoscaling_cluster(tmp_path, node_cpus=2, max_nodes=2) as address:
         common = (
             f"data.uri={data}", f"scale.address={address}", "scale.cpus_per_worker=2",
-            "train.epochs=2", "tune.trials=2", "tune.max_concurrent=2", "tune.scheduler=none", *_SMALL, "--json",
+            "train.epochs=2", "tune.trials=2", "tune.max_concurrent=2", "tune.scheduler=none", *_SMALL,
+            "--json",
         )  # fmt: skip
         refused = start("tune", str(space), f"out={tmp_path / 'no'}", *common)
         _, errors = refused.communicate(timeout=_DEADLINE_S)
