@@ -18,7 +18,8 @@ HEAD = {
     "raylet": {"nodeId": "aabbccddee", "state": "ALIVE", "isHeadNode": True},
 }  # fmt: skip
 GONE = {"raylet": {"nodeId": "1122334455", "state": "DEAD", "nodeManagerHostname": "old"}}
-ANSWER = {"data": {"summary": [GONE, HEAD], "nodeLogicalResources": {"aabbccddee": "1.0/2.0 CPU"}}}
+USED = "1.0/2.0 CPU (1.0 used of 1.0 reserved in placement groups)\n0.0/1.0 GPU\n0B/22.07GiB memory"
+ANSWER = {"data": {"summary": [GONE, HEAD], "nodeLogicalResources": {"aabbccddee": USED}}}
 
 
 class _Dashboard(http.server.BaseHTTPRequestHandler):
@@ -52,7 +53,7 @@ def test_node_use_reads_load_memory_and_gpus(dashboard: str, monkeypatch: pytest
     assert (head.memory_used_bytes, head.memory_bytes) == (400, 1000)
     (gpu,) = head.gpus
     assert (gpu.name, gpu.busy, gpu.used_bytes, gpu.bytes) == ("H100", 0.5, 10 * 2**20, 80 * 2**20)
-    assert head.resources_used == "1.0/2.0 CPU"
+    assert head.resources_used == "1.0/2.0 CPU, 0.0/1.0 GPU"
     assert (gone.name, gone.state, gone.cpu, gone.gpus) == ("11223344 old", "DEAD", None, ())
 
 

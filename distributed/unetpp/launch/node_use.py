@@ -33,7 +33,7 @@ class NodeUse:
     memory_bytes: int
     gpus: tuple[GpuUse, ...]
     resources_used: str
-    """Reserved through Ray, such as `CPU 2 of 4`."""
+    """CPUs and GPUs reserved through Ray, such as `2.0/4.0 CPU, 0.0/1.0 GPU`."""
 
 
 def node_use(dashboard_url: str) -> list[NodeUse]:
@@ -62,8 +62,13 @@ def _node(node: Mapping[str, Any], resources: str) -> NodeUse:
         memory_used_bytes=int(total - available),
         memory_bytes=int(total),
         gpus=tuple(_gpu(gpu) for gpu in node.get("gpus") or []),
-        resources_used=resources.strip(),
+        resources_used=_processors(resources),
     )
+
+
+def _processors(resources: str) -> str:
+    lines = [line.partition("(")[0].strip() for line in resources.splitlines()]
+    return ", ".join(line for line in lines if line.endswith(("CPU", "GPU")))
 
 
 def _gpu(gpu: Mapping[str, Any]) -> GpuUse:
