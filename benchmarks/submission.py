@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from statistics import median
@@ -68,11 +69,16 @@ def _moments(arguments: tuple[str, ...], cluster: dict[str, Any]) -> dict[str, f
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment,
     )  # fmt: skip
     found: dict[str, float] = {}
-    assert process.stderr is not None
-    for line in process.stderr:
-        for name, begin in _MOMENTS.items():
-            if name not in found and line.startswith(begin):
-                found[name] = time.monotonic() - started_s
+
+    def read() -> None:
+        assert process.stderr is not None
+        for line in process.stderr:
+            for name, begin in _MOMENTS.items():
+                if name not in found and line.startswith(begin):
+                    found[name] = time.monotonic() - started_s
+
+    # Not here: what the command started may hold its output open for longer than it lives.
+    threading.Thread(target=read, daemon=True).start()
     if process.wait():
         raise SystemExit(f"the command ended with {process.returncode}")
     found["end"] = time.monotonic() - started_s

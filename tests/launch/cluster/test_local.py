@@ -126,7 +126,8 @@ def test_job_killed_and_then_a_node_resumed_run_loses_no_epoch(cluster: LocalClu
     run = RunDir(str(cluster.out / "killed"))
     process = cluster.submit("train", *training)
     wait_until(lambda: len(run.read_metrics()) >= 2, "two epochs", process)
-    os.kill(_job_process(run.uri), signal.SIGKILL)
+    (driver,) = _job_processes(run.uri)
+    os.kill(driver, signal.SIGKILL)
     assert process.wait() == 2
     assert (
         "was killed; what it stored is kept: submit train again with --resume"
@@ -159,9 +160,15 @@ def test_node_killed_during_sweep_finishes(cluster: LocalCluster, tmp_path: Path
 
 
 def test_down_leaves_no_process_and_no_port_and_twice_is_fine(cluster: LocalCluster) -> None:
+    job = cluster.submit("train", *cluster.training("left", "train.epochs=1000"))
+    run = RunDir(str(cluster.out / "left"))
+    wait_until(run.read_metrics, "an epoch of a job", job)
     status = cluster.status()
     sessions = [process["pid"] for process in status["processes"]]
     assert cluster.shell("cluster", "down")["stopped"]
+    assert _job_processes(run.uri) == []
+    job.kill()
+    job.wait()
     assert [session_members(pid) for pid in sessions] == [{}] * len(sessions)
     for port in cluster.result["ports"].values():
         with socket.socket() as probe:
@@ -171,17 +178,16 @@ def test_down_leaves_no_process_and_no_port_and_twice_is_fine(cluster: LocalClus
     assert cluster.shell("cluster", "status")["state"] == "down"
 
 
-def _job_process(place: str) -> int:
-    """The process of the running job that writes to a place."""
+def _job_processes(place: str) -> list[int]:
+    """Processes of running jobs that write to a place."""
     command = ["ps", "-ww", "-eo", "pid=,args="]
     listed = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
-    (pid,) = [
+    return [
         int(pid)
         for pid, program, *args in rows
         if "python" in program and args and args[0].startswith("-m unetpp train") and f"={place} " in args[0]
     ]
-    return pid
 
 
 def _count(cluster: LocalCluster, word: str) -> dict[str, int]:

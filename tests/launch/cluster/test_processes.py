@@ -93,6 +93,14 @@ def test_stop_leader_with_child_leaves_no_child(start: Start, leader_is_killed: 
     assert not _is_alive(child)
 
 
+def test_stop_ends_the_sessions_that_members_began(start: Start) -> None:
+    record = start(sys.executable, "-c", _LEADER_WITH_CHILD.replace('600"]', '600"], start_new_session=True'))
+    child = int(_first_line(record))
+    assert os.getsid(child) == child
+    assert stop([record], 5.0) == [record.name]
+    assert not _is_alive(child)
+
+
 def test_spawn_writes_output_to_a_private_log(start: Start) -> None:
     record = start("sh", "-c", "echo hello; echo problem >&2")
     os.waitpid(record.pid, 0)

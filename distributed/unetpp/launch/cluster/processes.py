@@ -62,6 +62,8 @@ def is_running(record: ProcessRecord) -> bool:
 def stop(records: Iterable[ProcessRecord], grace_s: float) -> list[str]:
     """End sessions: SIGTERM to the leaders, after `grace_s` SIGKILL to all members.
 
+    Sessions that members began, such as those of a head's jobs, are ended with them.
+
     Returns:
         Names of those of which something was still there.
 
@@ -69,6 +71,8 @@ def stop(records: Iterable[ProcessRecord], grace_s: float) -> list[str]:
         UnetppError: a process does not end, such as one that waits on a dead network file system.
     """
     found = [record for record in records if _members(record)]
+    found += _sessions_begun_by(found)
+    named = [record.name for record in found if record.name]
     for record in found:
         if is_running(record):
             _signal(record.pid, signal.SIGTERM)
@@ -83,7 +87,7 @@ def stop(records: Iterable[ProcessRecord], grace_s: float) -> list[str]:
         for pid in members:
             _signal(pid, signal.SIGKILL)
         time.sleep(_POLL_S)
-    return [record.name for record in found]
+    return named
 
 
 def log_tail(record: ProcessRecord) -> str:
@@ -102,6 +106,24 @@ def _members(record: ProcessRecord) -> list[int]:
     if now is not None and now != record.started:
         return []  # the number was given away, so the session has ended
     return [pid for pid in _pids() if _session(pid) == record.pid and _started(pid) is not None]
+
+
+def _sessions_begun_by(records: Iterable[ProcessRecord]) -> list[ProcessRecord]:
+    """Sessions of the members' descendants, without a name; who began them is forgotten once members end."""
+    known = {record.pid for record in records} | {os.getsid(0)}
+    parents = _parents()
+    family = {pid for record in records for pid in _members(record)}
+    begun: list[ProcessRecord] = []
+    while children := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= children
+        leaders = {pid for pid in children if _session(pid) == pid} - known
+        begun += [ProcessRecord("", leader, _started(leader) or "", "") for leader in leaders]
+    return begun
+
+
+def _parents() -> dict[int, int]:
+    listed = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True)
+    return {int(pid): int(parent) for pid, parent in (line.split() for line in listed.stdout.splitlines())}
 
 
 def _pids() -> list[int]:
