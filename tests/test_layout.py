@@ -17,7 +17,7 @@ RAY_ADAPTERS = {
     "unetpp/launch/connect.py",
     "unetpp/launch/jobs.py",
     "unetpp/train/drain.py",
-    "unetpp/train/losses.py",  # in the process of Ray Train
+    "unetpp/train/interruptions.py",  # in the process of Ray Train
     "unetpp/train/metrics_export.py",
     "unetpp/train/trainer.py",  # in the driver
     "unetpp/train/worker.py",  # in the worker processes

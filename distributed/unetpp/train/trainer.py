@@ -16,8 +16,8 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from unetpp.core.errors import NonFiniteError, UnetppError
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
+from unetpp.train.interruptions import TellInterruptions
 from unetpp.train.job import TrainJob
-from unetpp.train.losses import TellLosses
 from unetpp.train.worker import ProgressBoard, WorkerArguments, start_beside_caller, train_worker
 
 __all__ = ["Listener", "fit"]
@@ -127,7 +127,7 @@ def _trainer(job: TrainJob, board: Any, scratch: Storage) -> TorchTrainer:
             name="ray-train",
             storage_path=path,
             storage_filesystem=filesystem,
-            callbacks=[TellLosses(board)],
+            callbacks=[TellInterruptions(board)],
             failure_config=FailureConfig(
                 max_failures=config.scale.max_failures, controller_failure_limit=_PLACEMENT_TRIES
             ),

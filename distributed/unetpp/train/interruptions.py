@@ -7,13 +7,13 @@ from ray.train import UserCallback
 
 from unetpp.core.logs import redact
 
-__all__ = ["TellLosses", "describe_loss"]
+__all__ = ["TellInterruptions", "describe_interruption"]
 
 _SHOWN = 120
 """Characters of an error."""
 
 
-class TellLosses(UserCallback):  # type: ignore[misc]  # ray is not typed
+class TellInterruptions(UserCallback):  # type: ignore[misc]  # ray is not typed
     """Puts one line on the board for each time that workers end with an error."""
 
     def __init__(self, board: Any) -> None:
@@ -23,12 +23,12 @@ class TellLosses(UserCallback):  # type: ignore[misc]  # ray is not typed
         """Called by Ray Train before it decides whether to start the workers again."""
         limit = run_context.run_config.failure_config.max_failures
         self._board.add_warning.remote(
-            f"training was interrupted ({describe_loss(worker_exceptions)}); "
+            f"training was interrupted ({describe_interruption(worker_exceptions)}); "
             f"it goes on from the last checkpoint, at most scale.max_failures={limit} times"
         )
 
 
-def describe_loss(errors: dict[int, Exception]) -> str:
+def describe_interruption(errors: dict[int, Exception]) -> str:
     """What happened to one of the ranks, a dead one before those whose connection to it broke."""
     rank, error = min(errors.items(), key=lambda entry: (not isinstance(entry[1], RayActorError), entry[0]))
     if isinstance(error, RayActorError):
