@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 __all__ = ["autoscaling_cluster"]
 
 _START_S = 60
@@ -23,6 +25,9 @@ def autoscaling_cluster(folder: Path, *, node_cpus: int, max_nodes: int) -> Iter
     """The address of a head without CPUs that starts up to `max_nodes` nodes as they are asked for."""
     from unetpp.launch.token import ensure_token
 
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", _PORT)) == 0:
+            pytest.skip(f"another Ray head has port {_PORT}")
     ensure_token()
     config = folder / "autoscaler.yaml"
     config.write_text(json.dumps(_config(node_cpus, max_nodes)))

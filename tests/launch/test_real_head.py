@@ -16,6 +16,7 @@ from fakes import write_dataset
 from unetpp.core.rundir import RunDir
 from unetpp.data.synthetic import make_cells
 from unetpp.launch.upload import checkout_root
+from unetpp.report.live.site import Site
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.s3, pytest.mark.timeout(700)]
 
@@ -131,7 +132,17 @@ def test_job_runs_the_submitted_copy_and_shows_no_secret_anywhere(real_head, cop
     ]
     reported = unetpp(real_head, "report", f"{tmp_path}/run", "--out", f"{tmp_path}/run/report.html")
     assert reported.returncode == 0, reported.stderr
-    written = [done.stdout, done.stderr, record, *_texts(tmp_path / "run"), *_texts(real_head.folder / "ray")]
+    reported = unetpp(real_head, "report", f"{tmp_path}/run", code=copy)
+    assert reported.returncode == 0, reported.stderr
+    site = Site(str(tmp_path), cluster=list, pages=())
+    pages = [
+        site.answer(path).body.decode("latin-1") for path in ("/", "/api/folder", "/run/run", "/api/run/run")
+    ]
+    written = [
+        *(done.stdout, done.stderr, record, *pages),
+        *_texts(tmp_path / "run"),  # the report, too
+        *_texts(real_head.folder / "ray"),
+    ]
     assert len(written) > 20
     written += [*_dashboard_replies(real_head), *_live_pages(real_head, tmp_path)]
     for secret in secrets:
