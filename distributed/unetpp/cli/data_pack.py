@@ -79,11 +79,14 @@ def _runner(workers: int | None, address: str | None) -> "Iterator[TaskRunner]":
 
         def start_ray() -> "TaskRunner":
             from unetpp.data.pack_ray import RayRunner
-            from unetpp.launch.connect import connected
+            from unetpp.launch.connect import cluster_nodes, connected
 
-            num_tasks = workers or os.cpu_count() or 1
-            stack.enter_context(connected(address, workers=num_tasks))
-            return RayRunner(num_tasks)
+            here = workers or os.cpu_count() or 1
+            stack.enter_context(connected(address, workers=here))
+            if workers is not None or address is None:
+                return RayRunner(here)
+            # A cluster that is still to grow has at least as much to do at once as this machine.
+            return RayRunner(max(here, int(sum(node.get("CPU", 0.0) for node in cluster_nodes({})))))
 
         if workers == 0:
             yield run_here
