@@ -8,8 +8,10 @@ starts one node for each object, prints the address and runs until its input is 
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,17 +48,19 @@ def _main(nodes: list[dict[str, Any]]) -> None:
     ensure_token()  # before Ray is imported
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster()
+    cluster, root = Cluster(), tempfile.mkdtemp(prefix="nodes-", dir="/tmp")
     for index, node in enumerate(nodes):
-        # Ray's processes inherit it; where Ray itself keeps its sockets is another variable.
+        # The node's processes inherit it; where Ray itself keeps its files is another variable.
         os.environ["TMPDIR"] = node.pop("tmpdir", "/tmp")
         os.environ["RAY_TMPDIR"] = "/tmp"
         head = {} if index else {"include_dashboard": False}
-        cluster.add_node(object_store_memory=150 * 2**20, **node, **head)
+        # A node that unpacks a driver's code deletes what lies there: other nodes must not work in it.
+        cluster.add_node(object_store_memory=150 * 2**20, temp_dir=f"{root}/{index}", **node, **head)
     sys.stdout.write(f"address {cluster.address}\n")
     sys.stdout.flush()
     sys.stdin.read()
     cluster.shutdown()
+    shutil.rmtree(root, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -39,9 +39,10 @@ def write_space(folder: Path) -> Path:
     return space
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "unetpp", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    variables = {**os.environ, **environment}
+    return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[dict[str, Any], str]:
@@ -219,6 +220,8 @@ def test_sweep_waits_for_the_nodes_that_an_autoscaler_adds(data: Path, tmp_path:
         assert refused.returncode == 2
         assert "training needs places for 1 worker(s) of 2 CPU" in errors
         waiting = ("tune", str(space), f"out={tmp_path / 'sweep'}", "scale.autoscaling=true")
-        result, errors = finish(start(*waiting, *common))
+        # As in a job, whose code is there: these nodes share a folder and would unpack over each other.
+        in_job = {"RAY_JOB_CONFIG_JSON_ENV_VAR": '{"runtime_env": {}}', "RAY_ADDRESS": address}
+        result, errors = finish(start(*waiting, *common, **in_job))
         assert "0 of 2 workers have a place now; the others wait for nodes" in errors
         assert result["trials"]["complete"] == 2

@@ -21,7 +21,7 @@ from unetpp.report.live.site import Site
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.s3, pytest.mark.timeout(700)]
 
 SMALL = ("model.depth=2", "model.width=4", "data.batch_size=4", "scale.workers=2", "scale.cpus_per_worker=1")
-EPOCHS = 80
+EPOCHS = 250
 """Long enough to be stopped in the middle of."""
 _DEADLINE_S = 300
 """More than a worker group that does not start, and its second try: 120 s each."""
