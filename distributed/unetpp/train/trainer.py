@@ -16,6 +16,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from unetpp.core.errors import NonFiniteError, UnetppError
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
+from unetpp.core.trial_folders import trial_of
 from unetpp.train.interruptions import TellInterruptions
 from unetpp.train.job import TrainJob
 from unetpp.train.worker import ProgressBoard, WorkerArguments, start_beside_caller, train_worker
@@ -124,7 +125,7 @@ def _trainer(job: TrainJob, board: Any, scratch: Storage) -> TorchTrainer:
             resources_per_worker={"CPU": cpus, "GPU": gpus},
         ),
         run_config=RunConfig(
-            name="ray-train",
+            name=_shown_name(job.run_uri),
             storage_path=path,
             storage_filesystem=filesystem,
             callbacks=[TellInterruptions(board)],
@@ -133,6 +134,13 @@ def _trainer(job: TrainJob, board: Any, scratch: Storage) -> TorchTrainer:
             ),
         ),
     )
+
+
+def _shown_name(run_uri: str) -> str:
+    """The run in Ray's dashboard: its folder, and for a trial that of its sweep."""
+    trial = trial_of(run_uri)
+    folder, number = (run_uri, "") if trial is None else (trial[0], f"-{trial[1]:04d}")
+    return folder.rstrip("/").rpartition("/")[2] + number
 
 
 def _scratch(job: TrainJob) -> Storage:
