@@ -85,8 +85,6 @@ def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]
         ):
             if scale.address is not None:
                 require_places(job.config, driver_cpus=0)
-            if scale.address is not None:
-                require_places(job.config, driver_cpus=0)
             finished = fit(job, progress)
     result = summarise(
         job, finished=finished, wall_s=time.monotonic() - started_s, start_up_s=progress.start_up_s
