@@ -101,11 +101,11 @@ class ShardCache:
                 return None
             self._leave_disk(size_bytes)
             write_entry(writing, tables)
+            identity = (key, writing.stat().st_ino)
             if not self._admit(writing, path, members):
                 return None
-            mapped = map_entry(path)
-            self._verified.add((key, path.stat().st_ino))
-            return parse_entry(mapped)
+            self._verified.add(identity)
+            return self.get(key)
         except OSError as error:
             self._give_up(error.strerror or str(error))
             return None

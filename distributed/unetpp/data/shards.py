@@ -54,6 +54,7 @@ SCHEMA = pa.schema(
     ]
 )
 """Columns of a shard; arrow primitives only."""
+_COLUMNS = {field.name: field.type for field in SCHEMA}
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def iter_row_groups(
     Raises:
         CorruptionError: they are no shard.
     """
-    wanted = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
+    names = SCHEMA.names if columns is None else list(columns)
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
         # An embedded Arrow schema can name extension types whose loading runs code: refused unread.
@@ -140,13 +141,12 @@ def iter_row_groups(
             raise CorruptionError(
                 f"shard {shard.name} embeds an Arrow schema, which shards never do; pack again"
             )
+        if {field.name: field.type for field in file.schema_arrow} != _COLUMNS:
+            raise CorruptionError(f"shard {shard.name} has other columns than the format; pack again")
+        if file.num_row_groups == 0:
+            raise CorruptionError(f"shard {shard.name} holds no row, which shards always do; pack again")
         for group in range(file.num_row_groups):
-            table = file.read_row_group(group, columns=None if columns is None else list(columns))
-            if {field.name: field.type for field in table.schema} != {
-                field.name: field.type for field in wanted
-            }:
-                raise CorruptionError(f"shard {shard.name} has other columns than the format; pack again")
-            yield table
+            yield file.read_row_group(group, columns=names)
     except pa.ArrowException as error:
         raise CorruptionError(
             f"shard {shard.name} is no readable parquet file: {error}; pack again"

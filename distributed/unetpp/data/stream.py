@@ -51,13 +51,20 @@ def stream_batches(
     """
     reader = open_reader(plan)
     for units in _executions(plan, world_size, start):
-        here = [] if plan.labels else units if reader.caches(plan.shards) else units[:1]
+        here = _read_here(plan, units, reader)
         elsewhere = units[len(here) :]
         with closing(prefetch(_stream(plan, elsewhere, rank, world_size), _BLOCKS_AHEAD)) as blocks:
             for unit in here:
                 yield from open_unit(plan, unit, rank=rank, world_size=world_size, reader=reader).batches()
             for block in blocks:
                 yield from _batches(block, plan, rank, world_size, reader)
+
+
+def _read_here(plan: StreamPlan, units: list[Unit], reader: ShardReader) -> list[Unit]:
+    """Leading units that the worker reads by itself."""
+    if plan.labels:
+        return []
+    return units if reader.caches(plan.shards) else units[:1]
 
 
 def _executions(plan: StreamPlan, world_size: int, start: Position) -> Iterator[list[Unit]]:

@@ -6,6 +6,8 @@ import time
 import ray
 from ray._private.state import state
 
+from unetpp.train.session import Request
+
 __all__ = ["DrainWatch"]
 
 logger = logging.getLogger(__name__)
@@ -25,12 +27,13 @@ class DrainWatch:
         self._asked_s = time.monotonic()
         self._noticed = False
 
-    def notices(self) -> bool:
-        """Whether draining has begun since the last call; true once."""
+    def request(self) -> Request:
+        """SAVE once, when draining has begun."""
         if self._noticed or time.monotonic() - self._asked_s < _EVERY_S:
-            return False
+            return Request.GO_ON
         self._asked_s = time.monotonic()
         self._noticed = self._node_id in state.get_draining_nodes()
-        if self._noticed:
-            logger.warning("this machine is about to be taken away; saving a checkpoint")
-        return self._noticed
+        if not self._noticed:
+            return Request.GO_ON
+        logger.warning("this machine is about to be taken away; saving a checkpoint")
+        return Request.SAVE

@@ -96,9 +96,7 @@ class _RaySession:
 
     def heartbeat(self, progress: Mapping[str, Any]) -> Request:
         self._metrics.step(progress)
-        if self._is_stopped(progress):
-            return Request.STOP
-        return Request.SAVE if self._drain.notices() else Request.GO_ON
+        return Request.STOP if self._is_stopped(progress) else self._drain.request()
 
     def _is_stopped(self, progress: Mapping[str, Any]) -> bool:
         if self.rank != 0:

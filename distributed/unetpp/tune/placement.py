@@ -48,17 +48,12 @@ def concurrency(config: RunConfig, nodes: Sequence[Node], *, driver_cpus: float 
         ConfigError: not even one trial fits.
     """
     fits = _placeable(config, nodes, config.max_workers, driver_cpus)
-    if config.scale.autoscaling:
-        return fits if config.tune.max_concurrent == AUTO and fits else _asked_for(config)
-    if fits < 1 and _placeable(config, nodes, config.min_workers, driver_cpus) < 1:
+    autoscaling, limit = config.scale.autoscaling, config.tune.max_concurrent
+    if not autoscaling and fits < 1 and _placeable(config, nodes, config.min_workers, driver_cpus) < 1:
         raise ConfigError(_shortage(config, nodes, driver_cpus))
-    limit = config.tune.max_concurrent
-    return max(fits, 1) if limit == AUTO else max(min(fits, int(limit)), 1)
-
-
-def _asked_for(config: RunConfig) -> int:
-    """Trials at once where nodes come as trials ask for them."""
-    return 1 if config.tune.max_concurrent == AUTO else int(config.tune.max_concurrent)
+    if limit == AUTO:
+        return max(fits, 1)
+    return int(limit) if autoscaling else max(min(fits, int(limit)), 1)
 
 
 def worker_slots(config: RunConfig, node: Node) -> int:

@@ -125,7 +125,7 @@ class _Session:
     def heartbeat(self, progress: Mapping[str, Any]) -> Request:
         """Epochs are short in a sweep: a trial is stopped between them only."""
         self._metrics.step(progress)
-        return Request.SAVE if self._drain.notices() else Request.GO_ON
+        return self._drain.request()
 
 
 class _Listener:
