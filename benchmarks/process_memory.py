@@ -1,10 +1,10 @@
 """Memory and processor time of a process and all its descendants."""
 
 import contextlib
-import os
 import threading
-from pathlib import Path
 from typing import Self
+
+import psutil
 
 
 class MemorySampler:
@@ -31,54 +31,43 @@ class MemorySampler:
 
     def _run(self) -> None:
         while not self._done.wait(self._every_s):
-            sizes = {pid: _pss_bytes(pid) for pid in _tree(self._pid)}
+            sizes = {process: _pss_bytes(process) for process in _tree(self._pid)}
             self.peak_bytes = max(self.peak_bytes, sum(sizes.values()))
             for title in self.peak_of:
-                for pid, size in sizes.items():
-                    if size > self.peak_of[title] and title in _title(pid):
+                for process, size in sizes.items():
+                    if size > self.peak_of[title] and title in _title(process):
                         self.peak_of[title] = size
 
 
 def tree_bytes(root: int) -> int:
     """Proportional set size of a process and its descendants now, shared memory counted once."""
-    return sum(_pss_bytes(pid) for pid in _tree(root))
+    return sum(map(_pss_bytes, _tree(root)))
 
 
 def processor_seconds(root: int) -> float:
     """Processor time of a process tree so far; an ended process counts through its parent."""
-    ticks = 0
-    for pid in _tree(root):
-        with contextlib.suppress(OSError):
-            # utime, stime, cutime, cstime
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(int(field) for field in fields[11:15])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    total_s = 0.0
+    for process in _tree(root):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total_s += times.user + times.system + times.children_user + times.children_system
+    return total_s
 
 
-def _tree(root: int) -> list[int]:
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-    found = [root]
-    for pid in found:
-        found += [child for child, parent in parents.items() if parent == pid]
-    return found
+def _tree(root: int) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(root)
+        return [process, *process.children(recursive=True)]
+    return []
 
 
-def _pss_bytes(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+def _pss_bytes(process: psutil.Process) -> int:
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        return int(process.memory_full_info().pss)
+    return 0
 
 
-def _title(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except OSError:
-        return ""
+def _title(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        return "\0".join(process.cmdline())
+    return ""

@@ -1,8 +1,5 @@
 """Exported files reproduce the run's head."""
 
-from collections.abc import Iterator
-
-import jaxtyping
 import pytest
 import torch
 
@@ -28,15 +25,7 @@ def test_export_shallower_level_is_a_smaller_file(make_run, tmp_path):
     assert sizes[0] < sizes[1]
 
 
-@pytest.fixture
-def untyped() -> Iterator[None]:
-    """Tracing passes symbolic integers, which the type-checking import hook takes for errors."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
-
-def test_export_program_runs_other_sizes_than_it_was_traced_with(make_run, tmp_path, untyped):
+def test_export_program_runs_other_sizes_than_it_was_traced_with(make_run, tmp_path):
     out = tmp_path / "m.pt2"
     assert export_run(make_run(), out, level=2)["max_abs_diff"] < 1e-4
     program = torch.export.load(out).module()

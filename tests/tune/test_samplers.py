@@ -41,13 +41,10 @@ def test_build_sampler_cmaes_refuses_two_objectives() -> None:
         build_sampler("cmaes", 1, 2)
 
 
-@pytest.mark.parametrize("name", ["gp", "cmaes", "qmc"])
-def test_build_sampler_missing_package_says_what_to_install(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_build_sampler_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unetpp.tune.samplers.find_spec", lambda _: None)
-    with pytest.raises(ConfigError, match=rf"tune.sampler={name} needs .*pip install 'unetpp\[samplers\]'"):
-        build_sampler(name, 1, 1)
+    with pytest.raises(ConfigError, match=r"needs the package cmaes; pip install 'unetpp\[samplers\]'"):
+        build_sampler("cmaes", 1, 1)
 
 
 @pytest.mark.parametrize("name", ["tpe", "random"])

@@ -18,12 +18,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
+from filelock import FileLock, Timeout
 
 from unetpp.core.cache_folder import cache_folder
 from unetpp.core.errors import ConfigError
 from unetpp.data.cache_entry import is_intact, map_entry, parse_entry, write_entry
 from unetpp.data.cache_policy import Entry, evictions, idle_excess
-from unetpp.data.file_lock import file_lock
 
 __all__ = ["ShardCache", "open_cache"]
 
@@ -82,7 +82,7 @@ class ShardCache:
         with contextlib.ExitStack() as stack:
             try:
                 self._make_folders()  # someone may have deleted them to free the disk
-                lock = file_lock(self._locks / key[:_LOCK_DIGITS], self._deadline_s)
+                lock = _file_lock(self._locks / key[:_LOCK_DIGITS], self._deadline_s)
                 locked = stack.enter_context(lock)
             except (OSError, ConfigError) as error:
                 self._give_up(str(error))
@@ -133,7 +133,7 @@ class ShardCache:
 
     def _admit(self, writing: Path, path: Path, members: Collection[str]) -> bool:
         # Others may have filled the room meanwhile; under this lock the total never passes the limit.
-        with file_lock(self._locks / "room", _ROOM_DEADLINE_S) as locked:
+        with _file_lock(self._locks / "room", _ROOM_DEADLINE_S) as locked:
             victims = self._victims(writing.stat().st_size, members) if locked else None
             if victims is None:
                 return False
@@ -155,7 +155,7 @@ class ShardCache:
     def _tidy(self) -> None:
         """Delete what killed writers left, and what a lowered limit has no room for."""
         for path in self._entries.glob(f"*{_WRITING}"):
-            with file_lock(self._locks / path.stem[:_LOCK_DIGITS], 0.0) as locked:
+            with _file_lock(self._locks / path.stem[:_LOCK_DIGITS], 0.0) as locked:
                 if locked:
                     path.unlink(missing_ok=True)
         self._evict(idle_excess(self.entries(), limit_bytes=self.limit_bytes, now_s=time.time()))
@@ -186,6 +186,21 @@ def open_cache(configured: str, limit_bytes: int) -> ShardCache | None:
     except (ConfigError, OSError) as error:
         logger.warning("shards are not cached: %s", error)
         return None
+
+
+@contextlib.contextmanager
+def _file_lock(path: Path, deadline_s: float) -> Iterator[bool]:
+    """Hold the file's `flock`; False, and no lock, if others held it until the deadline.
+
+    The kernel frees the lock of a process that ends, however it ends; a soft lock would stay.
+    """
+    try:
+        lock = FileLock(path, timeout=deadline_s, mode=0o600, fallback_to_soft=False).acquire()
+    except Timeout:
+        yield False
+        return
+    with lock:
+        yield True
 
 
 def _claim(folder: Path) -> None:

@@ -12,8 +12,6 @@ from unetpp.core.seeds import derive_seed
 
 __all__ = ["build_sampler"]
 
-_NEEDS = {"gp": ("scipy", "torch"), "cmaes": ("cmaes",), "qmc": ("scipy",)}
-
 
 def build_sampler(name: SamplerName, seed: int, num_objectives: int, *, drawn: int = 0) -> BaseSampler:
     """A sampler whose random stream depends on the seed and on how many trials the study has.
@@ -29,10 +27,9 @@ def build_sampler(name: SamplerName, seed: int, num_objectives: int, *, drawn: i
     Raises:
         ConfigError: a package is missing, or the sampler serves one objective only.
     """
-    missing = [package for package in _NEEDS.get(name, ()) if find_spec(package) is None]
-    if missing:
+    if name == "cmaes" and find_spec("cmaes") is None:
         raise ConfigError(
-            f"tune.sampler={name} needs {' and '.join(missing)}; pip install 'unetpp[samplers]' or use "
+            "tune.sampler=cmaes needs the package cmaes; pip install 'unetpp[samplers]' or use "
             "tune.sampler=tpe"
         )
     if name == "cmaes" and num_objectives > 1:

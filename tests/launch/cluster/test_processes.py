@@ -69,7 +69,7 @@ def test_stop_twice_finds_nothing_the_second_time(start: Start) -> None:
 
 def test_stop_reused_number_leaves_the_other_process_alone(start: Start) -> None:
     record = start("sleep", "600")
-    earlier = dataclasses.replace(record, started="1")
+    earlier = dataclasses.replace(record, started=1.0)
     assert not is_running(earlier)
     assert stop([earlier], 0.0) == []
     assert is_running(record)

@@ -10,7 +10,7 @@ from unetpp.launch.cluster.processes import ProcessRecord
 from unetpp.launch.cluster.state import ClusterState, delete_state, locked, read_state, write_state
 
 PLAN = NodePlan("127.0.0.1:6379", "/tmp/r", 2, 2, 0)
-HEAD = ProcessRecord("head", 12, "345", "/tmp/head.log")
+HEAD = ProcessRecord("head", 12, 345.0, "/tmp/head.log")
 
 
 def _state() -> ClusterState:
@@ -37,7 +37,7 @@ def test_read_state_damaged_names_the_file(tmp_path: Path) -> None:
 
 
 def test_having_process_of_same_name_replaces_it() -> None:
-    again = ProcessRecord("head", 13, "999", "/tmp/head.log")
+    again = ProcessRecord("head", 13, 999.0, "/tmp/head.log")
     state = _state().having(again)
     assert state.processes == (again,)
 

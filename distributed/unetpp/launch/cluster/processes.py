@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from unetpp.core.errors import UnetppError
 
 __all__ = ["ProcessRecord", "is_running", "log_tail", "spawn", "stop"]
@@ -21,6 +23,8 @@ __all__ = ["ProcessRecord", "is_running", "log_tail", "spawn", "stop"]
 _POLL_S = 0.1
 _KILL_TIMEOUT_S = 10.0
 _LOG_TAIL_LINES = 15
+_CLOCK_STEP_S = 2.0
+"""A start time is counted from boot, whose own time shifts when the clock is set."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,8 @@ class ProcessRecord:
 
     name: str
     pid: int
-    started: str
-    """When, as the system counts it; tells it from a later process with the same number."""
+    started: float
+    """Unix time; tells it from a later process with the same number."""
     log: str
     """File with its output."""
 
@@ -49,14 +53,15 @@ def spawn(name: str, command: Sequence[str], log: Path, environment: Mapping[str
         )
     # It outlives this process: nobody waits for it here.
     process.returncode = 0
-    return ProcessRecord(name, process.pid, _started(process.pid) or "", str(log))
+    return ProcessRecord(name, process.pid, _started(process.pid) or 0.0, str(log))
 
 
 def is_running(record: ProcessRecord) -> bool:
     """Whether the process itself, not merely one with its number, is there."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(record.pid, os.WNOHANG)
-    return _started(record.pid) == record.started
+    started = _started(record.pid)
+    return started is not None and _same(started, record)
 
 
 def stop(records: Iterable[ProcessRecord], grace_s: float) -> list[str]:
@@ -103,34 +108,23 @@ def _members(record: ProcessRecord) -> list[int]:
     with contextlib.suppress(ChildProcessError):
         os.waitpid(record.pid, os.WNOHANG)
     now = _started(record.pid)
-    if now is not None and now != record.started:
+    if now is not None and not _same(now, record):
         return []  # the number was given away, so the session has ended
-    return [pid for pid in _pids() if _session(pid) == record.pid and _started(pid) is not None]
+    return [pid for pid in psutil.pids() if _session(pid) == record.pid and _started(pid) is not None]
 
 
 def _sessions_begun_by(records: Iterable[ProcessRecord]) -> list[ProcessRecord]:
     """Sessions of the members' descendants, without a name; who began them is forgotten once members end."""
     known = {record.pid for record in records} | {os.getsid(0)}
-    parents = _parents()
-    family = {pid for record in records for pid in _members(record)}
-    begun: list[ProcessRecord] = []
-    while children := {pid for pid, parent in parents.items() if parent in family} - family:
-        family |= children
-        leaders = {pid for pid in children if _session(pid) == pid} - known
-        begun += [ProcessRecord("", leader, _started(leader) or "", "") for leader in leaders]
-    return begun
+    family = {child for record in records for pid in _members(record) for child in _descendants(pid)}
+    leaders = {pid for pid in family if _session(pid) == pid} - known
+    return [ProcessRecord("", leader, _started(leader) or 0.0, "") for leader in leaders]
 
 
-def _parents() -> dict[int, int]:
-    listed = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True)
-    return {int(pid): int(parent) for pid, parent in (line.split() for line in listed.stdout.splitlines())}
-
-
-def _pids() -> list[int]:
-    if Path("/proc/self").exists():
-        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    listed = subprocess.run(["ps", "-axo", "pid="], capture_output=True, text=True, check=True)
-    return [int(line) for line in listed.stdout.split()]
+def _descendants(pid: int) -> list[int]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    return []
 
 
 def _session(pid: int) -> int | None:
@@ -140,20 +134,17 @@ def _session(pid: int) -> int | None:
         return None
 
 
-def _started(pid: int) -> str | None:
+def _started(pid: int) -> float | None:
     """Start time of a living process; None without one, and for one that has ended but was not waited for."""
     try:
-        # The name in parentheses may hold anything; state is field 3, the start in clock ticks field 22.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return None if fields[0] in "ZX" else fields[19]
-    except OSError:
-        if Path("/proc/self").exists():
-            return None
-    listed = subprocess.run(
-        ["ps", "-o", "state=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    state, _, started = listed.stdout.strip().partition(" ")
-    return started.strip() if started and not state.startswith("Z") else None
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _same(started: float, record: ProcessRecord) -> bool:
+    return abs(started - record.started) <= _CLOCK_STEP_S
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -1,13 +1,14 @@
 """What is kept of a local cluster between commands: one file, readable by its owner only."""
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from unetpp.core.errors import UserError
 from unetpp.launch.cluster.nodes import NodePlan
@@ -105,11 +106,11 @@ def locked(folder: Path) -> Iterator[None]:
         UserError: another command is at work.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (folder / _LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"another `unetpp cluster` command works on {folder}; wait for it, or use another --name"
-            ) from error
+    try:
+        lock = FileLock(folder / _LOCK, timeout=0, mode=0o600, fallback_to_soft=False).acquire()
+    except Timeout as error:
+        raise UserError(
+            f"another `unetpp cluster` command works on {folder}; wait for it, or use another --name"
+        ) from error
+    with lock:
         yield

@@ -1,4 +1,4 @@
-"""The samples of the streaming benchmark, as PNG files and in the format of every reader.
+"""The samples of the reading benchmark, as PNG files and in the format of every reader.
 
 Rivals store raw pixels, as we do, so that none pays for decoding; the PNG folder is what people start from.
 """
@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
-from streaming_rivals import import_litdata, import_mosaic
+from reading_libraries import import_litdata, import_mosaic
 
 _SIDE_PX = 256
 _SCENES = 32

@@ -1,4 +1,4 @@
-"""Other libraries' readers for the streaming benchmark, each as its documentation sets it up.
+"""Other libraries' readers for the reading benchmark, each as its documentation sets it up.
 
 A reader is prepared once in its process, imports included, and gives a function that iterates over an epoch.
 All shuffle, use the same batch size and read with as many worker processes as ours has reading tasks.
@@ -38,13 +38,7 @@ def import_litdata() -> types.ModuleType:
 def import_mosaic() -> types.ModuleType:
     # Only its ready-made vision datasets, which are not used here, need torchvision.
     sys.modules.setdefault("streaming.vision", types.ModuleType("streaming.vision"))
-    # A script beside this file has the library's name.
-    here = str(Path(__file__).parent)
-    sys.path[:] = [path for path in sys.path if path != here]
-    try:
-        return importlib.import_module("streaming")
-    finally:
-        sys.path.insert(0, here)
+    return importlib.import_module("streaming")
 
 
 def ray_parquet(spec: Spec) -> Epoch:

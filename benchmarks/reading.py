@@ -4,12 +4,12 @@ Each reader has a process of its own and a consumer that touches one byte of eve
 is empty. Warm: a fresh process finds what the cold one left; start-up counts. Steady: the epoch after that,
 in the same process. Prints the table of the README.
 
-    python benchmarks/streaming.py --work build/streaming
+    python benchmarks/reading.py --work build/reading
 
-    python benchmarks/streaming.py --work build/streaming --only verification memory trials goodput
+    python benchmarks/reading.py --work build/reading --only verification memory trials goodput
 
-measures the other promises of the data engine, see streaming_limits.py. The other libraries are optional,
-see streaming_rivals.py for how to install them; those that are missing are listed as such.
+measures the other promises of the data engine, see reading_limits.py. The other libraries are optional,
+see reading_libraries.py for how to install them; those that are missing are listed as such.
 """
 
 import argparse
@@ -24,7 +24,8 @@ from typing import Any
 
 from common import markdown, s3_server
 from process_memory import MemorySampler
-from streaming_data import (
+from reading_epoch import OURS, READERS
+from reading_formats import (
     make_pngs,
     pack_arrow,
     pack_litdata,
@@ -33,7 +34,6 @@ from streaming_data import (
     pack_small,
     pack_webdataset,
 )
-from streaming_epoch import OURS, READERS
 
 _PACKERS: dict[str, Callable[[Path, Path], None]] = {
     "ours": pack_ours,
@@ -139,14 +139,14 @@ def measure(reader: str, spec: Path, environment: dict[str, str], cache: Path) -
 
 
 def limit(name: str, spec: Path) -> dict[str, Any]:
-    """One measurement of streaming_limits.py, with what only its caller can see."""
+    """One measurement of reading_limits.py, with what only its caller can see."""
     print(name, flush=True)
     work, cache, log = spec.parent, spec.parent / "cache", spec.parent / "server.log"
     shutil.rmtree(cache, ignore_errors=True)
     cache.mkdir(parents=True)
     log.unlink(missing_ok=True)
     with s3_server(work / "server", "-vv", "--log-file", str(log)) as environment:
-        script = str(Path(__file__).parent / "streaming_limits.py")
+        script = str(Path(__file__).parent / "reading_limits.py")
         with (work / f"{name}.log").open("w") as errors:
             process = subprocess.Popen(
                 [sys.executable, script, name, str(spec)], stdout=subprocess.PIPE, stderr=errors,
@@ -188,7 +188,7 @@ _LIMITS: dict[str, Callable[[dict[str, Any], MemorySampler, str], dict[str, Any]
 def _run(reader: str, spec: Path, epochs: int, environment: dict[str, str]) -> dict[str, Any]:
     command = [
         sys.executable,
-        str(Path(__file__).parent / "streaming_epoch.py"),
+        str(Path(__file__).parent / "reading_epoch.py"),
         reader,
         str(spec),
         str(epochs),

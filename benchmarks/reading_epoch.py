@@ -1,6 +1,6 @@
-"""Epochs of one reader in a fresh process; prints one JSON object. Called by streaming.py.
+"""Epochs of one reader in a fresh process; prints one JSON object. Called by reading.py.
 
-python benchmarks/streaming_epoch.py READER SPEC.json EPOCHS
+python benchmarks/reading_epoch.py READER SPEC.json EPOCHS
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from process_memory import processor_seconds
-from streaming_rivals import OPEN, RIVALS, Epoch, Spec
+from reading_libraries import OPEN, RIVALS, Epoch, Spec
 
 from unetpp.core.storage import open_storage
 from unetpp.data.schedule import Position, StreamPlan

@@ -1,6 +1,6 @@
-"""What else the data engine promises, each measured in a process of its own. Called by streaming.py.
+"""What else the data engine promises, each measured in a process of its own. Called by reading.py.
 
-    python benchmarks/streaming_limits.py memory|trials|goodput|verification SPEC.json
+    python benchmarks/reading_limits.py memory|trials|goodput|verification SPEC.json
 
 memory        reads a split ten times the stated bound, cache off; the caller watches the process tree
 trials        trials of one node read an epoch at once; the caller counts downloads at the server
@@ -23,8 +23,8 @@ from typing import Any
 import ray
 import torch
 from process_memory import tree_bytes
-from streaming_epoch import plan_of
-from streaming_rivals import Spec
+from reading_epoch import plan_of
+from reading_libraries import Spec
 
 from unetpp.config import RunConfig, detect_hardware, resolve
 from unetpp.core.manifest import Manifest, SplitInfo
