@@ -4,26 +4,36 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-quick lint bench clean
+.PHONY: demo test test-quick test-nightly servers lint bench clean
 
 demo: $(STAMP)
 	$(BIN)/unetpp demo
 
-# UNETPP_TEST_POSTGRES=0 and UNETPP_TEST_PROMETHEUS=0 leave out the tests that need those servers.
+# Small networks are faster on one thread, and two processes with two threads each wait for one another.
+export OMP_NUM_THREADS ?= 1
+ALONE := ray or s3 or slow or postgresql or prometheus or chromium
+
+# The tests that share nothing run side by side, those with servers and clusters of their own one after another.
 test: $(STAMP)
-	test "$$UNETPP_TEST_POSTGRES" = 0 || tests/setup_servers.sh postgresql
-	test "$$UNETPP_TEST_PROMETHEUS" = 0 || tests/setup_servers.sh prometheus
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 -m "not ($(ALONE))"
+	$(BIN)/python -m pytest -m "$(ALONE)"
 
 test-quick: $(STAMP)
-	$(BIN)/python -m pytest -m "not ray and not slow and not s3"
+	$(BIN)/python -m pytest -n 2 -m "not ($(ALONE))"
+
+# Every combination of options where `make test` tries every pair.
+test-nightly: $(STAMP)
+	$(BIN)/python -m pytest -n 2 -m nightly
+
+# Programs that some tests need and skip without: with Debian's packages, as root.
+servers:
+	tests/setup_servers.sh postgresql prometheus chromium
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=distributed $(BIN)/lint-imports
-	$(BIN)/python -m pytest -q --durations=0 tests/test_layout.py
 
 # make bench IMAGES=DSB/images MASKS=DSB/masks
 bench: $(STAMP)

@@ -15,8 +15,28 @@ from pathlib import Path
 
 import pytest
 import s3fs
+from hypothesis import settings
+
+from programs import PROGRAMS
 
 _START_TIMEOUT_S = 30.0
+
+# No test asserts time. The nightly profile looks further: HYPOTHESIS_PROFILE=nightly.
+settings.register_profile("default", deadline=None)
+settings.register_profile("nightly", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip what needs a program that is missing; leave `nightly` tests out unless they are asked for."""
+    for item in items:
+        for program, is_there in PROGRAMS.items():
+            if item.get_closest_marker(program) and not is_there():
+                item.add_marker(pytest.mark.skip(reason=f"{program} is missing: `make servers` installs it"))
+    if "nightly" not in config.option.markexpr:
+        kept = [item for item in items if item.get_closest_marker("nightly") is None]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+        items[:] = kept
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-__all__ = ["PostgresServer", "binaries"]
+__all__ = ["PostgresServer"]
 
 _START_TIMEOUT_S = 60.0
 _USER = "tester"
@@ -115,15 +115,6 @@ class PostgresServer:
         if self._account is None:
             return {}
         return {"user": self._account, "group": pwd.getpwnam(self._account).pw_gid, "extra_groups": []}
-
-
-def binaries() -> Path | None:
-    """Folder of the server's programs."""
-    found = shutil.which("postgres")
-    if found is not None:
-        return Path(found).resolve().parent
-    packaged = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    return packaged[-1].parent if packaged else None
 
 
 def _account() -> str | None:

@@ -4,12 +4,21 @@ import pytest
 import torch
 from torch import nn
 
+from pairwise import pairwise
 from unetpp.core.errors import ConfigError
 from unetpp.models.unetpp import MAX_DEPTH, UNetPlusPlus
 
 DENSE = ("unet", "plus", "pp")
 NORMS = ("none", "batch", "group", "instance")
 UPSAMPLES = ("bilinear", "deconv", "pixelshuffle")
+OPTIONS = (
+    *({"norm": norm} for norm in NORMS),
+    *({"activation": activation} for activation in ("relu", "leaky_relu", "silu", "gelu")),
+    {"attention": True},
+    {"deep_supervision": False},
+    {"dropout": 0.2, "dilation": 2},
+    {"image_classes": 2, "widths": (3, 5, 8, 4), "dilation": (1, 2, 3, 1)},
+)
 PAPER = {"norm": "none", "upsample": "deconv"}
 
 
@@ -51,9 +60,10 @@ def test_parameters_pruned_levels_match_paper(level, published):
     assert count(model.at_level(level)) == published
 
 
-@pytest.mark.parametrize("spatial_dims", [2, 3])
-@pytest.mark.parametrize(("dense", "upsample", "norm"), list(itertools.product(DENSE, UPSAMPLES, NORMS)))
-@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(
+    ("dense", "upsample", "norm", "training", "spatial_dims"),
+    pairwise(DENSE, UPSAMPLES, NORMS, (False, True), (2, 3)),
+)
 def test_at_level_every_option_equals_head_exactly(tiny, dense, upsample, norm, training, spatial_dims):
     model = tiny(
         dense=dense,
@@ -111,9 +121,10 @@ def test_at_level_without_head_raises(tiny, options):
         tiny(**options).at_level(2)
 
 
-@pytest.mark.parametrize("spatial_dims", [2, 3])
-@pytest.mark.parametrize("size", [(1, 1, 1), (1, 9, 2), (5, 3, 1), (8, 8, 8), (33, 47, 5), (16, 16, 16)])
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize(
+    ("size", "norm", "spatial_dims"),
+    pairwise([(1, 1, 1), (1, 9, 2), (5, 3, 1), (8, 8, 8), (33, 47, 5), (16, 16, 16)], NORMS, (2, 3)),
+)
 def test_forward_any_size_keeps_it(tiny, size, norm, spatial_dims):
     model = tiny(norm=norm, spatial_dims=spatial_dims)
     images = torch.randn(1, 2, *size[:spatial_dims])
@@ -122,20 +133,8 @@ def test_forward_any_size_keeps_it(tiny, size, norm, spatial_dims):
     assert all(level.isfinite().all() for level in levels)
 
 
-@pytest.mark.parametrize("spatial_dims", [2, 3])
-@pytest.mark.parametrize("upsample", UPSAMPLES)
-@pytest.mark.parametrize("dense", DENSE)
 @pytest.mark.parametrize(
-    "options",
-    [
-        *({"norm": norm} for norm in NORMS),
-        *({"activation": activation} for activation in ("relu", "leaky_relu", "silu", "gelu")),
-        {"attention": True},
-        {"deep_supervision": False},
-        {"dropout": 0.2, "dilation": 2},
-        {"image_classes": 2, "widths": (3, 5, 8, 4), "dilation": (1, 2, 3, 1)},
-    ],
-    ids=str,
+    ("options", "dense", "upsample", "spatial_dims"), pairwise(OPTIONS, DENSE, UPSAMPLES, (2, 3)), ids=str
 )
 def test_backward_every_option_reaches_every_parameter(tiny, options, dense, upsample, spatial_dims):
     model = tiny(dense=dense, upsample=upsample, spatial_dims=spatial_dims, **options)

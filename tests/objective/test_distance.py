@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -22,14 +22,12 @@ def naive_distance(region):
     return np.sqrt(squared.min(1)).reshape(region.shape)
 
 
-@settings(deadline=None)
 @given(REGIONS)
 def test_distance_to_any_region_equals_brute_force(region):
     got = distance_to(torch.from_numpy(region)[None, None])[0, 0].numpy()
     np.testing.assert_allclose(got, naive_distance(region), rtol=1e-6)
 
 
-@settings(deadline=None)
 @given(REGIONS)
 def test_signed_distance_is_negative_inside_and_positive_outside(region):
     got = signed_distance(torch.from_numpy(region)[None, None])[0, 0].numpy()

@@ -1,6 +1,5 @@
 """Studies in a real PostgreSQL: shared by trials, away for a while, and without its password anywhere."""
 
-import os
 import threading
 from collections.abc import Iterator
 
@@ -8,7 +7,8 @@ import pytest
 from optuna.trial import TrialState
 
 from fakes import write_dataset
-from postgres import PostgresServer, binaries
+from postgres import PostgresServer
+from programs import postgresql
 from sweeps import Recorder, epoch_metrics, play_trial, start_sweep
 from unetpp.config import RunConfig
 from unetpp.core.errors import ConfigError, ExistsError, StorageError
@@ -21,18 +21,15 @@ from unetpp.tune.patient_storage import PatientStorage
 from unetpp.tune.sweep import run_sweep
 from unetpp.tune.sweep_dir import load_started, load_sweep
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("UNETPP_TEST_POSTGRES") == "0", reason="left out by UNETPP_TEST_POSTGRES=0"
-)
+pytestmark = pytest.mark.postgresql
 
 _AWAY_S = 3.0
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
-    found = binaries()
-    if found is None:
-        pytest.fail("PostgreSQL is not installed: run tests/setup_servers.sh postgresql")
+    found = postgresql()
+    assert found is not None
     started = PostgresServer(found)
     try:
         started.start()

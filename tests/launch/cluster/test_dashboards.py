@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -19,9 +18,6 @@ from unetpp.launch.cluster.files import shipped
 from unetpp.train.metrics_export import METRICS
 
 BOARDS = sorted(shipped("grafana").glob("*.json"))
-needs_prometheus = pytest.mark.skipif(
-    os.environ.get("UNETPP_TEST_PROMETHEUS") == "0", reason="left out by UNETPP_TEST_PROMETHEUS=0"
-)
 NEEDS_GPU = {"ray_node_gpus_utilization"}
 _NAME = re.compile(r"\bray_\w+")
 _PERIOD_S = 900
@@ -74,7 +70,7 @@ def test_every_own_metric_is_on_a_board() -> None:
     assert {f"ray_{name}" for name in METRICS} <= shown
 
 
-@needs_prometheus
+@pytest.mark.prometheus
 def test_promtool_accepts_config_and_rules() -> None:
     for kind, name in (("config", "prometheus.yml"), ("rules", "alerts.yml")):
         done = subprocess.run(
@@ -86,7 +82,7 @@ def test_promtool_accepts_config_and_rules() -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-@needs_prometheus
+@pytest.mark.prometheus
 def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
     cases = Path(__file__).parent / "alert_cases.yml"
     shutil.copy(cases, tmp_path / "cases.yml")
@@ -100,7 +96,7 @@ def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@needs_prometheus
+@pytest.mark.prometheus
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(400)

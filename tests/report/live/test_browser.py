@@ -1,6 +1,5 @@
 """The live page in a real browser: the script draws what the server tells, and names stay text."""
 
-import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -8,14 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from programs import chromium
 from unetpp.report.live.server import LiveServer
 from unetpp.report.live.site import Site
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.chromium]
 EVIL = "<img src=x onerror=document.title='owned'>"
 
 
@@ -34,9 +30,10 @@ def site_url(tmp_path: Path, write_run: Callable[..., str], sweep: str) -> Itera
 
 def _dom(url: str, profile: Path) -> str:
     """The document after five seconds of its own time."""
-    assert BROWSER is not None
+    browser = chromium()
+    assert browser is not None
     command = [
-        BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
         "--disable-background-networking", "--disable-component-update", "--disable-sync",
         f"--user-data-dir={profile}", "--virtual-time-budget=5000", "--dump-dom", url,
     ]  # fmt: skip
