@@ -1,4 +1,4 @@
-"""Programs beside Python that some tests need, each with a marker of its name; `make servers` installs them."""
+"""Programs that some tests need, each with a marker of its name; `make servers` installs them."""
 
 import shutil
 from collections.abc import Callable

@@ -195,7 +195,7 @@ def test_read_image_cut_short_is_refused(kind, kept):
         read_image(data[: int(len(data) * kept)])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.sampled_from(sorted(LOSSLESS)), st.randoms(use_true_random=False))
 def test_read_image_of_damaged_bytes_raises_nothing_but_user_errors(name, random):
     data = bytearray(LOSSLESS[name][0])
