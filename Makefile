@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-quick test-nightly servers lint bench clean
+.PHONY: demo test test-quick test-nightly servers lint docs bench clean
 
 demo: $(STAMP)
 	$(BIN)/unetpp demo
@@ -34,6 +34,11 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=distributed $(BIN)/lint-imports
+	$(MAKE) docs
+
+# build/site/index.html; strict: a dead link or a reference to nothing is an error.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=distributed $(BIN)/mkdocs build --strict --quiet
 
 # make bench IMAGES=DSB/images MASKS=DSB/masks
 bench: $(STAMP)

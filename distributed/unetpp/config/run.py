@@ -38,6 +38,7 @@ class RunConfig(Section):
     out: str = Field("runs/latest")
     """The run's folder, a local path or URI; `name` is appended where given."""
     name: str = ""
+    """Appended to `out` as a sub-folder, so that several runs share one `out`; empty appends nothing."""
 
     @property
     def run_uri(self) -> str:

@@ -13,21 +13,30 @@ TrackerName = Literal["tensorboard", "mlflow", "wandb"]
 
 class OptimConfig(Section):
     name: Literal["adamw", "adam", "sgd"] = "adamw"
+    """Adam with decoupled weight decay, Adam with L2 decay, or SGD with Nesterov momentum."""
     lr: float = Field(1e-3, gt=0)
+    """Learning rate after the warm-up, above 0; SGD usually needs a larger one than Adam."""
     weight_decay: float = Field(1e-4, ge=0)
+    """Decay of the weights, decoupled in adamw, an L2 penalty in adam and sgd; biases and norms have none."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """Nesterov momentum of SGD."""
     schedule: Literal["cosine", "poly", "constant"] = "cosine"
+    """How the learning rate falls after the warm-up: half a cosine to 0, a power of what is left, or not."""
     warmup: float = Field(0.05, ge=0, lt=1)
     """Fraction of all steps over which the learning rate rises linearly."""
     poly_power: float = Field(0.9, gt=0)
+    """Exponent of the poly schedule, above 0; 1 falls linearly."""
 
 
 class TrainConfig(Section):
     epochs: int = Field(20, ge=1)
+    """Passes over the train split."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Number format of the forward pass; auto is bf16 on GPUs and fp32 on CPUs, weights are always fp32."""
     compile: bool = False
+    """Compile the network with torch.compile: faster steps for a slower start."""
     channels_last: bool = True
+    """Keep images channels-last in memory, in which convolutions are faster on most devices."""
     accumulate: int = Field(1, ge=1)
     """Forward-backward passes per optimiser step; divides each worker's share of the batch."""
     clip: float = Field(1.0, ge=0)
@@ -56,7 +65,7 @@ class TrainConfig(Section):
 
 class ScaleConfig(Section):
     workers: int | tuple[int, int] = 1
-    """DDP workers, or (min, max) for an elastic number."""
+    """DDP workers, 1 or more, or (min, max) for an elastic number."""
     gpu: bool | Auto = AUTO
     """Whether workers train on GPUs."""
     gpus_per_worker: float | Auto = Field(AUTO)
@@ -70,7 +79,7 @@ class ScaleConfig(Section):
     autoscaling: bool = False
     """Whether the cluster adds nodes when they are asked for: what finds no place waits for one."""
     cpus_per_worker: float | Auto = Field(AUTO)
-    """Logical CPUs that Ray reserves for each worker."""
+    """Logical CPUs that Ray reserves for each worker, above 0."""
     address: str | None = None
     """Address of a running Ray cluster; without it Ray starts inside this process."""
     max_failures: int = Field(2, ge=0)

@@ -30,7 +30,7 @@ class TuneConfig(Section):
     reduction_factor: int = Field(3, ge=2)
     """Of the trials at one of asha's rungs, one in this many goes on to the next."""
     max_concurrent: int | Auto = Field(AUTO)
-    """Trials that run at once."""
+    """Trials that run at once, 1 or more."""
     storage: str = ""
     """Optuna storage URL; empty for an SQLite file in the sweep's folder."""
     study_name: str = ""

@@ -31,7 +31,7 @@ MAX_DEPTH = 6
 
 
 class UNetPlusPlus(nn.Module):
-    """The grid X[i][j] with segmentation heads on its top row; options as in `ModelConfig`.
+    """The grid `X[i][j]` with segmentation heads on its top row; options as in `ModelConfig`.
 
     Args:
         size_multiple: sides are padded to a multiple of it; 2**depth unless this is a pruned network, which
