@@ -73,11 +73,12 @@ class S3Server:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def fresh_shard_cache() -> Iterator[None]:
-    """No shard cached by this user's other runs reaches a test, nor the other way round."""
+def fresh_user_folders() -> Iterator[None]:
+    """No shard cached and nothing remembered by this user's other runs reaches a test, nor the other way."""
     # Not pytest's folder: Ray's sockets go below it, and their paths have at most 107 characters.
     with tempfile.TemporaryDirectory(prefix="t") as folder, pytest.MonkeyPatch.context() as environment:
         environment.setenv("TMPDIR", folder)
+        environment.setenv("XDG_STATE_HOME", f"{folder}/state")
         yield
 
 

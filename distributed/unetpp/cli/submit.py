@@ -159,7 +159,11 @@ def _decided(call: VerbCall, decide: "JobPaths") -> tuple[dict[str, Any], str, s
     if call.words not in (("train",), ("tune",)):
         return parameters, str(parameters["run"]), ""
     if call.words == ("tune",) and _continued_sweep(call):
+        from unetpp.core.storage import open_storage
+        from unetpp.tune.kept_space import require_local
+
         sweep = decide.place(call.parameters["space"])
+        require_local(open_storage(sweep))
         return {**parameters, "space": sweep, "arguments": [*parameters["arguments"], _JOIN]}, sweep, ""
     config = load_config(*split_arguments(call.parameters["arguments"] or ()))
     # A credential in the YAML file would travel with it and end in the run's folder.

@@ -1,5 +1,6 @@
 """unetpp tune: a sweep over a search space."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -57,8 +58,11 @@ def _load(space: str, arguments: list[str], *, resume: bool) -> "tuple[RunConfig
     from unetpp.tune.sweep_dir import load_started
 
     path, overrides = split_arguments(arguments)
-    if space.endswith(".py") or not resume:
+    own = space.endswith(".py")
+    if not resume or (own and path is not None):
         return load_config(path, overrides), load_space(space)
+    if own:
+        return load_started(load_config(None, overrides).run_uri, overrides, Path(space))
     if path is not None:
         raise ConfigError(
             f"--resume {space} goes on with the sweep's own configuration; leave {path} out, or give the "
@@ -101,10 +105,10 @@ def _tune(config: "RunConfig", space: "Space", *, resume: bool) -> dict[str, Any
 def _run(sweep: "Sweep", concurrent: int) -> dict[str, Any]:
     from unetpp.cli.sweep_table import SweepTable
     from unetpp.tune.budget import estimate
+    from unetpp.tune.kept_space import resume_command
     from unetpp.tune.leaderboard import sweep_summary
     from unetpp.tune.probe import seconds_per_epoch
     from unetpp.tune.sweep import run_sweep
-    from unetpp.tune.sweep_dir import resume_command
 
     setup, base = sweep.setup, sweep.setup.resolved_base()
     try:
@@ -154,7 +158,7 @@ def _confirm(sweep: "Sweep") -> dict[str, Any]:
 
 def _print_best(result: dict[str, Any]) -> None:
     from unetpp.core.trial_folders import trial_uri
-    from unetpp.tune.sweep_dir import resume_command
+    from unetpp.tune.kept_space import resume_command
 
     sweep, best = result["sweep"], result["best"]
     if not result["finished"]:

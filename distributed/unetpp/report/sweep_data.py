@@ -16,6 +16,7 @@ from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
 from unetpp.core.trial_folders import trial_uri
 from unetpp.tune.importance import parameter_importances
+from unetpp.tune.kept_space import space_name
 from unetpp.tune.leaderboard import LeaderRow, best_row, leaderboard, pareto_rows
 from unetpp.tune.levels import headline
 from unetpp.tune.record import (
@@ -29,7 +30,7 @@ from unetpp.tune.record import (
     own_trials,
 )
 from unetpp.tune.study import SPACE_SHA256, SPACE_SOURCE, objectives_of
-from unetpp.tune.sweep_dir import load_sweep, space_name
+from unetpp.tune.sweep_dir import load_sweep
 
 __all__ = ["Outcome", "SweepData", "TrialData", "load_sweep_data"]
 

@@ -13,8 +13,8 @@ from unetpp.core.logs import redact
 from unetpp.core.trial_folders import trial_uri
 from unetpp.report.sweep_data import Outcome, SweepData, TrialData
 from unetpp.report.tables import count_text, duration_text, percent, score, significant
+from unetpp.tune.kept_space import resume_command
 from unetpp.tune.storage import shown_url
-from unetpp.tune.sweep_dir import resume_command
 
 __all__ = [
     "METRIC_TITLES",

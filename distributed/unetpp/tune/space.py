@@ -11,7 +11,15 @@ from unetpp.config.run import RunConfig
 from unetpp.core.errors import ConfigError, StorageError
 from unetpp.tune.apply import apply
 from unetpp.tune.optuna_logs import route_logs
-from unetpp.tune.space_files import SourceFile, SpaceFunction, digest, execute, read_sources, user_line
+from unetpp.tune.space_files import (
+    SourceFile,
+    SpaceFunction,
+    digest,
+    execute,
+    joined_source,
+    read_sources,
+    user_line,
+)
 
 __all__ = ["Space", "check_space", "load_space"]
 
@@ -36,9 +44,7 @@ class Space:
     @property
     def source(self) -> str:
         """Text of the space file; neighbours follow under a line with their name."""
-        return "\n".join(
-            [self.files[0][1], *(f"# --- {name}\n{text}" for name, text in self.files[1:])],
-        )
+        return joined_source(self.files)
 
     @property
     def sha256(self) -> str:

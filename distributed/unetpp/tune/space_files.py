@@ -1,6 +1,7 @@
 """A search space's source files: read, kept together, and run again anywhere."""
 
 import ast
+import difflib
 import hashlib
 import tempfile
 from collections.abc import Callable, Sequence
@@ -11,7 +12,16 @@ import optuna
 
 from unetpp.core.errors import ConfigError, InputError
 
-__all__ = ["SourceFile", "SpaceFunction", "digest", "execute", "read_sources", "user_line"]
+__all__ = [
+    "SourceFile",
+    "SpaceFunction",
+    "difference",
+    "digest",
+    "execute",
+    "joined_source",
+    "read_sources",
+    "user_line",
+]
 
 SourceFile = tuple[str, str]
 """File name and text."""
@@ -41,6 +51,17 @@ def digest(files: Sequence[SourceFile]) -> str:
     if len(files) == 1:
         return hashlib.sha256(files[0][1].encode()).hexdigest()
     return hashlib.sha256("".join(f"{name}\0{text}\0" for name, text in files).encode()).hexdigest()
+
+
+def joined_source(files: Sequence[SourceFile]) -> str:
+    """Text of the space file; neighbours follow under a line with their name."""
+    return "\n".join([files[0][1], *(f"# --- {name}\n{text}" for name, text in files[1:])])
+
+
+def difference(before: str, now: str, name: str) -> str:
+    """Lines that differ between a study's space and another one, called `name`."""
+    lines = (before.splitlines(), now.splitlines())
+    return "\n".join(difflib.unified_diff(*lines, "space of the study", name, lineterm="", n=1))
 
 
 def execute(path: Path, files: Sequence[SourceFile]) -> SpaceFunction:

@@ -1,6 +1,5 @@
 """A sweep's Optuna study: created once, and reopened only for the same question."""
 
-import difflib
 import json
 import logging
 from typing import Any
@@ -15,6 +14,7 @@ from unetpp.core.errors import ConfigError
 from unetpp.tune.optuna_logs import route_logs
 from unetpp.tune.samplers import build_sampler
 from unetpp.tune.space import Space
+from unetpp.tune.space_files import difference
 from unetpp.tune.storage import open_storage_url, shown_url
 
 __all__ = ["CONFIG_ATTR", "SPACE_SHA256", "SPACE_SOURCE", "directions", "objectives_of", "open_study"]
@@ -82,15 +82,8 @@ def _require_same(study: optuna.Study, space: Space, config: RunConfig, where: s
     stored = study.user_attrs
     fix = "continue with the former, or give another out= or tune.study_name="
     if stored[SPACE_SHA256] != space.sha256:
-        diff = difflib.unified_diff(
-            stored[SPACE_SOURCE].splitlines(),
-            space.source.splitlines(),
-            "space of the study",
-            f"{space.path}",
-            lineterm="",
-            n=1,
-        )
-        raise ConfigError(f"{where} was started with another search space; {fix}\n" + "\n".join(diff))
+        diff = difference(stored[SPACE_SOURCE], space.source, str(space.path))
+        raise ConfigError(f"{where} was started with another search space; {fix}\n{diff}")
     before, now = stored[CONFIG_ATTR], _fixed_fields(config)
     changed = [
         f"  {key}: {_shown(before, key)} -> {_shown(now, key)}"

@@ -21,6 +21,7 @@ from unetpp.data.store import load_manifest
 from unetpp.train.metrics_export import Exporter
 from unetpp.tune.board import start_board
 from unetpp.tune.events import SweepEvents, SweepListener
+from unetpp.tune.kept_space import SPACE_FOLDER, remember_space
 from unetpp.tune.ledger import Ledger, SweepSetup
 from unetpp.tune.placement import trial_resources
 from unetpp.tune.record import own_trials
@@ -29,7 +30,7 @@ from unetpp.tune.seeding import enqueue_default, warm_start
 from unetpp.tune.space import Space, check_space
 from unetpp.tune.storage import shown_url
 from unetpp.tune.study import open_study
-from unetpp.tune.sweep_dir import SPACE_FOLDER, SWEEP_CONFIG, no_sweep, study_name, study_url
+from unetpp.tune.sweep_dir import SWEEP_CONFIG, no_sweep, study_name, study_url
 from unetpp.tune.sweep_metrics import SweepMetrics
 from unetpp.tune.trainable import TrialContext, run_trial
 
@@ -94,6 +95,7 @@ def claim_sweep(setup: SweepSetup, *, resume: bool) -> Sweep:
         warm_start(study, config.tune.warm_start, space)
         for file, text in space.files:
             storage.write(f"{SPACE_FOLDER}/{file}", text.encode())
+    remember_space(space)
     storage.write(SWEEP_CONFIG, dump_yaml(config).encode())
     return Sweep(setup, study)
 

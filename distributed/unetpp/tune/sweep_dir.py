@@ -6,10 +6,8 @@ study.db           the study, unless tune.storage names another place
 trials/NNNN/       one run folder a trial, see core/rundir.py
 """
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from shlex import quote
 
 import optuna
 import yaml
@@ -18,26 +16,23 @@ from unetpp.config.load import parse_override, replace
 from unetpp.config.run import RunConfig
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.storage import Storage, open_storage
+from unetpp.tune.kept_space import kept_space
 from unetpp.tune.optuna_logs import route_logs
 from unetpp.tune.space import Space, load_space
 from unetpp.tune.storage import existing_file, has_password, open_storage_url, shown_url
-from unetpp.tune.study import SPACE_SOURCE
+from unetpp.tune.study import SPACE_SHA256, SPACE_SOURCE
 
 __all__ = [
-    "SPACE_FOLDER",
     "SWEEP_CONFIG",
     "load_started",
     "load_sweep",
     "no_sweep",
     "read_base",
-    "resume_command",
-    "space_name",
     "study_name",
     "study_url",
 ]
 
 SWEEP_CONFIG = "sweep.yaml"
-SPACE_FOLDER = "space"
 
 
 def load_sweep(uri: str) -> tuple[RunConfig, optuna.Study]:
@@ -50,7 +45,7 @@ def load_sweep(uri: str) -> tuple[RunConfig, optuna.Study]:
     route_logs()
     folder = open_storage(uri)
     if not folder.exists(SWEEP_CONFIG):
-        raise no_sweep(folder, "name the folder `unetpp tune` wrote")
+        raise no_sweep(folder, "name the folder `unetpp tune` wrote; without --resume a new one starts")
     config = read_base(folder)
     url, name = study_url(config, folder), study_name(config)
     # Opening an absent SQLite file would create an empty one.
@@ -71,12 +66,17 @@ def read_base(folder: Storage) -> RunConfig:
     return RunConfig.model_validate(yaml.safe_load(folder.read(SWEEP_CONFIG)))
 
 
-def load_started(uri: str, overrides: Sequence[str]) -> tuple[RunConfig, Space]:
-    """What is needed to go on with a sweep, from its own folder; `overrides` change its configuration.
+def load_started(
+    uri: str, overrides: Sequence[str], own_space: Path | None = None
+) -> tuple[RunConfig, Space]:
+    """What is needed to go on with a sweep: its configuration, changed by `overrides`, and its space.
+
+    Args:
+        own_space: the user's file of the space; else the folder's copy is used, see `kept_space`.
 
     Raises:
-        InputError: no sweep there, or its study or its space is gone.
-        ConfigError: an override is malformed.
+        InputError: no sweep there, its study or its space is gone, or the copy may not be run.
+        ConfigError: an override is malformed, or the copy is not the study's space.
         StorageError: the study's storage cannot be used.
     """
     config, study = load_sweep(uri)
@@ -84,24 +84,11 @@ def load_started(uri: str, overrides: Sequence[str]) -> tuple[RunConfig, Space]:
     # A moved folder keeps its study's name.
     kept = {"out": folder.uri, "name": "", "tune.study_name": study.study_name}
     config = replace(config, {**kept, **dict(map(parse_override, overrides))})
-    main = space_name(folder, str(study.user_attrs[SPACE_SOURCE]))
-    with tempfile.TemporaryDirectory(prefix="unetpp-space-") as copies:
-        for path in folder.list(SPACE_FOLDER):
-            (Path(copies) / path.rpartition("/")[2]).write_bytes(folder.read(path))
-        return config, load_space(Path(copies) / main)
-
-
-def space_name(folder: Storage, source: str) -> str:
-    """The space's own file among the copies; its text is what the source begins with."""
-    names = [path.rpartition("/")[2] for path in folder.list(SPACE_FOLDER)]
-    texts = {name: folder.read(f"{SPACE_FOLDER}/{name}").decode() for name in names}
-    found = [name for name, text in texts.items() if source.startswith(text)]
-    return max(found, key=lambda name: len(texts[name]), default="space.py")
-
-
-def resume_command(sweep_uri: str) -> str:
-    """The command that goes on with a sweep."""
-    return f"unetpp tune --resume {quote(sweep_uri)}"
+    if own_space is not None:
+        return config, load_space(own_space)
+    return config, kept_space(
+        folder, str(study.user_attrs[SPACE_SHA256]), str(study.user_attrs[SPACE_SOURCE])
+    )
 
 
 def study_url(config: RunConfig, folder: Storage) -> str:

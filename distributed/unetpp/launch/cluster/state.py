@@ -11,6 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from unetpp.core.errors import UserError
+from unetpp.core.user_state import user_state
 from unetpp.launch.cluster.nodes import NodePlan
 from unetpp.launch.cluster.processes import ProcessRecord
 
@@ -53,8 +54,7 @@ class ClusterState:
 
 def default_folder() -> Path:
     """Where local clusters are remembered: $XDG_STATE_HOME/unetpp/clusters."""
-    base = os.environ.get("XDG_STATE_HOME")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "unetpp" / "clusters"
+    return user_state("clusters")
 
 
 def read_state(folder: Path) -> ClusterState | None:
