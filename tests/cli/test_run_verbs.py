@@ -69,11 +69,25 @@ def test_evaluate_on_other_dataset_and_unknown_override(run, last_line, tmp_path
 
 
 def test_predict_json_counts_and_writes_masks(run, photo, last_line, tmp_path):
-    (photo.parent / "b.png").write_bytes(b"no image")
     result = last_line("predict", run, str(photo.parent), "--out", str(tmp_path / "masks"), "--overlay")
-    assert (result["predicted"], [entry["file"] for entry in result["failed"]]) == (1, ["b.png"])
+    assert (result["images"], result["predicted"], result["failed"]) == (1, 1, [])
     assert Image.open(tmp_path / "masks/a.png").size == (31, 20)
     assert (tmp_path / "masks/overlays/a.png").exists()
+
+
+def test_predict_says_each_failure_once_and_exits_1_where_some_failed(run, photo, tmp_path, capsys):
+    for name in ("b.png", "c.png"):
+        (photo.parent / name).write_bytes(b"no image")
+    command = ["predict", run, str(photo.parent), "--out", str(tmp_path / "masks")]
+    assert unetpp([*command, "--json"]) == 1
+    shown = capsys.readouterr()
+    assert (shown.err.count("b.png"), shown.err.count("c.png")) == (1, 1)
+    result = json.loads(shown.out.splitlines()[-1])
+    assert (result["images"], result["predicted"]) == (3, 1)
+    assert [entry["file"] for entry in result["failed"]] == ["b.png", "c.png"]
+    assert unetpp([*command, "--overwrite", "--strict"]) == 2
+    shown = capsys.readouterr()
+    assert (shown.err.count("b.png"), shown.err.count("c.png")) == (1, 0)
 
 
 def test_predict_twice_is_refused_until_overwrite(run, photo, tmp_path, capsys):

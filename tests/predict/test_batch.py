@@ -1,30 +1,15 @@
 """Many files: names, sizes, palettes, refusals."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from unetpp.core.errors import ExistsError, InputError
+from unetpp.core.errors import ExistsError, InputError, StorageError
+from unetpp.core.storage import Storage, open_storage
 from unetpp.data.decode import read_image
-from unetpp.predict.batch import predict_paths
+from unetpp.predict.batch import PredictOptions, predict_paths
 from unetpp.predict.colours import error_map, mask_palette
-from unetpp.predict.inputs import find_images, split_glob
 from unetpp.predict.predictor import Predictor
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Three good images in two folders, one damaged, one that is no image."""
-    root = tmp_path / "images"
-    (root / "sub").mkdir(parents=True)
-    generator = np.random.default_rng(0)
-    for name, size in (("a.png", (20, 31)), ("b.jpg", (16, 16)), ("sub/a.tif", (9, 40))):
-        Image.fromarray(generator.integers(0, 255, (*size, 3), dtype=np.uint8)).save(root / name)
-    (root / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
-    (root / "notes.txt").write_text("no image")
-    return root
 
 
 def test_predict_folder_writes_same_stems_and_sizes_and_counts_damaged(make_run, folder, tmp_path):
@@ -48,7 +33,7 @@ def test_predict_mask_pixels_are_class_indices_under_class_colours(make_run, fol
 
 
 def test_predict_overlay_has_size_of_image(make_run, folder, tmp_path):
-    predict_paths(make_run(), str(folder / "a.png"), str(tmp_path / "out"), overlay=True)
+    predict_paths(make_run(), str(folder / "a.png"), str(tmp_path / "out"), PredictOptions(overlay=True))
     with Image.open(tmp_path / "out/overlays/a.png") as overlay:
         assert (overlay.size, overlay.mode) == ((31, 20), "RGB")
 
@@ -61,7 +46,7 @@ def test_predict_existing_output_needs_overwrite(make_run, folder, tmp_path):
         predict_paths(run, str(folder), str(out))
     assert (out / "a.png").read_bytes() == b"mine"
     assert not (out / "b.png").exists()
-    predict_paths(run, str(folder), str(out), overwrite=True)
+    predict_paths(run, str(folder), str(out), PredictOptions(overwrite=True))
     assert (out / "a.png").read_bytes() != b"mine"
 
 
@@ -69,8 +54,45 @@ def test_predict_existing_output_needs_overwrite(make_run, folder, tmp_path):
 def test_predict_into_the_folder_of_the_images_is_refused_even_with_overwrite(make_run, folder, out):
     before = (folder / "a.png").read_bytes()
     with pytest.raises(InputError, match="inside --out"):
-        predict_paths(make_run(), str(folder), str(folder / out), overwrite=True)
+        predict_paths(make_run(), str(folder), str(folder / out), PredictOptions(overwrite=True))
     assert (folder / "a.png").read_bytes() == before
+
+
+def test_predict_storage_that_fails_for_one_image_goes_on_and_for_all_stops(
+    make_run, folder, tmp_path, monkeypatch
+):
+    read, bad = Storage.read, {"b.jpg"}
+
+    def failing(storage: Storage, path: str) -> bytes:
+        if path in bad:
+            raise StorageError(f"cannot use {path}: permission denied")
+        return read(storage, path)
+
+    monkeypatch.setattr(Storage, "read", failing)
+    (folder / "broken.png").unlink()
+    result = predict_paths(make_run(), str(folder), str(tmp_path / "out"))
+    assert (result["images"], result["predicted"]) == (3, 2)
+    assert [entry["file"] for entry in result["failed"]] == ["b.jpg"]
+    bad |= {"a.png", "sub/a.tif"}
+    with pytest.raises(StorageError, match=r"stopped at image 3 of 3, sub/a.tif: .*permission denied"):
+        predict_paths(make_run(name="again"), str(folder), str(tmp_path / "out2"))
+
+
+def test_predict_strict_stops_at_the_first_failure(make_run, folder, tmp_path):
+    with pytest.raises(InputError, match=r"broken\.png: .*--strict"):
+        predict_paths(make_run(), str(folder), str(tmp_path / "out"), PredictOptions(strict=True))
+    assert not (tmp_path / "out/sub/a.png").exists()
+
+
+def test_predict_grey_image_of_an_rgb_model_equals_its_rgb_copy(make_run, tmp_path):
+    grey = np.random.default_rng(1).integers(0, 255, (18, 22), dtype=np.uint8)
+    (tmp_path / "in").mkdir()
+    Image.fromarray(grey).save(tmp_path / "in/grey.png")
+    Image.fromarray(np.repeat(grey[..., None], 3, axis=2)).save(tmp_path / "in/rgb.png")
+    predict_paths(make_run(), str(tmp_path / "in"), str(tmp_path / "out"), PredictOptions(overlay=True))
+    for name in ("", "overlays/"):
+        grey_bytes, rgb_bytes = ((tmp_path / f"out/{name}{n}.png").read_bytes() for n in ("grey", "rgb"))
+        assert grey_bytes == rgb_bytes
 
 
 def test_predict_only_damaged_images_is_an_error(make_run, folder, tmp_path):
@@ -89,53 +111,15 @@ def test_predict_reports_progress_of_every_image(make_run, folder, tmp_path):
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-@pytest.mark.parametrize(
-    ("pattern", "found"),
-    [
-        ("*.png", ["a.png", "broken.png"]),
-        ("**/a.*", ["a.png", "sub/a.tif"]),
-        ("s?b/*", ["sub/a.tif"]),
-        ("[ab].*", ["a.png", "b.jpg"]),
-    ],
-)
-def test_find_images_glob_matches_part_by_part(folder, pattern, found):
-    assert list(find_images(f"{folder}/{pattern}").paths) == found
-
-
-def test_find_images_same_stem_twice_is_refused(folder):
-    (folder / "a.jpg").write_bytes(b"")
-    with pytest.raises(InputError, match="'a'"):
-        find_images(str(folder))
-
-
-@pytest.mark.parametrize("name", ["absent", "absent.png", "*.gif"])
-def test_find_images_nothing_there_is_refused(folder, name):
-    with pytest.raises(InputError, match="no images at"):
-        find_images(f"{folder}/{name}")
-
-
-@pytest.mark.parametrize(
-    ("source", "cut"),
-    [
-        ("s3://bucket/a/*.png", ("s3://bucket/a", "*.png")),
-        ("*.png", (".", "*.png")),
-        ("/*/x.png", ("/", "*/x.png")),
-        ("folder/x.png", ("folder/x.png", "")),
-    ],
-)
-def test_split_glob_cuts_before_first_wildcard(source, cut):
-    assert split_glob(source) == cut
-
-
 @pytest.mark.s3
 def test_predict_from_bucket_to_bucket(make_run, folder, tmp_path, s3_env):
-    from unetpp.core.storage import open_storage
-
     bucket = s3_env.new_bucket()
     open_storage(f"{bucket}/in").write("x/a.png", (folder / "a.png").read_bytes())
-    result = predict_paths(make_run(), f"{bucket}/in/*/a.png", f"{bucket}/out")
+    run = make_run()
+    result = predict_paths(run, f"{bucket}/in/*/a.png", f"{bucket}/out")
     assert result["predicted"] == 1
     assert open_storage(f"{bucket}/out").list() == ["x/a.png"]
+    assert predict_paths(run, f"{bucket}/in/x/a.png", f"{bucket}/one")["predicted"] == 1
 
 
 def test_error_map_tells_found_invented_and_missed(make_run):

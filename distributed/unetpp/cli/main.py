@@ -1,6 +1,6 @@
 """Assembles the verbs and maps outcomes to exit codes.
 
-0 success; 2 a user's mistake; 130 stopped from the keyboard; 1 anything else.
+0 success; 2 a user's mistake; 130 stopped from the keyboard; 1 anything else, also what was done in part.
 """
 
 import importlib

@@ -11,10 +11,12 @@ from rich.console import Console
 
 from unetpp.core.logs import redact
 
-__all__ = ["STOPPED", "Json", "emit", "error_line", "note"]
+__all__ = ["SOME_FAILED", "STOPPED", "Json", "emit", "error_line", "note"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 """The option of every verb, see `emit`."""
+SOME_FAILED = 1
+"""Exit code of a command that did what it was asked for in part."""
 STOPPED = 130
 """Exit code of a command that was stopped from the keyboard."""
 

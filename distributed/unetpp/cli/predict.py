@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from unetpp.cli.image_progress import ImageProgress
-from unetpp.cli.output import Json, emit, note
+from unetpp.cli.output import SOME_FAILED, Json, emit, note
 
 __all__ = ["register"]
 
@@ -23,18 +23,25 @@ def register(app: typer.Typer) -> None:
         level: Annotated[int | None, typer.Option(help="Head to use [default: the deepest].")] = None,
         overlay: Annotated[bool, typer.Option("--overlay", help="Also write overlays/ to look at.")] = False,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace masks that exist.")] = False,
+        strict: Annotated[
+            bool, typer.Option("--strict", help="Stop at the first image that cannot be predicted.")
+        ] = False,
         json: Json = False,
     ) -> None:
-        """Segment images; each mask is a PNG of class indices with its image's stem and size."""
-        from unetpp.predict.batch import predict_paths
+        """Segment images; each mask is a PNG of class indices with its image's stem and size.
 
+        Images that cannot be read are passed over; the exit code is then 1.
+        """
+        from unetpp.predict.batch import PredictOptions, predict_paths
+
+        options = PredictOptions(level, overlay, overwrite, strict)
         with ImageProgress("predicting") as progress:
-            result = predict_paths(
-                run, source, out, level=level, overlay=overlay, overwrite=overwrite, on_image=progress
-            )
+            result = predict_paths(run, source, out, options, on_image=progress)
         failed = result["failed"]
         for entry in failed[:_SHOWN_FAILURES]:
             note(f"not predicted: {entry['file']}: {entry['reason']}")
         if len(failed) > _SHOWN_FAILURES:
             note(f"... and {len(failed) - _SHOWN_FAILURES} more")
         emit(result if json else result | {"failed": len(failed)}, json=json)
+        if failed:
+            raise typer.Exit(SOME_FAILED)

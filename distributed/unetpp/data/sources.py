@@ -1,7 +1,7 @@
 """Find image and mask files that belong together, in folders or under URIs.
 
 A mask belongs to the image with the same relative path without suffixes: `a/cell1.png` and `a/cell1.tif`, or
-`a/cell1_mask.png`. If no path agrees, bare file names decide. Hidden files are left out.
+`a/cell1_mask.png`. If no path agrees, bare file names decide. Hidden files and linked folders are left out.
 """
 
 import re
@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from unetpp.core.errors import InputError
 from unetpp.core.storage import Storage, open_storage
 from unetpp.data.decode import EXTENSIONS
+from unetpp.data.listing import list_images
 
 __all__ = ["FileRef", "Pair", "Rejection", "SourceFolder", "discover", "read_file"]
 
@@ -119,8 +120,7 @@ def _list(uri: str, what: str) -> list[str]:
     storage = _open(uri)
     if not storage.exists():
         raise InputError(f"{what} folder {uri} does not exist; correct the path")
-    paths = [path for path in storage.list() if path.lower().endswith(EXTENSIONS)]
-    paths = [path for path in paths if not any(part.startswith(".") for part in PurePosixPath(path).parts)]
+    paths = list_images(storage)
     if not paths:
         raise InputError(f"{what} folder {uri} holds no file ending in {', '.join(EXTENSIONS)}")
     return paths

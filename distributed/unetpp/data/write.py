@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from unetpp.core.errors import CorruptionError, StorageError
 from unetpp.core.manifest import ShardInfo
 from unetpp.core.storage import Storage
+from unetpp.data.channels import match_channels
 from unetpp.data.decode import read_image, read_mask
 from unetpp.data.image_file import SampleError
 from unetpp.data.labels import to_values
@@ -110,9 +111,7 @@ def _decode(source: ScannedPair, task: ShardTask) -> tuple[NDArray[Any], NDArray
     digest = hashlib.sha256(hashlib.sha256(encoded_image).digest() + hashlib.sha256(encoded_mask).digest())
     if digest.hexdigest() != source.digest:
         raise SampleError("the file changed while it was packed; pack again")
-    image = read_image(encoded_image)
-    if image.shape[2] == 1 and settled.channels == 3:
-        image = np.repeat(image, 3, axis=2)
+    image = match_channels(read_image(encoded_image), settled.channels)
     if (image.shape, image.dtype.name) != (
         (source.header.height, source.header.width, settled.channels),
         settled.dtype,

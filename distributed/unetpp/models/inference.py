@@ -9,7 +9,13 @@ __all__ = ["predict_logits"]
 
 
 def predict_logits(
-    model: nn.Module, images: Tensor, *, window_px: int | None, overlap: float = 0.25, window_batch: int = 4
+    model: nn.Module,
+    images: Tensor,
+    *,
+    window_px: int | None,
+    overlap: float = 0.25,
+    window_batch: int = 4,
+    device: torch.device | None = None,
 ) -> ModelOutput:
     """Apply a `UNetPlusPlus`; images larger than the window are covered by overlapping ones.
 
@@ -21,13 +27,14 @@ def predict_logits(
         window_px: side of the window; None takes every image whole.
         overlap: fraction of the window shared with its neighbour.
         window_batch: windows per forward pass.
+        device: where the model is, if not where the images are; windows are blended where the images are.
 
     Returns:
         Levels (N, classes, *size), float32 where windows were blended.
     """
     size = images.shape[2:]
     if window_px is None or max(size) <= window_px:
-        output: ModelOutput = model(images)
+        output: ModelOutput = model(images if device is None else images.to(device))
         return output
     from monai.inferers.utils import sliding_window_inference  # takes seconds to import
 
@@ -36,7 +43,7 @@ def predict_logits(
     def predict_window(windows: Tensor) -> tuple[Tensor, ...]:
         output: ModelOutput = model(windows)
         if output.image is not None:
-            image_logits.append(output.image.float())
+            image_logits.append(output.image.float().to(images.device))
         return tuple(level.float() for level in output.levels)
 
     levels = sliding_window_inference(
@@ -46,6 +53,8 @@ def predict_logits(
         predict_window,
         overlap=overlap,
         mode="gaussian",
+        sw_device=images.device if device is None else device,
+        device=images.device,
     )
     levels = (levels,) if isinstance(levels, Tensor) else tuple(levels)
     if not image_logits:

@@ -1,5 +1,6 @@
 """The images that one INPUT argument names: a file, a folder, a glob pattern or a URI of any of them."""
 
+import glob
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -10,10 +11,12 @@ from pathlib import PurePosixPath
 from unetpp.core.errors import InputError
 from unetpp.core.storage import Storage, open_storage
 from unetpp.data.decode import EXTENSIONS
+from unetpp.data.listing import list_images
 
 __all__ = ["ImageSet", "find_images", "split_glob"]
 
 _WILDCARDS = frozenset("*?[")
+_ANYWHERE = "**"
 
 
 @dataclass(frozen=True)
@@ -22,29 +25,35 @@ class ImageSet:
 
     storage: Storage
     paths: tuple[str, ...]
+    pattern: str
+    """What the paths match."""
+
+    def matches(self, path: str) -> bool:
+        """Whether a file at this path of the storage would be one of the images."""
+        return _matches(path, self.pattern)
 
 
 def find_images(source: str) -> ImageSet:
-    """List the images a user named; a folder is searched at any depth.
+    """List the images a user named; a folder is searched at any depth, hidden files are left out.
+
+    What exists under the very name is meant by it, also where the name holds characters of patterns.
 
     Raises:
         InputError: nothing there, or two images would get the same mask file.
     """
     root, pattern = split_glob(source)
-    if pattern:
-        storage = open_storage(root)
-        paths = [path for path in storage.list() if _is_image(path) and _matches(path, pattern)]
-    elif _is_image(source) and not open_storage(source).list():
-        root, name = _split_file(source)
-        storage = open_storage(root)
-        paths = [name] if storage.exists(name) else []
+    if pattern and open_storage(source).exists():
+        root, pattern = source, ""
+    if not pattern and _is_file(root):
+        root, name = _split_file(root)
+        storage, paths, pattern = open_storage(root), [name], glob.escape(name)
     else:
-        storage = open_storage(source)
-        paths = [path for path in storage.list() if _is_image(path)]
+        storage, pattern = open_storage(root), pattern or _ANYWHERE
+        paths = [path for path in list_images(storage) if _matches(path, pattern)]
     if not paths:
         raise InputError(f"no images at {source}; looked for {' '.join(EXTENSIONS)}")
     _refuse_duplicates(paths)
-    return ImageSet(storage, tuple(sorted(paths)))
+    return ImageSet(storage, tuple(sorted(paths)), pattern)
 
 
 def split_glob(source: str) -> tuple[str, str]:
@@ -57,13 +66,20 @@ def split_glob(source: str) -> tuple[str, str]:
     return source, ""
 
 
+def _is_file(source: str) -> bool:
+    if PurePosixPath(source).suffix.lower() not in EXTENSIONS:
+        return False
+    storage = open_storage(source)
+    if storage.is_local:
+        return storage.local_path().is_file()
+    root, name = _split_file(source)
+    # Some stores list an object as the only one "below" itself.
+    return not any(storage.list()) and open_storage(root).exists(name)
+
+
 def _split_file(source: str) -> tuple[str, str]:
     head, _, name = source.rpartition("/")
     return head or ("/" if source.startswith("/") else os.curdir), name
-
-
-def _is_image(path: str) -> bool:
-    return PurePosixPath(path).suffix.lower() in EXTENSIONS
 
 
 def _matches(path: str, pattern: str) -> bool:
@@ -74,7 +90,7 @@ def _matches(path: str, pattern: str) -> bool:
 def _match_parts(path: Sequence[str], pattern: Sequence[str]) -> bool:
     if not pattern:
         return not path
-    if pattern[0] == "**":
+    if pattern[0] == _ANYWHERE:
         return any(_match_parts(path[skip:], pattern[1:]) for skip in range(len(path) + 1))
     return bool(path) and fnmatchcase(path[0], pattern[0]) and _match_parts(path[1:], pattern[1:])
 

@@ -3,7 +3,9 @@
 Shapes: H height, W width, C image channels, K classes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,12 +15,16 @@ from torch.nn import functional as F
 
 from unetpp.core.errors import InputError
 from unetpp.core.manifest import Manifest, Task
+from unetpp.data.channels import match_channels
 from unetpp.data.resize import resize_image
 from unetpp.models.inference import predict_logits
 from unetpp.models.load import LoadedRun, load_run
 from unetpp.predict.device import autocast, pick_device
+from unetpp.predict.windows import FittingWindows
 
 __all__ = ["Prediction", "Predictor", "check_image", "masks_from_probabilities", "probabilities_from_logits"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -33,15 +39,16 @@ class Prediction:
 
 
 class Predictor:
-    """Predicts with the deepest head of the model it is given."""
+    """Predicts with the deepest head of the model it is given, and computes no other."""
 
     def __init__(self, run: LoadedRun, device: torch.device) -> None:
         self.run = run
         self.device = device
-        self.model = run.model.to(device)
-        self.normalise = run.normalise.to(device)
-        self.window_px = run.config.window_px
+        *others, deepest = run.model.supervised_levels
+        self.model = (run.model.at_level(deepest) if others else run.model).to(device)
         self.resized_px = run.manifest.resized_px
+        self._normalise = run.normalise.to(device)
+        self._windows = FittingWindows(run.config.window_px, device)
 
     @classmethod
     def from_run(cls, run_uri: str, *, level: int | None = None) -> "Predictor":
@@ -57,23 +64,43 @@ class Predictor:
         """Segment one image (H, W) or (H, W, C) in the dtype of the training data.
 
         Raises:
-            InputError: channels, dtype or values are not those of the training data.
+            InputError: channels, dtype or values are not those of the training data, or memory does not
+                suffice.
         """
+        return self._fit(image, self._prediction)
+
+    def mask(self, image: NDArray[np.generic]) -> NDArray[np.uint8]:
+        """The mask alone of what `predict` gives; the probabilities stay where they are computed."""
+        return self._fit(image, lambda pixels: self._masks(self._probabilities(pixels))[0].cpu().numpy())
+
+    def _fit(self, image: NDArray[np.generic], compute: Callable[[NDArray[np.generic]], T]) -> T:
         pixels = check_image(image, self.run.manifest)
-        probabilities = probabilities_from_logits(self.logits(pixels), self.run.manifest.task)
-        mask = masks_from_probabilities(probabilities, self.run.manifest.task)
-        return Prediction(mask[0].cpu().numpy(), probabilities[0].cpu().numpy())
+        height, width = pixels.shape[:2]
+        longest_px = max(height, width) if self.resized_px is None else self.resized_px
+        return self._windows.fit(longest_px, lambda: compute(pixels))
+
+    def _prediction(self, pixels: NDArray[np.generic]) -> Prediction:
+        probabilities = self._probabilities(pixels)
+        return Prediction(self._masks(probabilities)[0].cpu().numpy(), probabilities[0].cpu().numpy())
+
+    def _probabilities(self, pixels: NDArray[np.generic]) -> Tensor:
+        return probabilities_from_logits(self._logits(pixels), self.run.manifest.task)
+
+    def _masks(self, probabilities: Tensor) -> Tensor:
+        return masks_from_probabilities(probabilities, self.run.manifest.task)
 
     @torch.inference_mode()
-    def logits(self, pixels: NDArray[np.generic]) -> Tensor:
+    def _logits(self, pixels: NDArray[np.generic]) -> Tensor:
         """float32 (1, K, H, W) of an image (H, W, C), at the image's own size."""
         height, width = pixels.shape[:2]
         if self.resized_px is not None:
             pixels = resize_image(pixels, self.resized_px, self.resized_px)
+        windows = self._windows
         # (H, W, C) -> (1, C, H, W)
-        batch = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].to(self.device)
+        batch = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].to(windows.blend_on)
+        normalised = self._normalise.to(windows.blend_on)(batch)
         with autocast(self.device):
-            output = predict_logits(self.model, self.normalise(batch), window_px=self.window_px)
+            output = predict_logits(self.model, normalised, window_px=windows.side_px, device=self.device)
         logits = output.levels[-1].float()
         if logits.shape[-2:] == (height, width):
             return logits
@@ -82,7 +109,7 @@ class Predictor:
 
 
 def check_image(image: NDArray[np.generic], manifest: Manifest) -> NDArray[np.generic]:
-    """Return the image as (H, W, C).
+    """The image as (H, W, C) with the channels of the training data; grey and RGB as packing takes them.
 
     Raises:
         InputError: channels, dtype or values are not those of the training data.
@@ -90,6 +117,7 @@ def check_image(image: NDArray[np.generic], manifest: Manifest) -> NDArray[np.ge
     pixels = image[..., None] if image.ndim == 2 else image
     if pixels.ndim != 3 or 0 in pixels.shape:
         raise InputError(f"an image is (height, width[, channels]); this one is {image.shape}")
+    pixels = match_channels(pixels, manifest.channels)
     if pixels.shape[2] != manifest.channels:
         raise InputError(
             f"image has {pixels.shape[2]} channels, the model takes {manifest.channels}; "

@@ -108,5 +108,5 @@ def _require_same(files: tuple[SourceFile, ...], sha256: str, source: str, sweep
         shown = difference(source, joined_source(files), f"{sweep_uri}/{SPACE_FOLDER}/{files[0][0]}")
         raise ConfigError(
             f"the space kept in {sweep_uri} must be the one its study was started with; it was changed and "
-            f"is not run; restore it, or continue with your own: {_with_space(sweep_uri, _PLACEHOLDER)}\n{shown}"
+            f"is not run; restore it, or give yours: {_with_space(sweep_uri, _PLACEHOLDER)}\n{shown}"
         )

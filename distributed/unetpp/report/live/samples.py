@@ -62,7 +62,7 @@ def _predicted(data: RunData) -> Block:
         samples = iter_samples(open_storage(data.config.data.uri), data.manifest, "val")
         panels = []
         for sample in itertools.islice(samples, _SHOWN):
-            mask = predictor.predict(sample.image).mask
+            mask = predictor.mask(sample.image)
             panels.append((sample.sample_id, panel_png(sample.image, sample.mask, mask, data.manifest)))
     except (UnetppError, OSError) as error:
         logger.warning("no predictions of %s: %s", data.uri, error)
