@@ -43,6 +43,8 @@ def test_check_s3_names_the_source_and_never_the_value(tmp_path: Path) -> None:
     assert not any(value in f"{found}" for value in keys.values())
     assert checks.check_s3({}, tmp_path).status == "warn"
     assert checks.check_s3({"AWS_ACCESS_KEY_ID": "keyvalue"}, tmp_path).status == "fail"
+    endpoint = checks.check_s3({**keys, "AWS_ENDPOINT_URL": "127.0.0.1:9000"}, tmp_path)
+    assert (endpoint.status, "AWS_ENDPOINT_URL=https://127.0.0.1:9000" in endpoint.fix) == ("fail", True)
     (tmp_path / ".aws").mkdir()
     (tmp_path / ".aws/credentials").write_text("[default]\n")
     assert checks.check_s3({}, tmp_path).status == "ok"

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from unetpp.config.hardware import Hardware, detect_hardware
+from unetpp.core.endpoint import check_endpoint
+from unetpp.core.errors import StorageError
 from unetpp.launch.token import token_path
 
 __all__ = [
@@ -153,6 +155,11 @@ def check_s3(environment: Mapping[str, str], home: Path) -> Check:
     if bool(environment.get("AWS_ACCESS_KEY_ID")) != bool(environment.get("AWS_SECRET_ACCESS_KEY")):
         fix = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY together"
         return Check("s3 credential", "fail", "one of the two variables is missing", fix)
+    try:
+        check_endpoint(environment)
+    except StorageError as error:
+        rule, _, fix = str(error).partition("; ")
+        return Check("s3 credential", "fail", rule, fix)
     if not sources:
         fix = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY if you use s3:// URIs"
         return Check("s3 credential", "warn", "none found", fix)

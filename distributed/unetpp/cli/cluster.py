@@ -7,6 +7,7 @@ import typer
 
 from unetpp.cli.cluster_render import register_render
 from unetpp.cli.output import Json, emit, note
+from unetpp.core.commands import shown_command
 
 if TYPE_CHECKING:
     from unetpp.launch.cluster.state import ClusterState
@@ -26,6 +27,8 @@ def register(app: typer.Typer) -> None:
     cluster = typer.Typer(no_args_is_help=True, help="A local Ray cluster, and definitions of others.")
     app.add_typer(cluster, name="cluster")
     register_render(cluster)
+    cluster.command("status")(_status)
+    cluster.command("down")(_down)
 
     @cluster.command()
     def up(
@@ -47,64 +50,67 @@ def register(app: typer.Typer) -> None:
         """Start a cluster that asks for a token, its dashboards, and one page that shows them all."""
         from unetpp.config import detect_hardware
         from unetpp.core.storage import open_storage
+        from unetpp.launch.cluster.folders import cluster_folder, remember_folder
         from unetpp.launch.cluster.local import ClusterRequest, cluster_up
 
         request = ClusterRequest(name, open_storage(out).uri, nodes, cpus_per_node, port)
-        state, started = cluster_up(_folder(directory, name), request, detect_hardware(), note)
+        folder = cluster_folder(name, directory)
+        if directory is not None:
+            remember_folder(directory)
+        state, started = cluster_up(folder, request, detect_hardware(), note)
         if not started:
             note(f"cluster {name} ran already")
         if json:
             emit({"started": started, **_public(state)}, json=True)
         else:
-            emit(_next_steps(state, name), json=False)
-
-    @cluster.command()
-    def status(name: _Name = _DEFAULT_NAME, directory: _Dir = None, json: Json = False) -> None:
-        """Show what runs: processes, ports and pages."""
-        from unetpp.launch.cluster.local import cluster_status
-
-        found = cluster_status(_folder(directory, name))
-        if json:
-            emit(found, json=True)
-        else:
-            _print_status(found, name)
-
-    @cluster.command()
-    def down(name: _Name = _DEFAULT_NAME, directory: _Dir = None, json: Json = False) -> None:
-        """Stop exactly what `up` started; doing it twice is fine."""
-        from unetpp.launch.cluster.local import cluster_down
-
-        stopped = cluster_down(_folder(directory, name))
-        if not stopped:
-            note(f"no cluster {name} runs")
-        emit({"stopped": stopped}, json=json)
+            emit(_next_steps(state, _options(folder)), json=False)
 
 
-def _folder(folder: Path | None, name: str) -> Path:
-    from unetpp.core.errors import UserError
-    from unetpp.launch.cluster.state import default_folder
+def _status(name: _Name = _DEFAULT_NAME, directory: _Dir = None, json: Json = False) -> None:
+    """Show what runs: processes, ports and pages."""
+    from unetpp.launch.cluster.folders import find_cluster
+    from unetpp.launch.cluster.local import cluster_status
 
-    if not name or Path(name).name != name or name in (".", ".."):
-        raise UserError(f"--name {name!r} must be a plain word, without slashes; it names a folder")
-    return (folder or default_folder()).expanduser().resolve() / name
+    folder = find_cluster(name, directory)
+    found = cluster_status(folder)
+    if json:
+        emit(found, json=True)
+    else:
+        _print_status(found, _options(folder))
 
 
-def _option(name: str) -> str:
-    return "" if name == _DEFAULT_NAME else f" --name {name}"
+def _down(name: _Name = _DEFAULT_NAME, directory: _Dir = None, json: Json = False) -> None:
+    """Stop exactly what `up` started; doing it twice is fine."""
+    from unetpp.launch.cluster.folders import find_cluster
+    from unetpp.launch.cluster.local import cluster_down
+
+    stopped = cluster_down(find_cluster(name, directory))
+    if not stopped:
+        note(f"no cluster {name} runs")
+    emit({"stopped": stopped}, json=json)
 
 
-def _next_steps(state: "ClusterState", name: str) -> dict[str, str]:
+def _options(folder: Path) -> list[str]:
+    """What the next command has to be told to find the cluster in this folder."""
+    from unetpp.launch.cluster.folders import cluster_folder
+
+    named = [] if folder.name == _DEFAULT_NAME else ["--name", folder.name]
+    is_default = folder == cluster_folder(folder.name, None)
+    return named if is_default else [*named, "--dir", str(folder.parent)]
+
+
+def _next_steps(state: "ClusterState", options: list[str]) -> dict[str, str]:
     from unetpp.launch.head import DEFAULT_ADDRESS
     from unetpp.launch.token import token_path
 
     url = state.urls["ray"]
-    address = "" if url == DEFAULT_ADDRESS else f" --address {url}"
+    address = [] if url == DEFAULT_ADDRESS else ["--address", url]
     return {
         "page": state.urls["page"],
         "token": f"{token_path()}, which Ray's dashboard at {url} asks for",
-        "submit": f"unetpp submit{address} train data.uri=... out=...",
-        "join": f"unetpp train ... scale.address={state.plan.address}",
-        "stop": f"unetpp cluster down{_option(name)}",
+        "submit": shown_command("submit", *address, "train", "data.uri=...", "out=..."),
+        "join": shown_command("train", "data.uri=...", "out=...", f"scale.address={state.plan.address}"),
+        "stop": shown_command("cluster", "down", *options),
     }
 
 
@@ -120,7 +126,7 @@ def _public(state: "ClusterState") -> dict[str, Any]:
     }
 
 
-def _print_status(found: dict[str, Any], name: str) -> None:
+def _print_status(found: dict[str, Any], options: list[str]) -> None:
     from unetpp.cli.tables import print_table
 
     simple = ("state", "name", "address", "out", "nodes")
@@ -135,4 +141,4 @@ def _print_status(found: dict[str, Any], name: str) -> None:
     print_table(["page", "url"], [[name, url] for name, url in found["urls"].items()])
     note(f"logs: {Path(found['processes'][0]['log']).parent}")
     if found["state"] == "degraded":
-        note(f"start again what was lost: unetpp cluster up{_option(name)}")
+        note(f"start again what was lost: {shown_command('cluster', 'up', *options)}")

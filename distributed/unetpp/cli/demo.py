@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from unetpp.cli.output import Json, emit, note
+from unetpp.core.commands import shown_command
 
 __all__ = ["register"]
 
@@ -51,10 +52,8 @@ def _demo(out: Path) -> dict[str, Any]:
     note(f"report   {report}")
     note(f"overlays {run}/evaluations/test")
     note("next:")
-    note(f"  unetpp predict {run} {out}/cells/images --out {out}/predicted --overlay")
-    note(f"  unetpp export {run} --out {out}/model.safetensors --level 2")
-    note(f"  unetpp train data.uri={dataset} out={out}/unet model.dense=unet")
-    note("  unetpp data pack --images YOUR_IMAGES --masks YOUR_MASKS --out YOUR_DATASET --size 256")
+    for line in _next_commands(out, run, dataset):
+        note(f"  {line}")
     return {
         "run": result["run"],
         "report": str(report),
@@ -62,6 +61,17 @@ def _demo(out: Path) -> dict[str, Any]:
         "iou": scores["iou"],
         "seconds": round(time.monotonic() - started_s, 1),
     }
+
+
+def _next_commands(out: Path, run: Path, dataset: Path) -> list[str]:
+    return [
+        shown_command("predict", run, out / "cells" / "images", "--out", out / "predicted", "--overlay"),
+        shown_command("export", run, "--out", out / "model.safetensors", "--level", 2),
+        shown_command("train", f"data.uri={dataset}", f"out={out / 'unet'}", "model.dense=unet"),
+        shown_command(
+            "data", "pack", "--images", "IMAGES", "--masks", "MASKS", "--out", "DATASET", "--size", 256
+        ),
+    ]
 
 
 def _dataset(out: Path) -> Path:

@@ -7,6 +7,7 @@ import typer
 from unetpp.cli.image_progress import ImageProgress
 from unetpp.cli.output import Json, emit, note
 from unetpp.cli.tables import print_table
+from unetpp.core.commands import shown_command
 
 __all__ = ["register"]
 
@@ -35,7 +36,7 @@ def register(app: typer.Typer) -> None:
             emit(result, json=True)
             return
         _print_scores(result)
-        note(f"report: unetpp report {run}")
+        note(f"report: {shown_command('report', run)}")
 
 
 def _data_uri(overrides: list[str]) -> str | None:

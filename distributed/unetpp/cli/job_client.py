@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unetpp.cli.output import emit, note
+from unetpp.core.commands import shown_command
 
 if TYPE_CHECKING:
     from unetpp.launch.head import HeadInfo
@@ -54,8 +55,8 @@ def follow(jobs: "Jobs", job_id: str, *, json: bool) -> None:
     try:
         job = jobs.follow(job_id, last_line)
     except KeyboardInterrupt:
-        note(f"\n{job_id} goes on; attach again: unetpp jobs logs -f {job_id}")
-        note(f"stop it: unetpp jobs stop {job_id}")
+        note(f"\n{job_id} goes on; attach again: {shown_command('jobs', 'logs', '-f', job_id)}")
+        note(f"stop it: {shown_command('jobs', 'stop', job_id)}")
         emit({"job_id": job_id}, json=json)
         return
     result: dict[str, Any] = {"job_id": job_id, "status": job.status}

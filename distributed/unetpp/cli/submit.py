@@ -15,6 +15,7 @@ from unetpp.cli.job_client import Address, connect, follow
 from unetpp.cli.output import Json, emit, note
 from unetpp.cli.train import split_arguments
 from unetpp.cli.verb_call import VerbCall, parse_call
+from unetpp.core.commands import shown_command
 from unetpp.core.milestones import SUBMITTED_AT
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def register(app: typer.Typer) -> None:
         job_id = _submit(call, head, jobs, options, json=json)
         note(f"submitted {job_id} in {time.monotonic() - started_s:.1f} s; watch it at {head.url}")
         if no_wait:
-            note(f"follow it: unetpp jobs logs -f {job_id}")
+            note(f"follow it: {shown_command('jobs', 'logs', '-f', job_id)}")
             emit({"job_id": job_id}, json=json)
             return
         follow(jobs, job_id, json=json)

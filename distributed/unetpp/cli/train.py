@@ -9,6 +9,7 @@ import typer
 
 from unetpp.cli.output import STOPPED, Json, emit, note
 from unetpp.cli.places import require_places
+from unetpp.core.commands import shown_command
 
 if TYPE_CHECKING:
     from unetpp.config import RunConfig
@@ -102,10 +103,10 @@ def print_decisions(decisions: "tuple[Decision, ...]") -> None:
 def _print_next(result: dict[str, Any], finished: bool) -> None:
     run = result["run"]
     if not finished:
-        note(f"stopped; nothing is lost. Continue: unetpp train out={run} --resume")
+        note(f"stopped; nothing is lost. Continue: {shown_command('train', f'out={run}', '--resume')}")
         return
     metrics = result["metrics"]
     if metrics:
         note(f"best epoch {result['best_epoch']}: Dice {metrics['dice']:.4f}  IoU {metrics['iou']:.4f}")
-    note(f"evaluate: unetpp evaluate {run} --split test")
-    note(f"report:   unetpp report {run}")
+    note(f"evaluate: {shown_command('evaluate', run)}")
+    note(f"report:   {shown_command('report', run)}")

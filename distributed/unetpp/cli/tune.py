@@ -8,6 +8,7 @@ import typer
 from unetpp.cli.output import STOPPED, Json, emit, note
 from unetpp.cli.places import require_places
 from unetpp.cli.train import print_decisions, split_arguments
+from unetpp.core.commands import shown_command
 
 if TYPE_CHECKING:
     from unetpp.config import RunConfig
@@ -166,5 +167,6 @@ def _print_best(result: dict[str, Any]) -> None:
     if best is not None:
         run = trial_uri(sweep, best["trial"])
         note(f"best: trial {best['trial']} level {best['level']}, {best['value']:.4f}")
-        note(f"evaluate: unetpp evaluate {run} --split test --level {best['level']}")
-        note(f"export:   unetpp export {run} --out model.safetensors --level {best['level']}")
+        level = best["level"]
+        note(f"evaluate: {shown_command('evaluate', run, '--level', level)}")
+        note(f"export:   {shown_command('export', run, '--out', 'model.safetensors', '--level', level)}")

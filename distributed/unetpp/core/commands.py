@@ -2,9 +2,9 @@
 
 import shlex
 
-__all__ = ["command"]
+__all__ = ["shown_command"]
 
 
-def command(*words: object) -> str:
+def shown_command(*words: object) -> str:
     """`unetpp` with these words, each quoted where a shell needs it."""
     return shlex.join(["unetpp", *map(str, words)])

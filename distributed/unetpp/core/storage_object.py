@@ -9,10 +9,12 @@ from typing import Any
 
 import fsspec
 
+from unetpp.core.endpoint import check_endpoint
 from unetpp.core.storage_errors import error_code, is_beyond_end, is_exists_error, is_unsupported_condition
 
 __all__ = ["ObjectBackend", "default_environment"]
 
+_S3 = ("s3", "s3a")
 _CONNECTIONS = 32
 _CONNECT_TIMEOUT_S = 5
 _READ_TIMEOUT_S = 30.0
@@ -33,6 +35,8 @@ class ObjectBackend:
     """Paths are `bucket/key`; folders do not exist and no markers are written."""
 
     def __init__(self, protocol: str, deadline_s: float) -> None:
+        if protocol in _S3:
+            check_endpoint(os.environ)
         os.environ.update(default_environment())
         # A stalled request must leave time for others before the deadline.
         timeout_s = min(_READ_TIMEOUT_S, deadline_s / _ATTEMPTS_BEFORE_DEADLINE)
@@ -137,7 +141,7 @@ def _filesystem(
     timeout_s: float,
 ) -> Any:
     """One client per key; a server may stay silent for `timeout_s`; the environment holds the credentials."""
-    if protocol not in ("s3", "s3a"):
+    if protocol not in _S3:
         return fsspec.filesystem(protocol)
     fs = fsspec.filesystem(
         "s3",

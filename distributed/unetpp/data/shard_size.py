@@ -1,5 +1,6 @@
 """How large shards should be, and whether those of a dataset are."""
 
+from unetpp.core.commands import shown_command
 from unetpp.core.manifest import Manifest
 
 __all__ = ["shard_advice", "target_bytes"]
@@ -26,5 +27,5 @@ def shard_advice(manifest: Manifest, uri: str) -> str | None:
         return None
     return (
         f"{uri} has {len(shards)} shards of {mean_bytes / 2**20:.2f} MiB, whose requests take longer than "
-        f"their bytes; unetpp data repack {uri} --out URI joins them"
+        f"their bytes; {shown_command('data', 'repack', uri, '--out', 'URI')} joins them"
     )

@@ -1,10 +1,10 @@
 """What a run's report says, as plain rows and text; no HTML."""
 
 from collections.abc import Mapping
-from shlex import quote
 from typing import Any
 
 from unetpp.config.load import flatten
+from unetpp.core.commands import shown_command
 from unetpp.models.cost import Cost
 from unetpp.report.run_data import RunData
 from unetpp.report.tables import bytes_text, count_text, duration_text, percent, score, significant
@@ -170,20 +170,25 @@ def _cache_text(data: RunData) -> str:
 
 def next_commands(data: RunData) -> list[tuple[str, str]]:
     """(purpose, command) to copy."""
-    uri = quote(data.uri)
+    uri = data.uri
     commands: list[tuple[str, str]] = []
     if data.result is None:
-        commands.append(("Continue the training", f"unetpp train out={uri} --resume"))
+        commands.append(("Continue the training", shown_command("train", f"out={uri}", "--resume")))
     if not data.epochs and not data.evaluations:
         return commands  # there is no checkpoint yet
     splits = [name for name in ("test", "val") if _has_rows(data, name) and name not in data.evaluations]
-    commands += [(f"Score the {split} split", f"unetpp evaluate {uri} --split {split}") for split in splits]
-    level = smallest_good_level(data.scores.values["levels"]) if data.scores is not None else None
-    suffix = "" if level is None else f" --level {level}"
     commands += [
-        ("Segment a folder of images", f"unetpp predict {uri} IMAGES --out masks --overlay"),
-        ("Ship the network", f"unetpp export {uri} --out model.safetensors{suffix}"),
-        ("Compare with another run", f"unetpp compare {uri} OTHER_RUN"),
+        (f"Score the {split} split", shown_command("evaluate", uri, "--split", split)) for split in splits
+    ]
+    level = smallest_good_level(data.scores.values["levels"]) if data.scores is not None else None
+    cut = [] if level is None else ["--level", level]
+    commands += [
+        (
+            "Segment a folder of images",
+            shown_command("predict", uri, "IMAGES", "--out", "masks", "--overlay"),
+        ),
+        ("Ship the network", shown_command("export", uri, "--out", "model.safetensors", *cut)),
+        ("Compare with another run", shown_command("compare", uri, "OTHER_RUN")),
     ]
     return commands
 

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from shlex import quote
 from statistics import median
 from typing import Any
 
 import yaml
 
 from unetpp.config.load import flatten
+from unetpp.core.commands import shown_command
 from unetpp.core.logs import redact
 from unetpp.core.trial_folders import trial_uri
 from unetpp.report.sweep_data import Outcome, SweepData, TrialData
@@ -150,18 +150,20 @@ def sweep_commands(data: SweepData) -> list[tuple[str, str]]:
         commands.append(("Continue the sweep, if nothing runs it", resume_command(data.uri)))
     if data.best is None:
         return commands
-    run, level = quote(trial_uri(data.uri, data.best.trial)), data.best.level
+    run, level = trial_uri(data.uri, data.best.trial), ("--level", data.best.level)
     commands += [
-        ("Score the winner on the test split", f"unetpp evaluate {run} --level {level}"),
-        ("Segment a folder of images", f"unetpp predict {run} IMAGES --out masks --overlay --level {level}"),
-        ("Ship the network", f"unetpp export {run} --out model.safetensors --level {level}"),
-        ("Curves of the winner's training", f"unetpp report {run}"),
+        ("Score the winner on the test split", shown_command("evaluate", run, *level)),
+        (
+            "Segment a folder of images",
+            shown_command("predict", run, "IMAGES", "--out", "masks", "--overlay", *level),
+        ),
+        ("Ship the network", shown_command("export", run, "--out", "model.safetensors", *level)),
+        ("Curves of the winner's training", shown_command("report", run)),
     ]
     if data.best_config:
-        fields = " ".join(quote(f"{key}={_typed(value)}") for key, value in data.best_config.items())
-        commands.append(
-            ("Train once more with the winner's configuration", f"unetpp train out=winner {fields}")
-        )
+        fields = [f"{key}={_typed(value)}" for key, value in data.best_config.items()]
+        again = shown_command("train", "out=winner", *fields)
+        commands.append(("Train once more with the winner's configuration", again))
     return commands
 
 

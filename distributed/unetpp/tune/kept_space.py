@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from unetpp.core.commands import command
+from unetpp.core.commands import shown_command
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.storage import Storage, open_storage
 from unetpp.core.user_state import user_state
@@ -79,7 +79,7 @@ def remember_space(space: Space) -> None:
 def resume_command(sweep_uri: str) -> str:
     """The command that goes on with a sweep; one that is in no local folder needs the user's space file."""
     if open_storage(sweep_uri).is_local:
-        return command("tune", "--resume", sweep_uri)
+        return shown_command("tune", "--resume", sweep_uri)
     return _with_space(sweep_uri, _PLACEHOLDER)
 
 
@@ -96,7 +96,7 @@ def _texts(folder: Storage) -> Mapping[str, str]:
 
 
 def _with_space(sweep_uri: str, space: str | Path) -> str:
-    return command("tune", space, f"out={sweep_uri}", "--resume")
+    return shown_command("tune", space, f"out={sweep_uri}", "--resume")
 
 
 def _record(sha256: str) -> Path:

@@ -11,13 +11,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from unetpp.core.errors import UserError
-from unetpp.core.user_state import user_state
 from unetpp.launch.cluster.nodes import NodePlan
 from unetpp.launch.cluster.processes import ProcessRecord
 
 __all__ = [
     "ClusterState",
-    "default_folder",
     "delete_state",
     "locked",
     "ports_of_others",
@@ -50,11 +48,6 @@ class ClusterState:
         """The state with a process added, or put in place of the one with its name."""
         others = tuple(other for other in self.processes if other.name != process.name)
         return replace(self, processes=(*others, process))
-
-
-def default_folder() -> Path:
-    """Where local clusters are remembered: $XDG_STATE_HOME/unetpp/clusters."""
-    return user_state("clusters")
 
 
 def read_state(folder: Path) -> ClusterState | None:
