@@ -133,3 +133,31 @@ def test_to_values_of_a_multilabel_bit_field_is_taken_as_it_is():
     assert labelling.apply(values).tolist() == [[3, 255]]
     with pytest.raises(SampleError, match="values 4"):
         labelling.check({4})
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([0, 65535], "reaches 65535: it is a binary mask in more than 8 bits; save it in 8, as 0 and 255"),
+        ([0, 300], "reaches 300: it is a binary mask"),
+        ([300], "reaches 300; turn instance ids into class indices"),
+        ([0, 1, 300], "reaches 300; turn instance ids into class indices"),
+    ],
+)
+def test_to_values_of_wide_masks_says_what_they_are(values, said):
+    with pytest.raises(SampleError, match=said):
+        to_values(np.array([values], dtype=np.uint16)[:, :, None], None)
+
+
+@pytest.mark.parametrize(
+    ("classes", "values", "said"),
+    [
+        (["background", "cell"], {0, 255}, "names 'cell' only: remove 'background'; else if 255 marks"),
+        (["sky", "road", "car"], {0, 2, 255}, "if 255 marks pixels that never count, add ignore_index: 255"),
+        (["sky", "road", "car"], {0, 7}, "values 7 are no label .* correct the mask or the classes file"),
+    ],
+)
+def test_labelling_check_names_the_way_out(classes, values, said):
+    labelling = labelling_of(spec_of(*classes), frozenset(values))
+    with pytest.raises(SampleError, match=said):
+        labelling.check(values)

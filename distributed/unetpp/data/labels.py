@@ -36,11 +36,23 @@ class Labelling:
         """Raises SampleError if a mask holds a value that is no label."""
         wrong = sorted(set(values) - self.allowed)
         if wrong:
-            shown = ", ".join(map(str, wrong[:5])) + (" ..." if len(wrong) > 5 else "")
-            raise SampleError(
-                f"mask values {shown} are no label of this {self.task} task with "
-                f"{len(self.classes)} classes; correct the mask or the classes file"
-            )
+            raise SampleError(self._explain(wrong))
+
+    def _explain(self, wrong: list[int]) -> str:
+        shown = ", ".join(map(str, wrong[:5])) + (" ..." if len(wrong) > 5 else "")
+        count = len(self.classes)
+        said = f"mask values {shown} are no label of this {self.task} task with {count} classes"
+        if self.task == "multiclass" and wrong == [IGNORE]:
+            if count == 2:
+                first, second = (entry.name for entry in self.classes)
+                said += (
+                    f", which are 0 and 1; if 255 is {second!r}, the task is binary and its classes file "
+                    f"names {second!r} only: remove {first!r}; else"
+                )
+            else:
+                said += ";"
+            return f"{said} if 255 marks pixels that never count, add ignore_index: 255 to the classes file"
+        return f"{said}; correct the mask or the classes file"
 
     def apply(self, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Stored mask of a values mask, both H W."""
@@ -60,9 +72,7 @@ def to_values(mask: NDArray[Any], spec: ClassSpec | None) -> NDArray[np.uint8]:
         SampleError: values above 255, an unknown colour, or channels without a meaning.
     """
     if mask.max() > IGNORE:
-        raise SampleError(
-            f"mask value {mask.max()} exceeds 255; instance ids must be turned into class indices"
-        )
+        raise SampleError(_too_large(mask))
     mask = mask.astype(np.uint8)
     if spec is not None and spec.resolved_task == "multilabel" and mask.shape[2] > 1:
         return _label_bits(mask, len(spec.classes))
@@ -134,6 +144,14 @@ def infer_labelling(per_mask: Iterable[frozenset[int]]) -> Labelling:
     return Labelling(
         "multiclass", classes, ignore, tuple(range(256)), frozenset(range(count)) | (seen & {IGNORE})
     )
+
+
+def _too_large(mask: NDArray[Any]) -> str:
+    found = np.unique(mask)
+    rule = f"mask values must be 0 to 255, this mask reaches {found[-1]}"
+    if found[:-1].tolist() == [0]:
+        return f"{rule}: it is a binary mask in more than 8 bits; save it in 8, as 0 and 255"
+    return f"{rule}; turn instance ids into class indices and save them in 8 bits"
 
 
 def _label_bits(mask: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:

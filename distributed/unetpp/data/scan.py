@@ -44,14 +44,22 @@ def scan_pair(pair: Pair, spec: ClassSpec | None) -> ScannedPair | Rejection:
         mask = read_file(pair.mask)
         values = to_values(read_mask(mask), spec)
         if values.shape != (header.height, header.width):
-            raise SampleError(
-                f"mask is {values.shape[0]}x{values.shape[1]}, image {header.height}x{header.width} pixels"
-            )
+            raise SampleError(_other_size(values.shape, header))
     except (SampleError, StorageError, FileNotFoundError) as error:
         return Rejection(location(at), str(error))
     counts = value_counts(values)
     digest = hashlib.sha256(hashlib.sha256(image).digest() + hashlib.sha256(mask).digest()).hexdigest()
     return ScannedPair(pair, header, tuple((int(v), int(counts[v])) for v in np.flatnonzero(counts)), digest)
+
+
+def _other_size(mask: tuple[int, ...], header: Header) -> str:
+    said = f"mask is {mask[0]}x{mask[1]}, image {header.height}x{header.width} pixels"
+    if mask != (header.width, header.height):
+        return f"{said}; make them the same size"
+    return (
+        f"{said}: one is turned against the other, and an EXIF orientation is applied as viewers do; "
+        "turn the mask to what is shown of the image, or remove the orientation from the image"
+    )
 
 
 def location(ref: FileRef) -> str:
