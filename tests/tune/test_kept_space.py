@@ -9,6 +9,7 @@ import pytest
 
 from fakes import write_dataset
 from sweeps import LAPTOP, SPACE, start_sweep
+from unetpp.cli.main import run as unetpp
 from unetpp.config import load_config
 from unetpp.core.errors import ConfigError, InputError, UserError
 from unetpp.tune.kept_space import resume_command
@@ -62,6 +63,16 @@ def test_space_changed_in_the_folder_is_refused_before_it_runs(sweep, trap, name
     file.write_text(file.read_text() + line)
     with pytest.raises(ConfigError, match=r"is not run(.|\n)*\+open"):
         load_started(str(sweep), [])
+    assert not ran()
+
+
+def test_tune_resume_of_a_changed_folder_exits_2_and_shows_what_was_added(sweep, trap, capsys):
+    line, ran = trap
+    file = sweep / "space" / "lr.py"
+    file.write_text(line + file.read_text())
+    assert unetpp(["tune", "--resume", str(sweep), "tune.trials=3"]) == 2
+    assert f"+{line}" in capsys.readouterr().err
+    assert unetpp(["report", str(sweep)]) == 0
     assert not ran()
 
 
