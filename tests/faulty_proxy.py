@@ -8,32 +8,38 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-Fault = Literal["503", "expired", "flip", "stall", "truncate"]
-_ERRORS = {"503": (503, "SlowDown"), "expired": (403, "ExpiredToken")}
+Fault = Literal["503", "denied", "expired", "flip", "stall", "truncate"]
+_ERRORS = {"503": (503, "SlowDown"), "denied": (403, "AccessDenied"), "expired": (403, "ExpiredToken")}
 ALWAYS = 10**6
 
 
 class FaultyProxy:
-    """Forwards everything; `fail` spoils the next answers to GETs of shards."""
+    """Forwards everything; `fail` spoils the next answers to GETs of shards, or of what `watched` names."""
 
     def __init__(self, upstream: str, endpoint: str) -> None:
         self.upstream, self.endpoint = urlsplit(upstream).netloc, endpoint
         self.gets: list[str] = []
-        """Paths of the GETs of shards, in order."""
+        """Paths of the watched GETs, in order."""
+        self.watched = "/shards/"
+        """Part of their paths."""
         self.closing = threading.Event()
         self._fault: Fault = "503"
-        self._left = 0
+        self._left = self._spared = 0
         self._lock = threading.Lock()
 
-    def fail(self, fault: Fault, times: int = ALWAYS) -> None:
+    def fail(self, fault: Fault, times: int = ALWAYS, *, after: int = 0) -> None:
+        """Spoil so many answers once `after` more have passed."""
         with self._lock:
-            self._fault, self._left = fault, times
+            self._fault, self._left, self._spared = fault, times, after
 
     def next_fault(self, method: str, path: str) -> Fault | None:
-        if method != "GET" or "/shards/" not in path:
+        if method != "GET" or self.watched not in path:
             return None
         with self._lock:
             self.gets.append(urlsplit(path).path)
+            if self._spared > 0:
+                self._spared -= 1
+                return None
             self._left -= 1
             return self._fault if self._left >= 0 else None
 

@@ -12,6 +12,7 @@ from unetpp.data.classes import ClassSpec
 from unetpp.data.groups import load_group_rule
 from unetpp.data.pack import Progress, pack
 from unetpp.data.plan import PackOptions
+from unetpp.data.rejections import STRICT
 from unetpp.data.runners import run_here
 from unetpp.data.shards import iter_samples
 from unetpp.data.sources import SourceFolder
@@ -140,7 +141,7 @@ def test_pack_strict_fails_on_the_first_bad_pair_and_commits_nothing(tmp_path, f
     fill(folder, save, 3)
     (Path(folder.images) / "i1.png").write_text("hello")
     with pytest.raises(InputError, match=r"i1\.png.*unknown format.*--strict"):
-        pack([folder], str(tmp_path / "out"), ALL_TRAIN, strict=True)
+        pack([folder], str(tmp_path / "out"), ALL_TRAIN, max_rejected=STRICT)
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 

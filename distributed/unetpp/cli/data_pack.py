@@ -39,6 +39,10 @@ def pack(
     ] = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster to pack on [default: here].")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on the first bad file.")] = False,
+    max_rejected: Annotated[
+        str | None,
+        typer.Option(metavar="N|P%", help="Most files that may be left out [default: any number]."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Commit a new version.")] = False,
     json: Json = False,
 ) -> None:
@@ -49,12 +53,14 @@ def pack(
     from unetpp.data.groups import load_group_rule
     from unetpp.data.pack import pack as pack_dataset
     from unetpp.data.plan import PackOptions
+    from unetpp.data.rejections import STRICT, RejectionLimit
 
     setup_logging("INFO")
     folders = _folders(images, masks)
-    fractions = {name: value for name, value in (("val", val), ("test", test)) if value is not None}
+    fractions = _fractions(val, test)
     if folders[0].split is not None and fractions:
         raise InputError("--val and --test have no effect on named splits; leave them out")
+    limit = None if max_rejected is None else RejectionLimit.parse(max_rejected)
     spec = load_classes(classes) if classes else None
     with DataProgress() as progress, _runner(workers, address) as runner:
         result = pack_dataset(
@@ -62,12 +68,18 @@ def pack(
             out,
             PackOptions(size_px=size, tile_px=tile, classes=spec, group=load_group_rule(group), **fractions),
             run=runner,
-            strict=strict,
+            max_rejected=STRICT if strict else limit,
             overwrite=overwrite,
             on_progress=progress.pack,
         )
     _note_rejections(result, out)
     emit(_summary(result, out), json=json)
+
+
+def _fractions(val: float | None, test: float | None) -> dict[str, float]:
+    """Those that were given; beside a whole set for one split the other gets nothing."""
+    given = {name: value for name, value in (("val", val), ("test", test)) if value is not None}
+    return {"val": 0.0, "test": 0.0, **given} if 1.0 in given.values() else given
 
 
 @contextlib.contextmanager

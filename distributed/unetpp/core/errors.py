@@ -4,7 +4,8 @@
       UserError                 the caller can fix it; exit 2, no traceback
         ConfigError             a config key or value breaks a rule
         InputError              an input file or folder breaks a rule
-        StorageError            a URI cannot be used: bucket, credential, endpoint, permission
+        StorageError            a URI cannot be used: bucket, credential, endpoint, disk
+          AccessError           one path is refused; others below the same URI may be allowed
         ExistsError             the output exists and would be overwritten
       CorruptionError           bytes do not match their digest after every refetch
       NonFiniteError            loss or gradients stayed NaN/Inf beyond the limit
@@ -15,6 +16,7 @@ Messages state the rule, the value and the fix:
 """
 
 __all__ = [
+    "AccessError",
     "CheckpointError",
     "ConfigError",
     "CorruptionError",
@@ -49,6 +51,10 @@ class InputError(UserError):
 
 class StorageError(UserError):
     """A storage URI cannot be used as given."""
+
+
+class AccessError(StorageError):
+    """One path may not be read or written; others below the same URI may be allowed."""
 
 
 class ExistsError(UserError):

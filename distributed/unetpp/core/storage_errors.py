@@ -6,7 +6,7 @@ Exceptions are told apart by name and by the server's error code, so that no clo
 import errno
 from collections.abc import Iterator
 
-from unetpp.core.errors import StorageError
+from unetpp.core.errors import AccessError, StorageError
 from unetpp.core.logs import redact
 
 __all__ = [
@@ -35,7 +35,7 @@ _CREDENTIAL_TYPES = frozenset(
     "NoCredentialsError PartialCredentialsError CredentialRetrievalError ProfileNotFound TokenRetrievalError "
     "UnauthorizedSSOTokenError".split()
 )
-_PERMISSION_CODES = frozenset("401 403 AccessDenied AllAccessDisabled Forbidden".split())
+_PERMISSION_CODES = frozenset("401 403 AccessDenied AllAccessDisabled Forbidden InvalidObjectState".split())
 _EXISTS_CODES = frozenset("412 PreconditionFailed".split())
 _NO_CONDITIONAL_CODES = frozenset("501 NotImplemented".split())
 _BEYOND_END_CODES = frozenset("416 InvalidRange".split())
@@ -83,8 +83,12 @@ def explain(error: BaseException, uri: str) -> StorageError:
 
     Args:
         uri: what was accessed; it holds no credentials, they are refused when storage is opened.
+
+    Returns:
+        An `AccessError` where only this path is known to be refused.
     """
     code, types = error_code(error), _type_names(error)
+    kind = StorageError
     if code == "NoSuchBucket":
         said = "the bucket does not exist; create it or correct its name"
     elif code in _CREDENTIAL_CODES:
@@ -99,6 +103,7 @@ def explain(error: BaseException, uri: str) -> StorageError:
     elif code in _REGION_CODES:
         said = f"the bucket lives in another region ({code}); set AWS_DEFAULT_REGION to it"
     elif code in _PERMISSION_CODES or isinstance(error, PermissionError):
+        kind = AccessError
         said = "permission denied; check that the credential is right and has access to this path"
     elif "SSLError" in types:
         said = "TLS failed; check the scheme of AWS_ENDPOINT_URL and the certificate bundle"
@@ -107,8 +112,15 @@ def explain(error: BaseException, uri: str) -> StorageError:
     elif is_transient(error):
         said = f"it kept failing ({code or type(error).__name__}) until the retry deadline; try again later"
     else:
+        kind = AccessError if _is_of_one_path(error) else StorageError
         said = _local_reason(error)
-    return StorageError(redact(f"cannot use {uri}: {said}"))
+    return kind(redact(f"cannot use {uri}: {said}"))
+
+
+def _is_of_one_path(error: BaseException) -> bool:
+    """Whether the operating system objects to the path itself rather than to the disk it lies on."""
+    numbers = (errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTDIR)
+    return isinstance(error, OSError) and error.errno in numbers
 
 
 def _local_reason(error: BaseException) -> str:

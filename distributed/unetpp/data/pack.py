@@ -11,17 +11,16 @@ What runs the two parallel passes is an argument; results arrive in order, so th
 depend on it. Memory: one shard in each parallel task, about 1 KiB for each pair in the driver.
 """
 
-import json
 import logging
 import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from typing import Any
 
 import unetpp
-from unetpp.core.errors import ExistsError, InputError
+from unetpp.core.errors import ExistsError, InputError, StorageError
 from unetpp.core.manifest import MANIFEST_POINTER, Manifest, ShardInfo, SplitInfo
 from unetpp.core.provenance import command_line
 from unetpp.core.storage import Storage, open_storage, preflight
@@ -37,6 +36,7 @@ from unetpp.data.plan import (
     plan_shards,
     settle,
 )
+from unetpp.data.rejections import RejectionLimit, Rejections
 from unetpp.data.runners import TaskRunner, run_here
 from unetpp.data.scan import ScannedPair, scan_pair
 from unetpp.data.sources import Pair, Rejection, SourceFolder, discover
@@ -44,11 +44,9 @@ from unetpp.data.stats import DatasetStats, PixelStats
 from unetpp.data.store import commit_manifest, next_version
 from unetpp.data.write import ShardTask, WrittenShard, write_shard
 
-__all__ = ["REJECTED", "PackResult", "Progress", "pack"]
+__all__ = ["PackResult", "Progress", "pack"]
 
 logger = logging.getLogger(__name__)
-
-REJECTED = "rejected.jsonl"
 
 
 @dataclass(frozen=True)
@@ -75,18 +73,13 @@ class _Run:
 
     storage: Storage
     run: TaskRunner
-    strict: bool
     on_progress: Callable[[Progress], None]
-    rejections: dict[str, Rejection]
-
-    def reject(self, rejections: Sequence[Rejection]) -> None:
-        for rejection in rejections:
-            if self.strict:
-                raise InputError(f"{rejection.file}: {rejection.reason} (--strict)")
-            self.rejections[rejection.file] = rejection
+    rejections: Rejections
+    files: int = 0
+    """Pairs and files without a partner."""
 
     def report(self, phase: str, done: int, total: int) -> None:
-        self.on_progress(Progress(phase, done, total, len(self.rejections)))
+        self.on_progress(Progress(phase, done, total, len(self.rejections.files)))
 
 
 def pack(
@@ -95,28 +88,30 @@ def pack(
     options: PackOptions,
     *,
     run: TaskRunner = run_here,
-    strict: bool = False,
+    max_rejected: RejectionLimit | None = None,
     overwrite: bool = False,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> PackResult:
     """Pack folders into a dataset at `out` and commit it.
 
     Raises:
-        InputError: nothing can be packed, or with `strict` the first file that cannot.
+        InputError: nothing can be packed, or more files than `max_rejected` cannot.
         ExistsError: a dataset is there and `overwrite` is not set, or another packer finished first.
-        StorageError: `out` cannot be written; finished shards are kept for the next attempt.
+        StorageError: a source or `out` cannot be used; finished shards are kept for the next attempt.
     """
     options.check()
     storage = open_storage(out)
     _check_absent(storage, overwrite=overwrite)
     pairs, unpaired = discover(folders)
     preflight(storage, write=True)
-    job = _Run(storage, run, strict, on_progress, {})
-    job.reject(unpaired)
+    rejections = Rejections(storage, max_rejected)
+    job = _Run(storage, run, on_progress, rejections, files=len(pairs) + len(unpaired))
+    rejections.add(unpaired)
     scanned = _scan(job, pairs, options.classes)
     settled, kept, misfits = settle(scanned, options.classes)
-    job.reject(misfits)
-    _require_rows(kept, job)
+    rejections.add(misfits)
+    rejections.require_rows(len(kept))
+    rejections.require_few(job.files)
     shards = plan_shards(kept, settled, options)
     _warn_of_leaks(shards)
     digest = fingerprint(kept, shards, options)
@@ -124,11 +119,12 @@ def pack(
     journal = Journal(storage, digest)
     journal.load()
     tally = _write(job, shards, settled, options, journal)
-    _write_rejections(storage, job.rejections.values())
+    rejections.write()
+    _require_planned_splits(tally, shards)
     manifest = _manifest(tally, settled, version_id=version_id, digest=digest, resized_px=options.size_px)
     commit_manifest(storage, manifest)
     journal.delete()
-    return PackResult(manifest, tuple(job.rejections.values()))
+    return PackResult(manifest, tuple(rejections.files.values()))
 
 
 def _check_absent(storage: Storage, *, overwrite: bool) -> None:
@@ -143,21 +139,14 @@ def _scan(job: _Run, pairs: Sequence[Pair], spec: ClassSpec | None) -> list[Scan
     results = job.run(partial(scan_pair, spec=spec), pairs)
     for done, result in enumerate(results, 1):
         if isinstance(result, Rejection):
-            job.reject([result])
+            job.rejections.add([result])
         else:
+            job.rejections.saw(result.pair)
             scanned.append(result)
         job.report("scan", done, len(pairs))
-    _require_rows(scanned, job)
+    job.rejections.require_readable_folders()
+    job.rejections.require_rows(len(scanned))
     return scanned
-
-
-def _require_rows(rows: Sequence[Any], job: _Run) -> None:
-    if rows:
-        return
-    _write_rejections(job.storage, job.rejections.values())
-    reasons = [f"{rejection.file}: {rejection.reason}" for rejection in job.rejections.values()]
-    shown = "; ".join(reasons[:3]) + (" ..." if len(reasons) > 3 else "")
-    raise InputError(f"no image and mask pair can be packed, {len(reasons)} files were rejected: {shown}")
 
 
 def _warn_of_leaks(shards: Sequence[PlannedShard]) -> None:
@@ -188,22 +177,43 @@ class _Tally:
 def _write(
     job: _Run, shards: Sequence[PlannedShard], settled: Settled, options: PackOptions, journal: Journal
 ) -> _Tally:
+    splits = {shard.split for shard in shards}
+    measured = {"train"} & splits or splits
     tasks = [
-        ShardTask(job.storage, shard, settled, options, journal.finished.get((shard.split, shard.index)))
+        ShardTask(
+            job.storage,
+            shard,
+            settled,
+            options,
+            with_pixels=shard.split in measured,
+            finished=journal.finished.get((shard.split, shard.index)),
+        )
         for shard in shards
     ]
     total, done = sum(len(shard.rows) for shard in shards), 0
     tally = _Tally(settled)
     try:
         for shard, written in zip(shards, job.run(write_shard, tasks), strict=True):
+            # Before the journal: a shard that lacks what a failing storage refused is not finished.
+            job.rejections.add(written.shard.rejections)
             journal.add(written.shard)
-            job.reject(written.shard.rejections)
+            job.rejections.require_few(job.files)
             tally.add(written)
             done += len(shard.rows)
             job.report("write", done, total)
-    finally:
-        journal.flush()
+    except BaseException:
+        # What went wrong is what must be seen, also where the journal cannot be written any more.
+        with suppress(StorageError):
+            journal.flush()
+        raise
+    journal.flush()
     return tally
+
+
+def _require_planned_splits(tally: _Tally, shards: Sequence[PlannedShard]) -> None:
+    for split in {shard.split: None for shard in shards}:
+        if not tally.shards[split]:
+            raise InputError(f"no {split} image could be decoded; see the reasons in rejected.jsonl")
 
 
 def _manifest(
@@ -214,8 +224,6 @@ def _manifest(
         for split, shards in tally.shards.items()
         if shards
     }
-    if "train" not in splits:
-        raise InputError("no train image could be decoded; see the reasons in rejected.jsonl")
     pixels = tally.stats.pixels
     return Manifest(
         version=version_id,
@@ -235,14 +243,6 @@ def _manifest(
         versions=_versions(),
         fingerprint=digest,
     )
-
-
-def _write_rejections(storage: Storage, rejections: Iterable[Rejection]) -> None:
-    lines = [json.dumps({"file": r.file, "reason": r.reason}, ensure_ascii=False) for r in rejections]
-    if lines:
-        storage.write(REJECTED, "".join(line + "\n" for line in lines).encode())
-    else:
-        storage.delete(REJECTED)
 
 
 def _versions() -> dict[str, str]:

@@ -16,9 +16,9 @@ from unetpp.data.cut import cut_by_bytes
 from unetpp.data.groups import EACH_ALONE, GroupRule
 from unetpp.data.image_file import Dtype, SampleError
 from unetpp.data.labels import Labelling, infer_labelling, labelling_of
-from unetpp.data.scan import ScannedPair, location
+from unetpp.data.scan import ScannedPair
 from unetpp.data.shard_size import target_bytes
-from unetpp.data.sources import Rejection
+from unetpp.data.sources import Rejection, location
 from unetpp.data.split import Member, assign_splits
 from unetpp.data.tile import Box, tile_boxes
 

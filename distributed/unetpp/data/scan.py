@@ -8,15 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unetpp.core.errors import StorageError
 from unetpp.data.classes import ClassSpec
 from unetpp.data.decode import read_header, read_mask
 from unetpp.data.image_file import Header, SampleError
 from unetpp.data.labels import to_values
-from unetpp.data.sources import FileRef, Pair, Rejection, read_file
+from unetpp.data.sources import Pair, Rejection, UnreadFileError, location, read_file
 from unetpp.data.stats import value_counts
 
-__all__ = ["ScannedPair", "location", "scan_pair"]
+__all__ = ["ScannedPair", "scan_pair"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,11 @@ class ScannedPair:
 
 
 def scan_pair(pair: Pair, spec: ClassSpec | None) -> ScannedPair | Rejection:
-    """Summarise a pair, or say why it cannot be packed."""
+    """Summarise a pair, or say why it cannot be packed.
+
+    Raises:
+        StorageError: the storage cannot be used, which says nothing about the pair.
+    """
     at = pair.image
     try:
         image = read_file(pair.image)
@@ -45,7 +48,9 @@ def scan_pair(pair: Pair, spec: ClassSpec | None) -> ScannedPair | Rejection:
         values = to_values(read_mask(mask), spec)
         if values.shape != (header.height, header.width):
             raise SampleError(_other_size(values.shape, header))
-    except (SampleError, StorageError, FileNotFoundError) as error:
+    except UnreadFileError as error:
+        return error.rejection()
+    except SampleError as error:
         return Rejection(location(at), str(error))
     counts = value_counts(values)
     digest = hashlib.sha256(hashlib.sha256(image).digest() + hashlib.sha256(mask).digest()).hexdigest()
@@ -60,8 +65,3 @@ def _other_size(mask: tuple[int, ...], header: Header) -> str:
         f"{said}: one is turned against the other, and an EXIF orientation is applied as viewers do; "
         "turn the mask to what is shown of the image, or remove the orientation from the image"
     )
-
-
-def location(ref: FileRef) -> str:
-    """A source file as rejected.jsonl names it."""
-    return f"{ref.root.rstrip('/')}/{ref.path}"

@@ -10,12 +10,21 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
 
-from unetpp.core.errors import InputError
+from unetpp.core.errors import AccessError, InputError
 from unetpp.core.storage import Storage, open_storage
 from unetpp.data.decode import EXTENSIONS
 from unetpp.data.listing import list_images
 
-__all__ = ["FileRef", "Pair", "Rejection", "SourceFolder", "discover", "read_file"]
+__all__ = [
+    "FileRef",
+    "Pair",
+    "Rejection",
+    "SourceFolder",
+    "UnreadFileError",
+    "discover",
+    "location",
+    "read_file",
+]
 
 _MASK_ENDING = re.compile(r"[_\-. ](masks?|gt|seg|segmentation|labels?|annotation|manual\d?)$", re.IGNORECASE)
 _IMAGE_ENDING = re.compile(r"[_\-. ](images?|img|sat)$", re.IGNORECASE)
@@ -54,6 +63,20 @@ class Rejection:
 
     file: str
     reason: str
+    unread: FileRef | None = None
+    """The file, where its storage did not hand it out; None where its content is at fault."""
+
+
+class UnreadFileError(Exception):
+    """A source file that is missing or refused; whether its storage still works is another question."""
+
+    def __init__(self, ref: FileRef, reason: str) -> None:
+        super().__init__(ref, reason)
+        self.ref, self.reason = ref, reason
+
+    def rejection(self) -> Rejection:
+        """The line for rejected.jsonl."""
+        return Rejection(location(self.ref), self.reason, self.ref)
 
 
 def discover(folders: Sequence[SourceFolder]) -> tuple[list[Pair], list[Rejection]]:
@@ -65,8 +88,8 @@ def discover(folders: Sequence[SourceFolder]) -> tuple[list[Pair], list[Rejectio
     named = [folder.split for folder in folders if folder.split is not None]
     if not folders or (len(folders) > 1 and len(named) < len(folders)):
         raise InputError("several image folders each need a split: --images train=DIR --masks train=DIR ...")
-    if len(set(named)) < len(named) or (named and "train" not in named):
-        raise InputError(f"splits {', '.join(named)} must be distinct and include train")
+    if len(set(named)) < len(named):
+        raise InputError(f"splits {', '.join(named)} must be distinct; give one folder for each")
     pairs: list[Pair] = []
     rejections: list[Rejection] = []
     for folder in folders:
@@ -76,9 +99,23 @@ def discover(folders: Sequence[SourceFolder]) -> tuple[list[Pair], list[Rejectio
     return sorted(pairs, key=lambda pair: pair.sample_id), rejections
 
 
-def read_file(ref: FileRef) -> bytes:
-    """Encoded bytes of a source file."""
-    return _open(ref.root).read(ref.path)
+def location(ref: FileRef) -> str:
+    """A source file as rejected.jsonl names it."""
+    return f"{ref.root.rstrip('/')}/{ref.path}"
+
+
+def read_file(ref: FileRef, limit_bytes: int | None = None) -> bytes:
+    """Encoded bytes of a source file, all or the first ones.
+
+    Raises:
+        UnreadFileError: this one file is missing or refused.
+        StorageError: its storage cannot be used: credential, endpoint, bucket, disk.
+    """
+    storage = _open(ref.root)
+    try:
+        return storage.read(ref.path) if limit_bytes is None else storage.read_range(ref.path, 0, limit_bytes)
+    except (AccessError, FileNotFoundError) as error:
+        raise UnreadFileError(ref, str(error)) from error
 
 
 @lru_cache(maxsize=16)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetpp.core.errors import CorruptionError, StorageError
+from unetpp.core.errors import CorruptionError
 from unetpp.core.manifest import ShardInfo
 from unetpp.core.storage import Storage
 from unetpp.data.channels import match_channels
@@ -18,9 +18,9 @@ from unetpp.data.image_file import SampleError
 from unetpp.data.labels import to_values
 from unetpp.data.plan import PackOptions, PlannedRow, PlannedShard, Settled
 from unetpp.data.resize import resize_image, resize_mask
-from unetpp.data.scan import ScannedPair, location
+from unetpp.data.scan import ScannedPair
 from unetpp.data.shards import Sample, encode_shard, read_shard, samples_of, shard_info
-from unetpp.data.sources import Rejection, read_file
+from unetpp.data.sources import Rejection, UnreadFileError, location, read_file
 from unetpp.data.stats import DatasetStats, PixelStats
 
 __all__ = ["FinishedShard", "ShardTask", "WrittenShard", "write_shard"]
@@ -46,6 +46,8 @@ class ShardTask:
     shard: PlannedShard
     settled: Settled
     options: PackOptions
+    with_pixels: bool
+    """Whether its pixels count in the dataset's statistics, beside its sizes."""
     finished: FinishedShard | None
 
 
@@ -58,7 +60,11 @@ class WrittenShard:
 
 
 def write_shard(task: ShardTask) -> WrittenShard:
-    """Write a shard, or count one that is there already; the same task always gives the same bytes."""
+    """Write a shard, or count one that is there already; the same task always gives the same bytes.
+
+    Raises:
+        StorageError: the storage of the sources or of the dataset cannot be used.
+    """
     if task.finished is not None:
         try:
             return _recount(task, task.finished)
@@ -84,7 +90,7 @@ def _stats(task: ShardTask, samples: list[Sample]) -> DatasetStats:
     labelling = task.settled.labelling
     empty = PixelStats.empty(task.settled.channels, task.settled.dtype, len(labelling.classes))
     stats = DatasetStats(empty)
-    stats.add(samples, labelling.task, with_pixels=task.shard.split == "train")
+    stats.add(samples, labelling.task, with_pixels=task.with_pixels)
     return stats
 
 
@@ -98,11 +104,17 @@ def _samples(task: ShardTask, rejections: list[Rejection]) -> Iterator[Sample]:
         if decoded is None or decoded[0] is not row.source:
             try:
                 decoded = (row.source, *_decode(row.source, task))
-            except (SampleError, StorageError, FileNotFoundError) as error:
+            except (SampleError, UnreadFileError) as error:
                 refused = row.source
-                rejections.append(Rejection(location(row.source.pair.image), str(error)))
+                rejections.append(_rejection(row.source, error))
                 continue
         yield _sample(row, decoded[1], decoded[2], task.options)
+
+
+def _rejection(source: ScannedPair, error: SampleError | UnreadFileError) -> Rejection:
+    if isinstance(error, UnreadFileError):
+        return error.rejection()
+    return Rejection(location(source.pair.image), str(error))
 
 
 def _decode(source: ScannedPair, task: ShardTask) -> tuple[NDArray[Any], NDArray[np.uint8]]:
