@@ -65,7 +65,15 @@ def test_assign_splits_without_val_and_test_is_all_train():
     assert set(assign_splits(members(1), {"train": 1.0, "val": 0.0, "test": 0.0}).values()) == {"train"}
 
 
-@pytest.mark.parametrize(("val", "test"), [(-0.1, 0.1), (0.6, 0.4), (1.2, 0.0)])
+@pytest.mark.parametrize(
+    ("val", "test", "filled"), [(0.7, 0.3, {"val", "test"}), (0.0, 1.0, {"test"}), (1.0, 0.0, {"val"})]
+)
+def test_assign_splits_that_leave_nothing_for_train_fill_the_others_alone(val, test, filled):
+    splits = assign_splits(members(10), {"train": 1 - val - test, "val": val, "test": test})
+    assert set(splits.values()) == filled
+
+
+@pytest.mark.parametrize(("val", "test"), [(-0.1, 0.1), (0.6, 0.5), (1.2, 0.0)])
 def test_assign_splits_with_impossible_fractions_raises(val, test):
-    with pytest.raises(InputError, match="leave something for train"):
+    with pytest.raises(InputError, match="at most 1 together"):
         assign_splits(members(20), {"train": 1 - val - test, "val": val, "test": test})

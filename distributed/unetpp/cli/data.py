@@ -76,7 +76,9 @@ def _stats(uri: Uri, json: Json = False) -> None:
 def _preview(
     uri: Uri,
     out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("preview.png"),
-    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    split: Annotated[
+        str | None, typer.Option(help="train, val or test [default: train if it is there].")
+    ] = None,
     count: Annotated[int, typer.Option(min=1, max=120, help="Samples to draw.")] = 12,
     json: Json = False,
 ) -> None:
@@ -85,12 +87,12 @@ def _preview(
     from unetpp.core.storage import open_storage
     from unetpp.data.preview import contact_sheet
 
-    sheet = contact_sheet(open_storage(uri), split=split, count=count)
+    sheet, drawn = contact_sheet(open_storage(uri), split=split, count=count)
     try:
         sheet.save(out, format="PNG")
     except OSError as error:
         raise InputError(f"--out {out} cannot be written: {error.strerror}; choose another file") from error
-    emit({"file": str(out), "split": split}, json=json)
+    emit({"file": str(out), "split": drawn}, json=json)
 
 
 def _describe(manifest: "Manifest") -> dict[str, Any]:

@@ -56,7 +56,7 @@ class ClassInfo(_Frozen):
 
 
 class ChannelStats(_Frozen):
-    """Pixel statistics of one image channel over the train split, in raw units."""
+    """Pixel statistics of one image channel over the train split, or all there is without one; raw units."""
 
     mean: float
     std: float
@@ -84,9 +84,9 @@ class Manifest(_Frozen):
     sizes: dict[str, int]
     """Rows per "HEIGHTxWIDTH", all splits."""
     class_pixels: tuple[int, ...]
-    """Train pixels per class, in the order of `classes`."""
+    """Train pixels per class, in the order of `classes`; of all rows in a set without a train split."""
     foreground_histogram: tuple[int, ...]
-    """Train rows per foreground-fraction decile: [0, .1), [.1, .2), ... [.9, 1]."""
+    """Train rows, or all without a train split, per foreground decile: [0, .1), [.1, .2), ... [.9, 1]."""
     image_labels: tuple[str, ...] = ()
     """Names of the optional image-level classes; `label` in a row indexes them."""
     command: str

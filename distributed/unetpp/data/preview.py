@@ -27,13 +27,19 @@ _BACKGROUND_NAMES = {"background", "bg", "class_0", "none", "other"}
 """Class 0 under these names is left undrawn; in a scene it is a thing like any other."""
 
 
-def contact_sheet(storage: Storage, *, split: str, count: int) -> Image.Image:
-    """Draw the first `count` samples of a split, in storage order, which is hashed.
+def contact_sheet(storage: Storage, *, split: str | None, count: int) -> tuple[Image.Image, str]:
+    """Draw the first `count` samples of a split, in storage order, which is hashed, and name the split.
+
+    Args:
+        storage: of the dataset.
+        split: default train, or the first split where there is none.
+        count: samples at most.
 
     Raises:
         InputError: the dataset has no such split.
     """
     manifest = load_manifest(storage)
+    split = split or min(manifest.splits, key=lambda name: name != "train")
     if split not in manifest.splits:
         raise InputError(f"split={split} is not in the dataset; use one of {', '.join(manifest.splits)}")
     samples = list(islice(iter_samples(storage, manifest, split), count))
@@ -48,7 +54,7 @@ def contact_sheet(storage: Storage, *, split: str, count: int) -> Image.Image:
         left = index % columns * width + _GAP_PX
         _draw_pair(sheet, sample, manifest, (left, index // columns * height + legend_px))
     _draw_legend(sheet, manifest)
-    return sheet
+    return sheet, split
 
 
 def to_rgb(image: NDArray[Any], low: Sequence[float], high: Sequence[float]) -> NDArray[np.uint8]:

@@ -105,7 +105,7 @@ class PixelStats:
 
 @dataclass
 class DatasetStats:
-    """Sizes of all rows and pixel statistics of the train rows."""
+    """Sizes of all rows and pixel statistics of those that count for them."""
 
     pixels: PixelStats
     sizes: Counter[str] = field(default_factory=Counter)

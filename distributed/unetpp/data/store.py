@@ -1,6 +1,7 @@
 """Where a dataset's manifest lives: read the current one, commit a new one."""
 
 import json
+from collections.abc import Iterable
 
 from pydantic import ValidationError
 
@@ -8,7 +9,14 @@ from unetpp.core.errors import CorruptionError, ExistsError, InputError
 from unetpp.core.manifest import MANIFEST_POINTER, SCHEMA_VERSION, Manifest
 from unetpp.core.storage import Storage
 
-__all__ = ["commit_manifest", "list_versions", "load_manifest", "next_version"]
+__all__ = [
+    "commit_manifest",
+    "lacks_split",
+    "list_versions",
+    "load_manifest",
+    "next_version",
+    "require_shards",
+]
 
 _PREFIX, _SUFFIX = "manifest-", ".json"
 
@@ -70,6 +78,30 @@ def next_version(storage: Storage) -> str:
     """Number after the highest committed version, "00001" for a new dataset."""
     numbers = [int(version) for version in list_versions(storage) if version.isdecimal()]
     return f"{max(numbers, default=0) + 1:05d}"
+
+
+def require_shards(storage: Storage, manifest: Manifest, splits: Iterable[str], *, fix: str) -> None:
+    """Check that a version that was read before is still whole, by one listing.
+
+    Raises:
+        InputError: shards of these splits are gone; `fix` says what to do beside restoring them.
+    """
+    present = set(storage.list("shards/"))
+    infos = [info for split in splits if split in manifest.splits for info in manifest.splits[split].shards]
+    gone = [info.name for info in infos if info.name not in present]
+    if gone:
+        raise InputError(
+            f"{len(gone)} of {len(infos)} shards of dataset version {manifest.version} are gone from "
+            f"{storage.uri}, the first being {gone[0]}; restore them, or {fix}"
+        )
+
+
+def lacks_split(manifest: Manifest, split: str, uri: str) -> str | None:
+    """What to say of a dataset without a row in a split; None if it has one."""
+    filled = [name for name, info in manifest.splits.items() if info.rows]
+    if split in filled:
+        return None
+    return f"dataset {uri} has no rows in split {split}, only in {', '.join(filled) or 'none'}"
 
 
 def _current(storage: Storage) -> str:
