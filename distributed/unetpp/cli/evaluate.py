@@ -19,7 +19,10 @@ def register(app: typer.Typer) -> None:
     def evaluate(
         run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or URI.")],
         overrides: Annotated[
-            list[str] | None, typer.Argument(metavar="[data.uri=URI]", help="Another packed dataset.")
+            list[str] | None,
+            typer.Argument(
+                metavar="[data.uri=URI]", help="Another dataset, or the current version of the training's."
+            ),
         ] = None,
         split: Annotated[str | None, typer.Option(help="Split to score [default: test, else val].")] = None,
         level: Annotated[int | None, typer.Option(help="Deepest head used [default: all].")] = None,
@@ -32,6 +35,7 @@ def register(app: typer.Typer) -> None:
 
         with ImageProgress("evaluating") as progress:
             result = score_run(run, split=split, data_uri=data_uri, level=level, hd95=hd95, on_rows=progress)
+        _note_overlap(result)
         if json:
             emit(result, json=True)
             return
@@ -54,6 +58,16 @@ def _data_uri(overrides: list[str]) -> str | None:
             raise ConfigError(f"evaluate takes data.uri=URI only, not {override!r}; leave it out")
         uri = value
     return uri
+
+
+def _note_overlap(result: dict[str, Any]) -> None:
+    rows, overlap = result["rows"], result["overlap"]
+    if overlap is None:
+        note(
+            "warning: what the run was trained on cannot be read, so images that it has seen are not counted"
+        )
+    elif overlap:
+        note(f"warning: {overlap} of {rows} images were trained on; the scores flatter the network")
 
 
 def _print_scores(result: dict[str, Any]) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 from unetpp.core.errors import InputError
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
-from unetpp.core.storage import open_storage
+from unetpp.core.storage import Storage, open_storage
 from unetpp.data.shards import Sample, iter_samples
-from unetpp.data.store import load_manifest
+from unetpp.data.store import load_manifest, require_shards
 from unetpp.models.latency import measure_levels_s
 from unetpp.models.load import LoadedRun, load_run
 from unetpp.predict.device import pick_device
 from unetpp.predict.evaluation_files import evaluation_name, write_evaluation
+from unetpp.predict.overlap import Overlap
 from unetpp.predict.scorer import Scorer
 
 __all__ = ["check_dataset", "choose_split", "evaluate"]
@@ -40,28 +41,27 @@ def evaluate(
 
     Args:
         split: default `test`, or `val` where the dataset has no test rows.
-        data_uri: default the dataset of the training.
+        data_uri: the current version of this dataset; default the version that the run was trained on.
         level: the deepest head that is used and reported; default the run's deepest.
         hd95: also measure the 95th percentile of the Hausdorff distance, which takes longer.
         on_rows: called with (rows done, rows in all).
 
     Returns:
         split, rows, level, dice, iou, dice_per_image, iou_per_image, precision, recall, accuracy, classes,
-        levels, confusion, what was evaluated and how long it took.
+        levels, confusion, overlap (rows whose image was trained on), what was evaluated and how long it took.
 
     Raises:
-        InputError: no such split, or the dataset does not fit the run.
+        InputError: no such split, the dataset does not fit the run, or shards of its version are gone.
     """
     run_dir = RunDir(run_uri).require()
     run = load_run(run_uri, level=level)
-    data = open_storage(data_uri or run.config.data.uri)
-    manifest = load_manifest(data)
-    check_dataset(manifest, run.manifest)
-    split = choose_split(manifest, split)
+    data, manifest, split = _open_dataset(run, data_uri, split)
+    overlap = Overlap(run, manifest, split)
     scorer = Scorer(run, manifest, pick_device(), hd95=hd95)
     start = time.perf_counter()
     for batch in _same_size_batches(iter_samples(data, manifest, split)):
         scorer.add(batch)
+        overlap.add(batch)
         on_rows(scorer.rows, manifest.splits[split].rows)
     seconds = time.perf_counter() - start
     summary: dict[str, Any] = {
@@ -70,6 +70,7 @@ def evaluate(
         "level": scorer.level,
         **scorer.scores(),
         "confusion": scorer.confusion(),
+        "overlap": overlap.count,
         "dataset": {"uri": data.uri, "version": manifest.version, "fingerprint": manifest.fingerprint},
         "step": run.step,
         "window_px": scorer.window_px,
@@ -83,6 +84,18 @@ def evaluate(
     name = evaluation_name(split, None if is_deepest else scorer.level)
     write_evaluation(run_dir.storage, name, summary, scorer.per_image, examples)
     return summary
+
+
+def _open_dataset(run: LoadedRun, data_uri: str | None, split: str | None) -> tuple[Storage, Manifest, str]:
+    """The dataset's place, its version and the split to score."""
+    data = open_storage(run.config.data.uri if data_uri is None else data_uri)
+    manifest = run.manifest if data_uri is None else load_manifest(data)
+    check_dataset(manifest, run)
+    split = choose_split(manifest, split)
+    if data_uri is None:
+        fix = f"score the dataset's current version with data.uri={data.uri}"
+        require_shards(data, manifest, [split], fix=fix)
+    return data, manifest, split
 
 
 def choose_split(manifest: Manifest, split: str | None) -> str:
@@ -102,20 +115,28 @@ def choose_split(manifest: Manifest, split: str | None) -> str:
     return split
 
 
-def check_dataset(manifest: Manifest, trained: Manifest) -> None:
+def check_dataset(manifest: Manifest, run: LoadedRun) -> None:
     """Refuse a dataset that the model cannot be scored on.
 
     Raises:
-        InputError: task, classes, channels or dtype differ from the training's.
+        InputError: task, classes, channels, dtype or image labels differ from the training's.
     """
-    for what, found, needed in (
+    trained = run.manifest
+    compared: list[tuple[str, object, object]] = [
         ("task", manifest.task, trained.task),
         ("classes", [c.name for c in manifest.classes], [c.name for c in trained.classes]),
         ("channels", manifest.channels, trained.channels),
         ("dtype", manifest.dtype, trained.dtype),
-    ):
+    ]
+    # Without labels, or without that head, only masks are scored.
+    if manifest.image_labels and run.config.model.image_classes:
+        compared.append(("image labels", list(manifest.image_labels), list(trained.image_labels)))
+    for what, found, needed in compared:
         if found != needed:
-            raise InputError(f"the dataset has {what} {found}, the run was trained on {needed}; pack alike")
+            raise InputError(
+                f"the dataset has {what} {found}, the run was trained on {needed}; pack alike, with a "
+                "--classes file where masks alone do not show every class"
+            )
 
 
 def _latency(run: LoadedRun, scorer: Scorer) -> dict[str, Any]:

@@ -74,6 +74,8 @@ class RunData:
         """The evaluation's scores, else those of the best validation."""
         if self.evaluation is not None:
             source = f"{self.evaluation['split']} split, {self.evaluation['rows']} images"
+            if overlap := self.evaluation.get("overlap"):
+                source += f", of which {overlap} were trained on"
             return Scores(source, self.evaluation)
         if self.best_epoch is not None:
             return Scores(f"validation, epoch {self.best_epoch['epoch']}", self.best_epoch["val"])

@@ -17,7 +17,7 @@ from unetpp.config import Hardware, RunConfig, dump_yaml, replace, resolve
 from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import Storage, open_storage, preflight
-from unetpp.data.store import load_manifest
+from unetpp.data.store import lacks_split, load_manifest
 from unetpp.train.metrics_export import Exporter
 from unetpp.tune.board import start_board
 from unetpp.tune.events import SweepEvents, SweepListener
@@ -30,7 +30,14 @@ from unetpp.tune.seeding import enqueue_default, warm_start
 from unetpp.tune.space import Space, check_space
 from unetpp.tune.storage import shown_url
 from unetpp.tune.study import open_study
-from unetpp.tune.sweep_dir import SWEEP_CONFIG, no_sweep, study_name, study_url
+from unetpp.tune.sweep_dir import (
+    SWEEP_CONFIG,
+    no_sweep,
+    read_dataset,
+    study_name,
+    study_url,
+    write_dataset,
+)
 from unetpp.tune.sweep_metrics import SweepMetrics
 from unetpp.tune.trainable import TrialContext, run_trial
 
@@ -66,10 +73,10 @@ def plan_sweep(config: RunConfig, space: Space, hardware: Hardware, *, resume: b
     check_space(space, config)
     preflight(data, write=False)
     preflight(storage, write=True)
-    manifest = load_manifest(data)
-    decided = _require_space_fits(config, manifest, hardware)
     if resume != storage.exists(SWEEP_CONFIG):
         raise no_sweep(storage, "leave --resume out to start one") if resume else _sweep_exists(storage)
+    manifest = read_dataset(storage, data) if resume else load_manifest(data)
+    decided = _require_space_fits(config, manifest, hardware)
     return SweepSetup(storage.uri, config, space, manifest, hardware, _worker_bytes(decided, hardware))
 
 
@@ -95,6 +102,7 @@ def claim_sweep(setup: SweepSetup, *, resume: bool) -> Sweep:
         warm_start(study, config.tune.warm_start, space)
         for file, text in space.files:
             storage.write(f"{SPACE_FOLDER}/{file}", text.encode())
+        write_dataset(storage, setup.manifest)
     remember_space(space)
     storage.write(SWEEP_CONFIG, dump_yaml(config).encode())
     return Sweep(setup, study)
@@ -147,11 +155,11 @@ def _threads(decided: RunConfig, hardware: Hardware, concurrent: int) -> int:
 
 def _require_space_fits(config: RunConfig, manifest: Manifest, hardware: Hardware) -> RunConfig:
     """The base configuration, which itself must be able to run on this dataset, with every `auto` decided."""
-    if not manifest.splits.get("val") or manifest.splits["val"].rows == 0:
-        raise InputError(
-            f"a sweep scores trials on the val split; dataset {config.data.uri} has none; "
-            "pack it with --val 0.1"
-        )
+    for split in ("train", "val"):
+        if (missing := lacks_split(manifest, split, config.data.uri)) is not None:
+            raise InputError(
+                f"a sweep trains on train and scores trials on val; {missing}; pack it with both"
+            )
     return resolve(config, manifest, hardware)[0]
 
 

@@ -85,7 +85,8 @@ def _job(config: RunConfig, decisions: list[dict[str, Any]], manifest: Manifest)
     run = RunDir(config.run_uri)
     if not run.exists():
         run.create(config.model_dump(mode="json"), decisions, manifest, collect())
-    return TrainJob(config, manifest, config.run_uri)
+    # A trial that goes on reads what it was started with: its checkpoint's position counts those rows.
+    return TrainJob(config, run.read_dataset(), config.run_uri)
 
 
 def _device(config: RunConfig) -> torch.device:
