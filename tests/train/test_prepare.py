@@ -1,11 +1,15 @@
 """A run starts only where it can, from what its configuration and its dataset say."""
 
+import shutil
+
 import pytest
 
 from fakes import write_dataset
-from unetpp.config import Hardware, flatten, load_config
+from unetpp.config import Hardware, flatten, load_config, replace
 from unetpp.core.errors import ConfigError, ExistsError, InputError
 from unetpp.core.rundir import RunDir
+from unetpp.core.storage import open_storage
+from unetpp.data.store import commit_manifest
 from unetpp.train.prepare import new_run, resumed_run
 
 LAPTOP = Hardware(cpus=2, memory_bytes=8 * 2**30, gpus=0, gpu_memory_bytes=0)
@@ -60,29 +64,104 @@ def test_new_run_dataset_without_training_rows_is_refused(tmp_path):
 
 def test_resumed_run_keeps_the_configuration_it_was_started_with(config):
     job, _ = new_run(config, LAPTOP)
-    resumed = resumed_run(load_config(None, [f"out={job.run_uri}"]), LAPTOP)
+    resumed = resumed_run(load_config(None, [f"out={job.run_uri}"]), LAPTOP)[0]
     assert resumed == job
 
 
-def test_resumed_run_other_learning_rate_is_refused(config):
-    job, _ = new_run(config, LAPTOP)
-    with pytest.raises(ConfigError, match=r"remove optim\.lr=0\.5"):
-        resumed_run(load_config(None, [f"out={job.run_uri}", "optim.lr=0.5"]), LAPTOP)
+def resume(run_uri, *overrides, hardware=LAPTOP):
+    return resumed_run(load_config(None, [f"out={run_uri}", *overrides]), hardware)
 
 
-def test_resumed_run_other_number_of_workers_is_taken(config):
-    job, _ = new_run(config, LAPTOP)
-    resumed = resumed_run(load_config(None, [f"out={job.run_uri}", "scale.workers=2"]), LAPTOP)
-    assert resumed.config.scale.workers == 2
-    assert resumed.config.scale.cpus_per_worker == 0.5
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("optim.lr=0.5", "what was trained so far followed"),
+        ("model.depth=2", "the checkpoint holds this network"),
+        ("data.seed=1", "order and the content of the batches"),
+        ("tune.metric=iou", "which checkpoint is the best"),
+        # These are defaults, which the run was not started with.
+        ("model.width=32", "the checkpoint holds this network"),
+        ("loss.ce=0.5", "what was trained so far followed"),
+    ],
+)
+def test_resumed_run_other_value_that_must_stay_is_refused_with_the_reason(config, override, reason):
+    job, _ = new_run(replace(config, {"loss.ce": 0.7}), LAPTOP)
+    key, _, value = override.partition("=")
+    with pytest.raises(ConfigError, match=rf"remove {key}={value} \(run: .*; .*{reason}"):
+        resume(job.run_uri, override)
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
+def test_resumed_run_other_number_of_workers_is_taken_in_both_directions(config, before, after):
+    job, _ = new_run(replace(config, {"scale.workers": before}), LAPTOP)
+    resumed, changes = resume(job.run_uri, f"scale.workers={after}")
+    assert resumed.config.scale.workers == after
+    assert resumed.config.scale.cpus_per_worker == 1 / after
     assert resumed.config.data == job.config.data
+    assert ("scale.workers", after, f"was {before}") in {(c.field, c.value, c.reason) for c in changes}
+    assert resume(job.run_uri)[0] == resumed
+
+
+def test_resumed_run_values_that_equal_those_of_the_run_change_nothing(config):
+    job, decisions = new_run(config, LAPTOP)
+    same = [f"{d.field}=auto" for d in decisions] + [
+        "train.epochs=20",
+        "scale.workers=1",
+        "scale.address=none",
+    ]
+    assert resume(job.run_uri, *same) == (job, ())
 
 
 def test_resumed_run_other_cache_is_taken(config, tmp_path):
     job, _ = new_run(config, LAPTOP)
-    overrides = [f"out={job.run_uri}", "data.cache_bytes=1000", f"data.cache_dir={tmp_path}/c"]
-    resumed = resumed_run(load_config(None, overrides), LAPTOP)
+    resumed, _ = resume(job.run_uri, "data.cache_bytes=1000", f"data.cache_dir={tmp_path}/c")
     assert (resumed.config.data.cache_bytes, resumed.config.data.cache_dir) == (1000, f"{tmp_path}/c")
+
+
+CLUSTER = ["scale.address=10.0.0.1:6379", "scale.labels={zone: a}", "scale.autoscaling=true"]
+
+
+@pytest.mark.parametrize("local", ["none", "null", ""])
+def test_resumed_run_of_a_cluster_goes_on_here_only_where_that_is_asked_for(config, local):
+    job, _ = new_run(load_config(None, [*given(config), *CLUSTER]), LAPTOP)
+    assert resume(job.run_uri)[0].config.scale.address == "10.0.0.1:6379"
+    resumed, changes = resume(job.run_uri, f"scale.address={local}")
+    scale = resumed.config.scale
+    assert (scale.address, scale.labels, scale.autoscaling) == (None, {}, False)
+    assert {"scale.address", "scale.labels", "scale.autoscaling"} <= {change.field for change in changes}
+    back, _ = resume(job.run_uri, "scale.address=10.0.0.2:6379")
+    assert back.config.scale.address == "10.0.0.2:6379"
+
+
+def test_resumed_run_labels_of_a_cluster_need_one(config):
+    job, _ = new_run(config, LAPTOP)
+    with pytest.raises(ConfigError, match=r"set scale\.address"):
+        resume(job.run_uri, "scale.labels={zone: a}")
+
+
+def given(config):
+    return [f"data.uri={config.data.uri}", f"out={config.out}", "model.width=4"]
+
+
+def test_resumed_run_of_a_moved_dataset_reads_it_where_it_is_named(config, dataset, tmp_path):
+    shutil.copytree(dataset[0], tmp_path / "data")
+    job, _ = new_run(replace(config, {"data.uri": str(tmp_path / "data")}), LAPTOP)
+    (tmp_path / "data").rename(tmp_path / "moved")
+    with pytest.raises(InputError, match=r"are gone from .*data\.uri="):
+        resume(job.run_uri)
+    resumed, _ = resume(job.run_uri, f"data.uri={tmp_path / 'moved'}")
+    assert (resumed.config.data.uri, resumed.manifest) == (str(tmp_path / "moved"), dataset[1])
+    write_dataset(tmp_path / "other", {"train": 7, "val": 2})
+    with pytest.raises(InputError, match="are gone"):
+        resume(job.run_uri, f"data.uri={tmp_path / 'other'}")
+
+
+def test_resumed_run_keeps_the_version_it_was_started_with(config, dataset, tmp_path):
+    shutil.copytree(dataset[0], tmp_path / "data")
+    job, _ = new_run(replace(config, {"data.uri": str(tmp_path / "data")}), LAPTOP)
+    newer = dataset[1].model_copy(update={"version": "00002", "splits": {}})
+    commit_manifest(open_storage(str(tmp_path / "data")), newer)
+    assert resume(job.run_uri)[0].manifest == dataset[1]
 
 
 def test_resumed_run_that_never_started_is_an_error(tmp_path):

@@ -10,10 +10,14 @@ from sweeps import LAPTOP, SPACE, Recorder, start_sweep
 from unetpp.config import Hardware, load_config, replace
 from unetpp.core.errors import ConfigError, ExistsError, InputError
 from unetpp.core.rundir import RunDir
+from unetpp.core.storage import open_storage
+from unetpp.data.store import commit_manifest, load_manifest
 from unetpp.tune.leaderboard import sweep_summary
+from unetpp.tune.ledger import Ledger
 from unetpp.tune.space import Space, load_space
 from unetpp.tune.sweep import claim_sweep, plan_sweep, run_sweep
-from unetpp.tune.sweep_dir import load_started
+from unetpp.tune.sweep_dir import load_started, started_config
+from unetpp.tune.trainable import _job
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 
@@ -123,6 +127,65 @@ def test_sweep_default_is_the_first_trial_also_where_it_is_decided_from_the_data
     sweep = start_sweep(tmp_path, data, "model.depth=auto", source=source)
     decided = sweep.setup.resolved_base().model.depth
     assert [t.system_attrs["fixed_params"] for t in sweep.study.trials] == [{"model.depth": decided}]
+
+
+def commit_next(data: Path, folder: Path) -> None:
+    """Pack a newer version at `data`, made of other rows; its shards lie beside those of the first."""
+    write_dataset(folder, {"train": 9, "val": 3})
+    storage, newer = open_storage(str(data)), load_manifest(open_storage(str(folder)))
+    for path in (folder / "shards").iterdir():
+        storage.write(f"shards/{path.name}", path.read_bytes())
+    commit_manifest(storage, newer.model_copy(update={"version": "00002", "fingerprint": "e" * 64}))
+
+
+def test_sweep_resumed_after_another_packing_keeps_its_version(tmp_path):
+    data = tmp_path / "data"
+    first = write_dataset(data, {"train": 16, "val": 4})
+    start_sweep(tmp_path, data)
+    commit_next(data, tmp_path / "newer")
+    assert start_sweep(tmp_path, data, resume=True).setup.manifest == first
+    open_storage(str(data)).delete(first.splits["val"].shards[0].name)
+    with pytest.raises(InputError, match="version 00001 are gone"):
+        start_sweep(tmp_path, data, resume=True)
+
+
+def test_sweep_of_an_earlier_release_takes_the_version_from_its_first_trial(tmp_path):
+    data = tmp_path / "data"
+    first = write_dataset(data, {"train": 16, "val": 4})
+    sweep = start_sweep(tmp_path, data)
+    (tmp_path / "sweep" / "dataset.json").unlink()
+    spec = Ledger(sweep.setup, sweep.study).next_trial()
+    assert spec is not None
+    RunDir(spec.config.run_uri).create(spec.config.model_dump(mode="json"), [], first, {})
+    commit_next(data, tmp_path / "newer")
+    assert start_sweep(tmp_path, data, resume=True).setup.manifest == first
+
+
+def test_trial_that_goes_on_reads_the_version_it_started_with(tmp_path):
+    data = tmp_path / "data"
+    first = write_dataset(data, {"train": 16, "val": 4})
+    sweep = start_sweep(tmp_path, data)
+    spec = Ledger(sweep.setup, sweep.study).next_trial()
+    assert spec is not None
+    other = first.model_copy(update={"version": "00002"})
+    assert _job(spec.config, [], first).manifest == first
+    assert _job(spec.config, [], other).manifest == first
+
+
+def test_sweep_resumed_with_its_space_keeps_what_is_not_given(tmp_path, data):
+    sweep = start_sweep(tmp_path, data, "tune.trials=7", "train.epochs=2", "scale.max_failures=5")
+    given = load_config(None, [f"out={tmp_path / 'sweep'}", "tune.trials=32", "scale.address=none"])
+    config = started_config(given)
+    # 32 is the default, and counts all the same.
+    assert config == replace(sweep.setup.base, {"tune.trials": 32, "tune.study_name": "sweep"})
+    assert claim_sweep(plan_sweep(config, sweep.setup.space, LAPTOP, resume=True), resume=True)
+
+
+def test_sweep_resumed_on_a_cluster_of_other_nodes_goes_on(tmp_path, data):
+    start_sweep(tmp_path, data)
+    overrides = ["scale.address=10.0.0.1:6379", "scale.labels={zone: a}", "data.workers=1"]
+    config, space = load_started(str(tmp_path / "sweep"), overrides)
+    assert claim_sweep(plan_sweep(config, space, LAPTOP, resume=True), resume=True)
 
 
 @pytest.mark.parametrize(

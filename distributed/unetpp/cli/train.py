@@ -14,8 +14,9 @@ from unetpp.core.commands import shown_command
 if TYPE_CHECKING:
     from unetpp.config import RunConfig
     from unetpp.config.planning import Decision
+    from unetpp.train.job import TrainJob
 
-__all__ = ["print_decisions", "register", "run_training", "split_arguments"]
+__all__ = ["print_decisions", "print_resumed", "register", "run_training", "split_arguments"]
 
 
 def register(app: typer.Typer) -> None:
@@ -64,17 +65,16 @@ def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]
     from unetpp.train.summary import summarise
 
     setup_logging("WARNING")
-    require_labelled_cluster(config)
     started_s = time.monotonic()
     if resume:
-        job = resumed_run(config, detect_hardware())
-        note(f"continuing {job.run_uri}")
+        job, decisions = resumed_run(config, detect_hardware())
+        print_resumed(job.config, decisions)
+        if (ended := _ended(job)) is not None:
+            return ended
     else:
+        require_labelled_cluster(config)
         job, decisions = new_run(config, detect_hardware())
         print_decisions(decisions)
-    if (done := RunDir(job.run_uri).read_result()) is not None:
-        note(f"{job.run_uri} has finished; nothing is left to train")
-        return done
     scale = job.config.scale
     first_epoch = len(RunDir(job.run_uri).read_metrics())
     with TrainProgress(job.config.train.epochs, first_epoch=first_epoch) as progress:
@@ -98,6 +98,30 @@ def print_decisions(decisions: "tuple[Decision, ...]") -> None:
     """One line for each `auto`: what it was decided to be, and why."""
     for decision in decisions:
         note(f"auto  {decision.field} = {decision.value}  ({decision.reason})")
+
+
+def print_resumed(config: "RunConfig", decisions: "tuple[Decision, ...]") -> None:
+    """Where a run goes on, and one line for each field that is not as it was."""
+    note(f"continuing {config.run_uri}")
+    for decision in decisions:
+        note(f"now   {decision.field} = {decision.value}  ({decision.reason})")
+    address = config.scale.address
+    if address is not None and "scale.address" not in {decision.field for decision in decisions}:
+        note(f"on the cluster at {address}, as before; scale.address=none trains in this process")
+
+
+def _ended(job: "TrainJob") -> dict[str, Any] | None:
+    """The result of a run of which nothing is left to train."""
+    from unetpp.core.rundir import RunDir
+    from unetpp.train.checkpoint import last_state
+    from unetpp.train.summary import summarise
+
+    run = RunDir(job.run_uri)
+    done, reason = run.read_result(), last_state(run).ended_by(job.config.train)
+    if done is None and reason is None:
+        return None
+    note(f"{job.run_uri} has finished; nothing is left to train{'' if reason is None else f': {reason}'}")
+    return done or summarise(job, finished=True, wall_s=0.0, start_up_s=None)
 
 
 def _print_next(result: dict[str, Any], finished: bool) -> None:

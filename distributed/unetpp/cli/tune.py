@@ -56,12 +56,14 @@ def _load(space: str, arguments: list[str], *, resume: bool) -> "tuple[RunConfig
     from unetpp.config import load_config
     from unetpp.core.errors import ConfigError
     from unetpp.tune.space import load_space
-    from unetpp.tune.sweep_dir import load_started
+    from unetpp.tune.sweep_dir import load_started, started_config
 
     path, overrides = split_arguments(arguments)
     own = space.endswith(".py")
-    if not resume or (own and path is not None):
+    if not resume:
         return load_config(path, overrides), load_space(space)
+    if own and path is not None:
+        return started_config(load_config(path, overrides)), load_space(space)
     if own:
         return load_started(load_config(None, overrides).run_uri, overrides, Path(space))
     if path is not None:

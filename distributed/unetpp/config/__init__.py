@@ -2,7 +2,7 @@
 
 from unetpp.config.data import AugmentConfig, DataConfig
 from unetpp.config.hardware import Hardware, detect_hardware
-from unetpp.config.load import config_hash, dump_yaml, flatten, load_config, replace
+from unetpp.config.load import config_hash, dump_yaml, flatten, given_fields, load_config, replace
 from unetpp.config.loss import LossConfig
 from unetpp.config.model import ModelConfig
 from unetpp.config.planning import Decision, resolve
@@ -31,6 +31,7 @@ __all__ = [
     "detect_hardware",
     "dump_yaml",
     "flatten",
+    "given_fields",
     "json_schema",
     "load_config",
     "replace",

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,18 @@ from pydantic import ValidationError
 from unetpp.config.fields import Field, dotted_fields, nearest_field
 from unetpp.config.messages import explain_validation
 from unetpp.config.run import RunConfig
+from unetpp.config.section import Section
 from unetpp.core.errors import ConfigError
 
-__all__ = ["config_hash", "dump_yaml", "flatten", "load_config", "parse_override", "replace"]
+__all__ = [
+    "config_hash",
+    "dump_yaml",
+    "flatten",
+    "given_fields",
+    "load_config",
+    "parse_override",
+    "replace",
+]
 
 _NOT_HASHED = (
     *("out", "name", "tune", "data.cache_bytes", "data.cache_dir"),
@@ -74,6 +83,12 @@ def flatten(config: RunConfig) -> dict[str, Any]:
     return _flatten(config.model_dump(mode="json"))
 
 
+def given_fields(config: RunConfig) -> dict[str, Any]:
+    """The fields that a file or an override named, by their dotted keys, also where they equal a default."""
+    named = set(_named(config, ""))
+    return {key: value for key, value in flatten(config).items() if key in named}
+
+
 def dump_yaml(config: RunConfig) -> str:
     """YAML that `load_config` reads back to an equal config."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
@@ -123,6 +138,15 @@ def _flatten(nested: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
         elif value is not None or not _is_section(key):  # an empty section in YAML is None
             flat[key] = value
     return flat
+
+
+def _named(section: Section, prefix: str) -> Iterator[str]:
+    for name in section.model_fields_set:
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            yield from _named(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
 
 
 def _is_section(key: str) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from unetpp.config.section import AUTO, Auto, Section
 
@@ -81,6 +81,11 @@ class ScaleConfig(Section):
     cpus_per_worker: float | Auto = Field(AUTO)
     """Logical CPUs that Ray reserves for each worker, above 0."""
     address: str | None = None
-    """Address of a running Ray cluster; without it Ray starts inside this process."""
+    """Address of a running Ray cluster; without it, or with none, Ray starts inside this process."""
     max_failures: int = Field(2, ge=0)
     """Restarts of the worker group after a lost worker."""
+
+    @field_validator("address", mode="before")
+    @classmethod
+    def _none_is_none(cls, value: object) -> object:
+        return None if value in ("", "none") else value

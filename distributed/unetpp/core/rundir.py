@@ -73,7 +73,13 @@ class RunDir:
         self._write_json(_DECISIONS, decisions)
         self.storage.write(_DATASET, manifest.model_dump_json(indent=1).encode())
         self._write_json(_PROVENANCE, provenance)
-        self.storage.write(RUN_CONFIG, yaml.safe_dump(config, sort_keys=False).encode())
+        self.storage.write(RUN_CONFIG, _to_yaml(config))
+
+    def change_config(self, config: dict[str, Any], *, reopen: bool) -> None:
+        """Replace the configuration of a run that goes on; `reopen` takes its result back first."""
+        if reopen:
+            self.storage.delete(_RESULT)
+        self.storage.write(RUN_CONFIG, _to_yaml(config))
 
     def read_config(self) -> dict[str, Any]:
         config: dict[str, Any] = yaml.safe_load(self.storage.read(RUN_CONFIG))
@@ -112,3 +118,7 @@ class RunDir:
 
     def _write_json(self, name: str, value: Any) -> None:
         self.storage.write(name, json.dumps(value, indent=1).encode())
+
+
+def _to_yaml(config: dict[str, Any]) -> bytes:
+    return yaml.safe_dump(config, sort_keys=False).encode()

@@ -15,11 +15,12 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from unetpp.core.rundir import RunDir
 from unetpp.models.load import EMA_FILE, MODEL_FILE
 from unetpp.train.learner import Learner
 from unetpp.train.state import TrainState
 
-__all__ = ["pack_checkpoint", "read_state", "restore_learner"]
+__all__ = ["last_state", "pack_checkpoint", "read_state", "restore_learner"]
 
 _OPTIMIZER_FILE = "optimizer.pt"
 _STATE_FILE = "state.json"
@@ -51,14 +52,28 @@ def read_state(files: Mapping[str, bytes]) -> TrainState:
     return TrainState.from_json(json.loads(files[_STATE_FILE]))
 
 
+def last_state(run: RunDir) -> TrainState:
+    """Where the run's newest usable checkpoint stands; the start where there is none."""
+    found = run.checkpoints.latest()
+    return TrainState() if found is None else read_state(found[1])
+
+
 def restore_learner(files: Mapping[str, bytes], learner: Learner) -> None:
-    """Put weights, averages, optimiser and schedule back, in place."""
+    """Put weights, averages, optimiser and schedule back, in place; the schedule may have a new length."""
     learner.model.load_state_dict(safetensors.torch.load(files[MODEL_FILE]))
     progress: dict[str, Any] = torch.load(
         io.BytesIO(files[_OPTIMIZER_FILE]), map_location=learner.device, weights_only=True
     )
     learner.optimizer.load_state_dict(progress["optimizer"])
     learner.schedule.load_state_dict(progress["schedule"])
+    schedule = learner.schedule
+    # What was saved unless the run's length has changed since.
+    rates = [
+        base * factor(schedule.last_epoch)
+        for base, factor in zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)
+    ]
+    for group, rate in zip(learner.optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
     if learner.ema is not None:
         learner.ema.module.load_state_dict(safetensors.torch.load(files[EMA_FILE]))
         learner.ema.n_averaged.fill_(progress["averaged"])

@@ -55,7 +55,7 @@ class EpochHooks:
     def after_epoch(self, info: EpochInfo) -> None:
         """Run all hooks for a finished epoch."""
         is_best = self._score(info.metrics)
-        self._state.finished = self._state.epoch == self._config.train.epochs or self.out_of_patience()
+        self._state.finished = self._state.ended_by(self._config.train) is not None
         info.metrics["finished"] = self._state.finished
         if self._trackers is not None:
             self._add_latency(info.metrics)
@@ -64,11 +64,6 @@ class EpochHooks:
             self.save(best=is_best)
             self._trackers.log(info.metrics)
         self._session.report(info.metrics)
-
-    def out_of_patience(self) -> bool:
-        """Whether early stopping ends the run; the same on every rank."""
-        patience = self._config.train.patience
-        return patience > 0 and self._state.validations_since_best >= patience
 
     def save(self, *, best: bool = False) -> None:
         """Write a checkpoint of the current state, from rank 0."""

@@ -49,6 +49,10 @@ def run_job(job: TrainJob, session: Session, device: torch.device) -> TrainState
     total_steps = plan.train_steps * job.config.train.epochs
     found = run.checkpoints.latest()
     state = TrainState() if found is None else read_state(found[1])
+    # Epochs and patience may have changed since it was saved.
+    state.finished = state.ended_by(job.config.train) is not None
+    if state.finished:
+        return state
     # Reading starts while the network is built; the generator is closed on every way out.
     with closing(prefetch(session.batches(plan, state.position), _PREFETCHED_BATCHES)) as batches:
         learner = Learner(job.config, job.manifest, total_steps, device)

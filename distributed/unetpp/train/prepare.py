@@ -2,15 +2,18 @@
 
 import logging
 
-from unetpp.config import AUTO, Decision, Hardware, RunConfig, config_hash, flatten, replace, resolve
+from unetpp.config import Decision, Hardware, RunConfig, config_hash, replace, resolve
+from unetpp.config.node_labels import require_labelled_cluster
 from unetpp.core.cache_folder import cache_folder
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.provenance import collect
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage, preflight
 from unetpp.data.shard_size import shard_advice
-from unetpp.data.store import load_manifest
-from unetpp.train.job import TrainJob
+from unetpp.data.store import lacks_split, load_manifest, require_shards
+from unetpp.train.checkpoint import last_state
+from unetpp.train.job import TrainJob, stream_plan
+from unetpp.train.resume import applied_changes, explain_changes, last_epoch
 
 __all__ = ["new_run", "resumed_run"]
 
@@ -31,10 +34,8 @@ def new_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Deci
     dataset = open_storage(config.data.uri)
     preflight(dataset, write=False)
     manifest = load_manifest(dataset)
-    if "train" not in manifest.splits or manifest.splits["train"].rows == 0:
-        raise InputError(
-            f"dataset {config.data.uri} has no rows in split train; pack it with smaller --val and --test"
-        )
+    if (missing := lacks_split(manifest, "train", config.data.uri)) is not None:
+        raise InputError(f"{missing}; name one that has, and score this one with evaluate data.uri=")
     if (advice := shard_advice(manifest, config.data.uri)) is not None:
         logger.warning(advice)
     resolved, decisions = resolve(config, manifest, hardware)
@@ -49,33 +50,35 @@ def new_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Deci
     return TrainJob(resolved, manifest, resolved.run_uri), decisions
 
 
-def resumed_run(config: RunConfig, hardware: Hardware) -> TrainJob:
+def resumed_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Decision, ...]]:
     """Continue the run at the configured place with its own configuration and dataset version.
 
-    Only `scale` and the cache may differ: batches and their order depend on neither.
+    What was given is applied and kept for the next resume, see `resume.py`; the decisions say what changed.
 
     Raises:
-        InputError: there is no run.
-        ConfigError: the command asks for other values than the run was started with.
+        InputError: there is no run, or shards of its dataset version are gone.
+        ConfigError: the command gives a value that must stay as the run was started.
     """
-    config = _absolute(config)
-    run = RunDir(config.run_uri).require()
+    run = RunDir(_absolute(config).run_uri).require()
     stored, manifest = RunConfig.model_validate(run.read_config()), run.read_dataset()
-    defaults, asked, kept = flatten(RunConfig()), flatten(config), flatten(stored)
+    asked = _absolute(config)
     # The run may have been moved, or be reached by another path, since it was started.
-    places = {"out": config.out, "name": config.name}
-    wanted = {key: value for key, value in asked.items() if value not in (defaults[key], kept[key])}
-    scale = {key: value for key, value in wanted.items() if key.startswith(("scale.", "data.cache_"))}
-    changed = [f"{key}={asked[key]} (run: {kept[key]})" for key in wanted if key not in {*scale, *places}]
-    if changed:
-        raise ConfigError(
-            f"--resume continues a run as it was started; remove {', '.join(changed)} "
-            "or start a new run with another out="
-        )
-    if "scale.workers" in scale:
-        scale = {"scale.cpus_per_worker": AUTO, "scale.gpus_per_worker": AUTO, **scale}
-    resumed, _ = resolve(replace(stored, places | scale), manifest, hardware)
-    return TrainJob(resumed, manifest, resumed.run_uri)
+    changes = {**applied_changes(asked, stored), "out": asked.out, "name": asked.name}
+    resumed, _ = resolve(replace(stored, changes), manifest, hardware)
+    require_labelled_cluster(resumed)
+    state = last_state(run)
+    resumed = replace(resumed, {"train.epochs": last_epoch(resumed, state)})
+    if state.ended_by(resumed.train) is None:
+        fix = "name the place that they were moved to with data.uri=, or start a new run with another out="
+        require_shards(open_storage(resumed.data.uri), manifest, ("train", "val"), fix=fix)
+    job = TrainJob(resumed, manifest, resumed.run_uri)
+    steps = stream_plan(job).train_steps
+    decisions = explain_changes(stored, resumed, state, train_steps=steps, asked=replace(stored, changes))
+    if resumed != stored:
+        ends_elsewhere = any(d.field in ("train.epochs", "train.patience") for d in decisions)
+        reopen = ends_elsewhere and state.ended_by(resumed.train) is None
+        run.change_config(resumed.model_dump(mode="json"), reopen=reopen)
+    return job, decisions
 
 
 def _absolute(config: RunConfig) -> RunConfig:

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from unetpp.config.train import TrainConfig
 from unetpp.data.schedule import Position
 
 __all__ = ["EpochSums", "TrainState"]
@@ -45,6 +46,14 @@ class TrainState:
 
     Brought up to date before every checkpoint, not at every step.
     """
+
+    def ended_by(self, config: TrainConfig) -> str | None:
+        """Why nothing is left to train, or None."""
+        if self.epoch >= config.epochs:
+            return f"all of train.epochs={config.epochs} are done"
+        if 0 < config.patience <= self.validations_since_best:
+            return f"{self.validations_since_best} validations without a better one reach train.patience"
+        return None
 
     @property
     def position(self) -> Position:

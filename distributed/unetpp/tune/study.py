@@ -27,7 +27,11 @@ CONFIG_ATTR = "base_config"
 """User attribute with the base configuration as far as it must not change."""
 _CONFIG_HASH = "base_config_hash"
 
-_MAY_CHANGE = ("out", "name", "tune", "scale.address", "scale.gpus_per_worker", "scale.max_failures")
+_MAY_CHANGE = (
+    *("out", "name", "tune", "data.cache_bytes", "data.cache_dir", "data.labels", "data.workers"),
+    *("scale.address", "scale.autoscaling", "scale.cpus_per_worker", "scale.gpus_per_worker"),
+    *("scale.labels", "scale.max_failures"),
+)
 """Sections and fields that may differ between two starts of one sweep."""
 _MUST_STAY = ("tune.metric", "tune.objectives")
 
@@ -88,18 +92,19 @@ def _require_same(study: optuna.Study, space: Space, config: RunConfig, where: s
     changed = [
         f"  {key}: {_shown(before, key)} -> {_shown(now, key)}"
         for key in sorted(before.keys() | now.keys())
-        if _shown(before, key) != _shown(now, key)
+        # An earlier release kept some that may change since.
+        if _must_stay(key) and _shown(before, key) != _shown(now, key)
     ]
     if changed:
         raise ConfigError(f"{where} was started with another configuration; {fix}\n" + "\n".join(changed))
 
 
 def _fixed_fields(config: RunConfig) -> dict[str, Any]:
-    return {
-        key: value
-        for key, value in flatten(config).items()
-        if key in _MUST_STAY or not (key in _MAY_CHANGE or key.partition(".")[0] in _MAY_CHANGE)
-    }
+    return {key: value for key, value in flatten(config).items() if _must_stay(key)}
+
+
+def _must_stay(key: str) -> bool:
+    return key in _MUST_STAY or not (key in _MAY_CHANGE or key.partition(".")[0] in _MAY_CHANGE)
 
 
 def _shown(fields: dict[str, Any], key: str) -> str:

@@ -1,6 +1,7 @@
 """The files of one sweep, and reading it without Ray.
 
 sweep.yaml         base configuration with the `tune` section
+dataset.json       the dataset manifest that every trial reads
 space/             the search space as it was run
 study.db           the study, unless tune.storage names another place
 trials/NNNN/       one run folder a trial, see core/rundir.py
@@ -12,11 +13,15 @@ from pathlib import Path
 import optuna
 import yaml
 
-from unetpp.config.load import parse_override, replace
+from unetpp.config.load import given_fields, parse_override, replace
 from unetpp.config.run import RunConfig
 from unetpp.core.errors import ConfigError, InputError
+from unetpp.core.manifest import Manifest
+from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
 from unetpp.tune.kept_space import kept_space
+from unetpp.core.trial_folders import trial_uri
+from unetpp.data.store import load_manifest, require_shards
 from unetpp.tune.optuna_logs import route_logs
 from unetpp.tune.space import Space, load_space
 from unetpp.tune.storage import existing_file, has_password, open_storage_url, shown_url
@@ -28,11 +33,15 @@ __all__ = [
     "load_sweep",
     "no_sweep",
     "read_base",
+    "read_dataset",
+    "started_config",
     "study_name",
     "study_url",
+    "write_dataset",
 ]
 
 SWEEP_CONFIG = "sweep.yaml"
+_DATASET = "dataset.json"
 
 
 def load_sweep(uri: str) -> tuple[RunConfig, optuna.Study]:
@@ -66,6 +75,29 @@ def read_base(folder: Storage) -> RunConfig:
     return RunConfig.model_validate(yaml.safe_load(folder.read(SWEEP_CONFIG)))
 
 
+def write_dataset(folder: Storage, manifest: Manifest) -> None:
+    """Keep the version of the dataset that the sweep starts with."""
+    folder.write(_DATASET, manifest.model_dump_json(indent=1).encode())
+
+
+def read_dataset(folder: Storage, data: Storage) -> Manifest:
+    """The version of the dataset that the sweep was started with, whatever was packed since.
+
+    Raises:
+        InputError: shards of it are gone.
+    """
+    if folder.exists(_DATASET):
+        manifest = Manifest.model_validate_json(folder.read(_DATASET))
+    elif (first := RunDir(trial_uri(folder.uri, 0))).exists():
+        # Started by a release that kept it with the trials only.
+        manifest = first.read_dataset()
+    else:
+        manifest = load_manifest(data)
+    fix = "start a new sweep on the current version with another out="
+    require_shards(data, manifest, ("train", "val"), fix=fix)
+    return manifest
+
+
 def load_started(
     uri: str, overrides: Sequence[str], own_space: Path | None = None
 ) -> tuple[RunConfig, Space]:
@@ -89,6 +121,17 @@ def load_started(
     return config, kept_space(
         folder, str(study.user_attrs[SPACE_SHA256]), str(study.user_attrs[SPACE_SOURCE])
     )
+
+
+def started_config(config: RunConfig) -> RunConfig:
+    """The configuration of the sweep at `out` with what was given on top; as it is where no sweep is."""
+    folder = open_storage(config.run_uri)
+    if not folder.exists(SWEEP_CONFIG):
+        return config
+    kept = read_base(folder)
+    # A moved folder keeps its study's name.
+    places = {"out": folder.uri, "name": ""}
+    return replace(kept, {"tune.study_name": study_name(kept), **given_fields(config), **places})
 
 
 def study_url(config: RunConfig, folder: Storage) -> str:
