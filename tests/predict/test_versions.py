@@ -1,6 +1,7 @@
 """Which version of which dataset a run is scored on, and what of it the run was trained on."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,10 +16,13 @@ from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
 from unetpp.data.pack import pack
 from unetpp.data.plan import PackOptions
+from unetpp.data.repack import repack
+from unetpp.data.shards import Sample
 from unetpp.data.sources import SourceFolder
 from unetpp.data.store import commit_manifest
 from unetpp.models.load import load_run
 from unetpp.predict.evaluate import check_dataset, evaluate
+from unetpp.predict.overlap import count_overlap
 from untrained_run import random_samples, write_untrained_run
 
 SIZES = [(24, 24)] * 3
@@ -127,3 +131,47 @@ def test_check_dataset_compares_image_labels_where_both_sides_have_them(run, lab
         return
     with pytest.raises(InputError, match="image labels"):
         check_dataset(manifest, loaded)
+
+
+@pytest.mark.parametrize("options", [PackOptions(), PackOptions(tile_px=16), PackOptions(size_px=8)])
+def test_overlap_is_found_among_tiles_sizes_names_and_formats(tmp_path, options):
+    """Four of the six later images are those that were trained on, saved anew."""
+    trained = [(f"{i}.png", sample) for i, sample in enumerate(random_samples("binary", [(32, 32)] * 4, 0))]
+    fresh = [(f"n{i}.png", sample) for i, sample in enumerate(random_samples("binary", [(32, 32)] * 2, 9))]
+    again = [(f"other-{name.replace('png', 'bmp')}", sample) for name, sample in trained]
+    first = pack_samples(tmp_path / "first", "train", trained, PackOptions())
+    later = pack_samples(tmp_path / "later", "test", [*fresh, *again], options)
+    rows = later[1].splits["test"].rows
+    assert count_overlap(*later, "test", trained=first) == rows * 4 // 6
+    assert count_overlap(*first, "train", trained=first) == 4
+
+
+def test_overlap_of_copies_in_the_version_itself_is_counted(tmp_path):
+    samples = random_samples("binary", [(32, 32)] * 2, 0)
+    named = [(f"{i}.png", sample) for i, sample in enumerate(samples)]
+    folders = [
+        write_files(tmp_path / split, split, named[: 2 - at]) for at, split in enumerate(("train", "test"))
+    ]
+    out = str(tmp_path / "out")
+    packed = (open_storage(out), pack(folders, out, PackOptions()).manifest)
+    assert count_overlap(*packed, "test", trained=packed) == 1
+
+
+def test_overlap_outlives_a_repacking(tmp_path):
+    named = [(f"{i}.png", sample) for i, sample in enumerate(random_samples("binary", [(32, 32)] * 3, 0))]
+    first = pack_samples(tmp_path / "first", "train", named, PackOptions(tile_px=16))
+    target = open_storage(str(tmp_path / "again"))
+    assert count_overlap(target, repack(first[0], target), "train", trained=first) == 12
+
+
+def write_files(folder: Path, split: str, named: list[tuple[str, Sample]]) -> SourceFolder:
+    for name, sample in named:
+        for kind, pixels in (("images", sample.image), ("masks", sample.mask * np.uint8(255))):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / kind / name)
+    return SourceFolder(str(folder / "images"), str(folder / "masks"), split)
+
+
+def pack_samples(folder, split, named, options) -> tuple[Storage, Manifest]:
+    out = str(folder / "packed")
+    return open_storage(out), pack([write_files(folder, split, named)], out, options).manifest

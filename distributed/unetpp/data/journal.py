@@ -79,6 +79,8 @@ class Journal:
     def _parse(self, data: bytes) -> None:
         for line in data.decode().splitlines():
             finished = _load(line)
+            if finished is None:
+                continue
             self.finished[finished.split, finished.index] = finished
             self._lines.append(line)
 
@@ -90,15 +92,20 @@ def _dump(finished: FinishedShard) -> str:
             "index": finished.index,
             "shard": finished.info.model_dump() if finished.info else None,
             "rejected": [[rejection.file, rejection.reason] for rejection in finished.rejections],
+            "images": finished.images,
         }
     )
 
 
-def _load(line: str) -> FinishedShard:
+def _load(line: str) -> FinishedShard | None:
+    """None for a shard that an earlier release finished, without its images' digests: it is written again."""
     value = json.loads(line)
+    if "images" not in value:
+        return None
     return FinishedShard(
         value["split"],
         value["index"],
         ShardInfo.model_validate(value["shard"]) if value["shard"] else None,
         tuple(Rejection(file, reason) for file, reason in value["rejected"]),
+        tuple(value["images"]),
     )

@@ -25,6 +25,7 @@ from unetpp.core.manifest import MANIFEST_POINTER, Manifest, ShardInfo, SplitInf
 from unetpp.core.provenance import command_line
 from unetpp.core.storage import Storage, open_storage, preflight
 from unetpp.data.classes import ClassSpec
+from unetpp.data.contents import write_contents
 from unetpp.data.journal import Journal
 from unetpp.data.plan import (
     SPLITS,
@@ -120,6 +121,7 @@ def pack(
     journal.load()
     tally = _write(job, shards, settled, options, journal)
     rejections.write()
+    write_contents(storage, digest, tally.images)
     _require_planned_splits(tally, shards)
     manifest = _manifest(tally, settled, version_id=version_id, digest=digest, resized_px=options.size_px)
     commit_manifest(storage, manifest)
@@ -165,12 +167,14 @@ class _Tally:
 
     def __init__(self, settled: Settled) -> None:
         self.shards: dict[str, list[ShardInfo]] = {split: [] for split in SPLITS}
+        self.images: dict[str, list[str]] = {split: [] for split in SPLITS}
         empty = PixelStats.empty(settled.channels, settled.dtype, len(settled.labelling.classes))
         self.stats = DatasetStats(empty)
 
     def add(self, written: WrittenShard) -> None:
         if written.shard.info is not None:
             self.shards[written.shard.split].append(written.shard.info)
+        self.images[written.shard.split] += written.shard.images
         self.stats.merge(written.stats)
 
 

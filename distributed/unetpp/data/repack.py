@@ -6,6 +6,7 @@ from unetpp.core.errors import ExistsError
 from unetpp.core.manifest import Manifest, ShardInfo, SplitInfo
 from unetpp.core.provenance import command_line
 from unetpp.core.storage import Storage
+from unetpp.data.contents import read_contents, write_contents
 from unetpp.data.cut import cut_by_bytes
 from unetpp.data.shard_size import target_bytes
 from unetpp.data.shards import encode_shard, iter_samples, shard_info
@@ -42,6 +43,8 @@ def repack(
             done += len(samples)
             on_shard(done, total)
         splits[name] = SplitInfo(rows=split.rows, shards=tuple(shards))
+    if (contents := read_contents(source, manifest)) is not None:
+        write_contents(target, manifest.fingerprint, contents)
     repacked = manifest.model_copy(update={"version": "00001", "splits": splits, "command": command_line()})
     commit_manifest(target, repacked)
     return repacked

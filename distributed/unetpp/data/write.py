@@ -13,6 +13,7 @@ from unetpp.core.errors import CorruptionError
 from unetpp.core.manifest import ShardInfo
 from unetpp.core.storage import Storage
 from unetpp.data.channels import match_channels
+from unetpp.data.contents import image_digest
 from unetpp.data.decode import read_image, read_mask
 from unetpp.data.image_file import SampleError
 from unetpp.data.labels import to_values
@@ -36,6 +37,8 @@ class FinishedShard:
     index: int
     info: ShardInfo | None
     rejections: tuple[Rejection, ...]
+    images: tuple[str, ...] = ()
+    """Digest of each row's image, see contents.py."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,14 @@ def write_shard(task: ShardTask) -> WrittenShard:
         except CorruptionError as error:
             logger.warning("%s; writing it again", error)
     rejections: list[Rejection] = []
-    samples = list(_samples(task, rejections))
+    images: list[str] = []
+    samples = list(_samples(task, rejections, images))
     info: ShardInfo | None = None
     if samples:
         data = encode_shard(samples)
         info = shard_info(task.shard.split, task.shard.index, samples, data)
         task.storage.write(info.name, data)
-    finished = FinishedShard(task.shard.split, task.shard.index, info, tuple(rejections))
+    finished = FinishedShard(task.shard.split, task.shard.index, info, tuple(rejections), tuple(images))
     return WrittenShard(finished, _stats(task, samples))
 
 
@@ -94,9 +98,11 @@ def _stats(task: ShardTask, samples: list[Sample]) -> DatasetStats:
     return stats
 
 
-def _samples(task: ShardTask, rejections: list[Rejection]) -> Iterator[Sample]:
+def _samples(task: ShardTask, rejections: list[Rejection], images: list[str]) -> Iterator[Sample]:
+    """The shard's samples; what is left out and the digest of each sample's image are appended."""
     decoded: tuple[ScannedPair, NDArray[Any], NDArray[np.uint8]] | None = None
     refused: ScannedPair | None = None
+    digest = ""
     for row in task.shard.rows:
         if row.source is refused:
             continue
@@ -104,10 +110,12 @@ def _samples(task: ShardTask, rejections: list[Rejection]) -> Iterator[Sample]:
         if decoded is None or decoded[0] is not row.source:
             try:
                 decoded = (row.source, *_decode(row.source, task))
+                digest = image_digest(decoded[1])
             except (SampleError, UnreadFileError) as error:
                 refused = row.source
                 rejections.append(_rejection(row.source, error))
                 continue
+        images.append(digest)
         yield _sample(row, decoded[1], decoded[2], task.options)
 
 

@@ -17,7 +17,7 @@ from unetpp.models.latency import measure_levels_s
 from unetpp.models.load import LoadedRun, load_run
 from unetpp.predict.device import pick_device
 from unetpp.predict.evaluation_files import evaluation_name, write_evaluation
-from unetpp.predict.overlap import Overlap
+from unetpp.predict.overlap import count_overlap
 from unetpp.predict.scorer import Scorer
 
 __all__ = ["check_dataset", "choose_split", "evaluate"]
@@ -56,12 +56,11 @@ def evaluate(
     run_dir = RunDir(run_uri).require()
     run = load_run(run_uri, level=level)
     data, manifest, split = _open_dataset(run, data_uri, split)
-    overlap = Overlap(run, manifest, split)
+    trained = open_storage(run.config.data.uri)
     scorer = Scorer(run, manifest, pick_device(), hd95=hd95)
     start = time.perf_counter()
     for batch in _same_size_batches(iter_samples(data, manifest, split)):
         scorer.add(batch)
-        overlap.add(batch)
         on_rows(scorer.rows, manifest.splits[split].rows)
     seconds = time.perf_counter() - start
     summary: dict[str, Any] = {
@@ -70,7 +69,7 @@ def evaluate(
         "level": scorer.level,
         **scorer.scores(),
         "confusion": scorer.confusion(),
-        "overlap": overlap.count,
+        "overlap": count_overlap(data, manifest, split, trained=(trained, run.manifest)),
         "dataset": {"uri": data.uri, "version": manifest.version, "fingerprint": manifest.fingerprint},
         "step": run.step,
         "window_px": scorer.window_px,

@@ -1,55 +1,39 @@
-"""Which images of a dataset a network was trained on, told by their pixels: names may differ."""
-
-import hashlib
-from collections.abc import Iterable
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+"""How many rows of a split show an image that a network was trained on, whatever its name."""
 
 from unetpp.core.errors import CorruptionError, StorageError
 from unetpp.core.manifest import Manifest
-from unetpp.core.storage import open_storage
-from unetpp.data.shards import Sample, iter_samples
-from unetpp.models.load import LoadedRun
+from unetpp.core.storage import Storage
+from unetpp.data.contents import read_contents, row_digests
 
-__all__ = ["Overlap"]
+__all__ = ["count_overlap"]
 
 
-class Overlap:
-    """Counts the evaluated samples whose image, as it was packed, was trained on.
+def count_overlap(
+    data: Storage, manifest: Manifest, split: str, *, trained: tuple[Storage, Manifest]
+) -> int | None:
+    """Rows of the split whose image is one of the training's train split.
 
-    Another version costs one reading of the rows that were trained on; their own version costs nothing, since
-    packing has warned of copies between its splits.
+    Versions packed by an earlier release keep no digests of their images: then both are read, and images are
+    compared as they were packed.
+
+    Args:
+        data: where the evaluated dataset lies.
+        manifest: its version.
+        split: that is evaluated.
+        trained: place and version of the dataset of the training.
+
+    Returns:
+        None where what was trained on cannot be read.
     """
-
-    def __init__(self, run: LoadedRun, manifest: Manifest, split: str) -> None:
-        self._all = manifest.fingerprint == run.manifest.fingerprint and split == "train"
-        self._trained: set[bytes] | None = set()
-        if manifest.fingerprint != run.manifest.fingerprint:
-            self._trained = _trained_on(run)
-        self._found = 0
-
-    def add(self, samples: Iterable[Sample]) -> None:
-        """Count samples."""
-        for sample in samples:
-            self._found += self._all or (_digest(sample.image) in (self._trained or ()))
-
-    @property
-    def count(self) -> int | None:
-        """Samples so far whose image was trained on; None where what was trained on cannot be read."""
-        return None if self._trained is None else self._found
-
-
-def _trained_on(run: LoadedRun) -> set[bytes] | None:
-    storage = open_storage(run.config.data.uri)
+    place, version = trained
     try:
-        return {_digest(sample.image) for sample in iter_samples(storage, run.manifest, "train")}
+        known, found = read_contents(place, version), read_contents(data, manifest)
+        if known is None or found is None:
+            if manifest.fingerprint == version.fingerprint:
+                return manifest.splits[split].rows if split == "train" else 0
+            known = {"train": row_digests(place, version, "train")}
+            found = {split: row_digests(data, manifest, split)}
     except (CorruptionError, StorageError):
         return None
-
-
-def _digest(image: NDArray[Any]) -> bytes:
-    """Of pixels H W C with their shape and dtype."""
-    layout = f"{image.shape} {image.dtype.name} ".encode()
-    return hashlib.sha256(layout + np.ascontiguousarray(image).tobytes()).digest()[:16]
+    seen = set(known.get("train", ()))
+    return sum(digest in seen for digest in found[split])
