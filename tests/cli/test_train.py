@@ -13,6 +13,7 @@ import pytest
 from fakes import write_dataset
 from unetpp.cli.main import run
 from unetpp.core.rundir import RunDir
+from unetpp.data.synthetic import make_cells
 
 _DEADLINE_S = 120
 
@@ -68,6 +69,37 @@ def test_train_interrupted_then_killed_then_resumed_finishes_every_epoch(data, t
     assert (result["run"], result["epochs"], result["finished"]) == (str(out), 9, True)
     assert set(result["metrics"]["levels"]) == {"1", "2"}
     assert [epoch["epoch"] for epoch in RunDir(str(out)).read_metrics()] == list(range(1, 10))
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_train_resumed_for_longer_with_other_workers_keeps_its_dataset_version(tmp_path, capsys):
+    """2 -> 1 -> 2 workers, the second and the third time after the dataset was packed anew."""
+    data, out = tmp_path / "data", tmp_path / "run"
+    make_cells(tmp_path / "raw", 30, 32, seed=1)
+    pack = ["data", "pack", "--workers", "0", "--out", str(data), "--json"]
+    folders = [f"--{kind}={tmp_path / 'raw' / kind}" for kind in ("images", "masks")]
+    assert run([*pack, *folders]) == 0
+    fields = ["model.depth=2", "model.width=4", "data.batch_size=4", "train.epochs=1", "scale.workers=2"]
+    assert start(f"data.uri={data}", f"out={out}", *fields).wait(_DEADLINE_S) == 0
+    make_cells(tmp_path / "more", 40, 32, seed=2)
+    for file in (tmp_path / "more").glob("*/*"):
+        file.rename(tmp_path / "raw" / file.parent.name / f"more-{file.name}")
+    assert run([*pack, *folders, "--overwrite"]) == 0
+    for epochs, workers in ((2, 1), (3, 2)):
+        process = start(f"out={out}", "--resume", f"train.epochs={epochs}", f"scale.workers={workers}")
+        result = json.loads(process.communicate(timeout=_DEADLINE_S)[0].splitlines()[-1])
+        assert (process.returncode, result["epochs"], result["finished"]) == (0, epochs, True)
+    trained = [(epoch["workers"], epoch["images"]) for epoch in RunDir(str(out)).read_metrics()]
+    assert trained == [(2, 24), (1, 24), (2, 24)]
+    capsys.readouterr()
+    for given, rows in (([], 3), ([f"data.uri={data}"], 7)):
+        assert run(["evaluate", str(out), *given, "--json"]) == 0
+        result = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert (result["rows"], result["overlap"] > 0) == (rows, bool(given))
+    assert run(["train", f"out={out}", "--resume", "train.epochs=1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["epochs"] == 3
 
 
 @pytest.mark.parametrize(

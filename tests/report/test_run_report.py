@@ -1,6 +1,7 @@
 """The page of a run: what it says, from a finished run to one that never began."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,13 @@ def test_report_of_evaluated_run_shows_test_scores_levels_and_examples(write_run
     assert "0 B fetched, 5 MiB saved; 100.0 % of the shards hit in the last epoch" in page.text
     assert "finished" in page.text
     assert f"unetpp predict {run}" in page.text
+
+
+def test_report_of_an_evaluation_on_trained_images_says_how_many(write_run):
+    data = load_run_data(write_run(dice=[0.9, 0.7, 0.8]))
+    evaluation = {**data.evaluations["test"], "overlap": 2}
+    page = HtmlPage(render_run_report(replace(data, evaluations={"test": evaluation})))
+    assert "test split, 3 images, of which 2 were trained on" in page.text
 
 
 def test_report_loads_nothing_and_escapes_names(write_run):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unetpp.core.errors import CorruptionError
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import Storage
 from unetpp.data.shards import iter_samples
@@ -35,11 +36,18 @@ def write_contents(storage: Storage, fingerprint: str, contents: Contents) -> No
 
 
 def read_contents(storage: Storage, manifest: Manifest) -> dict[str, list[str]] | None:
-    """Digests of the rows of each split; None where an earlier release packed the version."""
+    """Digests of the rows of each split; None where an earlier release packed the version.
+
+    Raises:
+        CorruptionError: the file is damaged.
+    """
+    name = _name(manifest.fingerprint)
     try:
-        contents: dict[str, list[str]] = json.loads(storage.read(_name(manifest.fingerprint)))
+        contents: dict[str, list[str]] = json.loads(storage.read(name))
     except FileNotFoundError:
         return None
+    except ValueError as error:
+        raise CorruptionError(f"{name} at {storage.uri} is damaged: {error}; pack again") from error
     return contents
 
 

@@ -92,8 +92,7 @@ def _open_dataset(run: LoadedRun, data_uri: str | None, split: str | None) -> tu
     check_dataset(manifest, run)
     split = choose_split(manifest, split)
     if data_uri is None:
-        fix = f"score the dataset's current version with data.uri={data.uri}"
-        require_shards(data, manifest, [split], fix=fix)
+        require_shards(data, manifest, [split], fix="name the dataset to score with data.uri=URI")
     return data, manifest, split
 
 
