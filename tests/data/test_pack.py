@@ -9,6 +9,7 @@ import pytest
 from unetpp.core.errors import ExistsError, InputError, StorageError
 from unetpp.core.storage import Storage
 from unetpp.data.classes import ClassSpec
+from unetpp.data.contents import read_contents, row_digests
 from unetpp.data.groups import load_group_rule
 from unetpp.data.pack import Progress, pack
 from unetpp.data.plan import PackOptions
@@ -289,6 +290,22 @@ def test_pack_interrupted_continues_where_it_stopped_with_the_same_result(tmp_pa
     assert len(recording.written) == len(whole.splits["train"].shards) - 2 > 0
     assert resumed.model_copy(update={"command": whole.command}) == whole
     assert not list(out.glob("packing-*"))
+
+
+def test_pack_interrupted_under_an_earlier_release_writes_its_shards_again(tmp_path, big):
+    """Its journal lacks the digests of the images."""
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        pack([big], str(out), ALL_TRAIN, run=StopsAfter(2, KeyboardInterrupt()))
+    (journal,) = out.glob("packing-*.jsonl")
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    old = [{key: value for key, value in line.items() if key != "images"} for line in lines]
+    journal.write_text("".join(json.dumps(line) + "\n" for line in old))
+    recording = Recording()
+    manifest = pack([big], str(out), ALL_TRAIN, run=recording).manifest
+    assert len(recording.written) == len(manifest.splits["train"].shards)
+    contents = read_contents(Storage(str(out)), manifest)
+    assert contents == {"train": row_digests(Storage(str(out)), manifest, "train"), "val": [], "test": []}
 
 
 def test_pack_interrupted_then_damaged_writes_the_shard_again(tmp_path, big):

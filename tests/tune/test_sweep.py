@@ -7,7 +7,7 @@ from optuna.trial import TrialState
 
 from fakes import write_dataset
 from sweeps import LAPTOP, SPACE, Recorder, start_sweep
-from unetpp.config import Hardware, load_config, replace
+from unetpp.config import Decision, Hardware, load_config, replace
 from unetpp.core.errors import ConfigError, ExistsError, InputError
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
@@ -16,7 +16,7 @@ from unetpp.tune.leaderboard import sweep_summary
 from unetpp.tune.ledger import Ledger
 from unetpp.tune.space import Space, load_space
 from unetpp.tune.sweep import claim_sweep, plan_sweep, run_sweep
-from unetpp.tune.sweep_dir import load_started, started_config
+from unetpp.tune.sweep_dir import changes_since, load_started, started_config
 from unetpp.tune.trainable import _job
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
@@ -178,6 +178,7 @@ def test_sweep_resumed_with_its_space_keeps_what_is_not_given(tmp_path, data):
     config = started_config(given)
     # 32 is the default, and counts all the same.
     assert config == replace(sweep.setup.base, {"tune.trials": 32, "tune.study_name": "sweep"})
+    assert changes_since(config) == (Decision("tune.trials", 32, "was 7"),)
     assert claim_sweep(plan_sweep(config, sweep.setup.space, LAPTOP, resume=True), resume=True)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from unetpp.config.planning import Decision
     from unetpp.train.job import TrainJob
 
-__all__ = ["print_decisions", "print_resumed", "register", "run_training", "split_arguments"]
+__all__ = ["print_changes", "print_decisions", "register", "run_training", "split_arguments"]
 
 
 def register(app: typer.Typer) -> None:
@@ -68,7 +68,7 @@ def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]
     started_s = time.monotonic()
     if resume:
         job, decisions = resumed_run(config, detect_hardware())
-        print_resumed(job.config, decisions)
+        _print_resumed(job.config, decisions)
         if (ended := _ended(job)) is not None:
             return ended
     else:
@@ -100,11 +100,16 @@ def print_decisions(decisions: "tuple[Decision, ...]") -> None:
         note(f"auto  {decision.field} = {decision.value}  ({decision.reason})")
 
 
-def print_resumed(config: "RunConfig", decisions: "tuple[Decision, ...]") -> None:
-    """Where a run goes on, and one line for each field that is not as it was."""
-    note(f"continuing {config.run_uri}")
+def print_changes(decisions: "tuple[Decision, ...]") -> None:
+    """One line for each field that a resume changes."""
     for decision in decisions:
         note(f"now   {decision.field} = {decision.value}  ({decision.reason})")
+
+
+def _print_resumed(config: "RunConfig", decisions: "tuple[Decision, ...]") -> None:
+    """Where a run goes on, and one line for each field that is not as it was."""
+    note(f"continuing {config.run_uri}")
+    print_changes(decisions)
     address = config.scale.address
     if address is not None and "scale.address" not in {decision.field for decision in decisions}:
         note(f"on the cluster at {address}, as before; scale.address=none trains in this process")

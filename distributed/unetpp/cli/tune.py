@@ -7,7 +7,7 @@ import typer
 
 from unetpp.cli.output import STOPPED, Json, emit, note
 from unetpp.cli.places import require_places
-from unetpp.cli.train import print_decisions, split_arguments
+from unetpp.cli.train import print_changes, print_decisions, split_arguments
 from unetpp.core.commands import shown_command
 
 if TYPE_CHECKING:
@@ -82,12 +82,16 @@ def _tune(config: "RunConfig", space: "Space", *, resume: bool) -> dict[str, Any
     from unetpp.launch.connect import connected
     from unetpp.tune.placement import NESTED_DRIVER_CPUS, concurrency
     from unetpp.tune.sweep import claim_sweep, plan_sweep
+    from unetpp.tune.sweep_dir import changes_since
 
     setup_logging("INFO")
     if not config.data.uri:
         raise ConfigError("data.uri is empty; name a packed dataset: data.uri=URI")
     hardware = detect_hardware()
     setup = plan_sweep(config, space, hardware, resume=resume)
+    if resume:
+        note(f"continuing {setup.sweep_uri} on version {setup.manifest.version} of its dataset")
+        print_changes(changes_since(setup.base))
     base, decisions = resolve(setup.base, setup.manifest, hardware)
     print_decisions(decisions)
     require_labelled_cluster(base)

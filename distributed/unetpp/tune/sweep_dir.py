@@ -13,7 +13,8 @@ from pathlib import Path
 import optuna
 import yaml
 
-from unetpp.config.load import given_fields, parse_override, replace
+from unetpp.config.load import flatten, given_fields, parse_override, replace
+from unetpp.config.planning import Decision
 from unetpp.config.run import RunConfig
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.manifest import Manifest
@@ -29,6 +30,7 @@ from unetpp.tune.study import SPACE_SHA256, SPACE_SOURCE
 
 __all__ = [
     "SWEEP_CONFIG",
+    "changes_since",
     "load_started",
     "load_sweep",
     "no_sweep",
@@ -132,6 +134,16 @@ def started_config(config: RunConfig) -> RunConfig:
     # A moved folder keeps its study's name.
     places = {"out": folder.uri, "name": ""}
     return replace(kept, {"tune.study_name": study_name(kept), **given_fields(config), **places})
+
+
+def changes_since(config: RunConfig) -> tuple[Decision, ...]:
+    """The fields in which a configuration differs from that of the sweep at `out`, with what they were."""
+    kept, new = flatten(read_base(open_storage(config.run_uri))), flatten(config)
+    return tuple(
+        Decision(key, value, f"was {kept[key]}")
+        for key, value in new.items()
+        if value != kept[key] and key not in ("out", "name", "tune.study_name")
+    )
 
 
 def study_url(config: RunConfig, folder: Storage) -> str:
