@@ -59,12 +59,12 @@ def resumed_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[
         InputError: there is no run, or shards of its dataset version are gone.
         ConfigError: the command gives a value that must stay as the run was started.
     """
-    run = RunDir(_absolute(config).run_uri).require()
+    given = _absolute(config)
+    run = RunDir(given.run_uri).require()
     stored, manifest = RunConfig.model_validate(run.read_config()), run.read_dataset()
-    asked = _absolute(config)
     # The run may have been moved, or be reached by another path, since it was started.
-    changes = {**applied_changes(asked, stored), "out": asked.out, "name": asked.name}
-    resumed, _ = resolve(replace(stored, changes), manifest, hardware)
+    asked = replace(stored, {**applied_changes(given, stored), "out": given.out, "name": given.name})
+    resumed, _ = resolve(asked, manifest, hardware)
     require_labelled_cluster(resumed)
     state = last_state(run)
     resumed = replace(resumed, {"train.epochs": last_epoch(resumed, state)})
@@ -73,7 +73,7 @@ def resumed_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[
         require_shards(open_storage(resumed.data.uri), manifest, ("train", "val"), fix=fix)
     job = TrainJob(resumed, manifest, resumed.run_uri)
     steps = stream_plan(job).train_steps
-    decisions = explain_changes(stored, resumed, state, train_steps=steps, asked=replace(stored, changes))
+    decisions = explain_changes(stored, resumed, state, train_steps=steps, asked=asked)
     if resumed != stored:
         ends_elsewhere = any(d.field in ("train.epochs", "train.patience") for d in decisions)
         reopen = ends_elsewhere and state.ended_by(resumed.train) is None

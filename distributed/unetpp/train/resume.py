@@ -87,7 +87,7 @@ def explain_changes(
         after: with which it goes on.
         state: where it goes on.
         train_steps: optimiser steps in an epoch.
-        asked: what the command gave.
+        asked: the same before any done epoch was kept.
     """
     old, new = flatten(before), flatten(after)
     reasons = {key: f"was {old[key]}" for key in new if new[key] != old[key] and key not in ("out", "name")}
