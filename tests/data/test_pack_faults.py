@@ -150,23 +150,6 @@ def test_pack_with_a_link_that_leads_nowhere_or_to_itself_rejects_it(copy, tmp_p
     assert {Path(rejection.file).name for rejection in result.rejections} == {"a-loop.png", "z-gone.png"}
 
 
-@pytest.mark.ray
-@pytest.mark.usefixtures("ray_cluster")
-def test_pack_on_ray_whose_source_fails_commits_nothing_and_goes_on_later(cells, tmp_path):
-    from unetpp.data.pack_ray import RayRunner
-
-    with pytest.raises(StorageError, match="the credential was refused"):
-        pack_here(cells, tmp_path / "out", run=lambda f, items: RayRunner(2)(partial(_expires, f), items))
-    assert list_versions(Storage(str(tmp_path / "out"))) == []
-    assert pack_here(cells, tmp_path / "out", run=RayRunner(2)).rejections == ()
-
-
-def _expires(function, item):
-    if getattr(item, "sample_id", "").endswith("7"):
-        raise StorageError("cannot use s3://b/7.png: the credential was refused (ExpiredToken)")
-    return function(item)
-
-
 @pytest.mark.parametrize(
     ("limit", "refused"), [("0", True), ("1", True), ("2", False), ("15%", True), ("17%", False)]
 )

@@ -1,14 +1,18 @@
 """Packing on Ray and into an S3 bucket gives what packing here gives."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from unetpp.core.errors import ExistsError
+from unetpp.core.errors import ExistsError, StorageError
 from unetpp.core.storage import Storage
 from unetpp.data.pack import pack
 from unetpp.data.plan import PackOptions
 from unetpp.data.sources import SourceFolder
+from unetpp.data.store import list_versions
 from unetpp.data.verify import verify
 
 
@@ -32,6 +36,24 @@ def test_pack_on_ray_gives_the_same_bytes_and_errors_as_here(tmp_path, cells):
 
 def _fail(item: int) -> None:
     raise ExistsError("as it was raised")
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_cluster")
+def test_pack_on_ray_whose_source_fails_commits_nothing_and_goes_on_later(tmp_path, cells):
+    from unetpp.data.pack_ray import RayRunner
+
+    out = str(tmp_path / "out")
+    with pytest.raises(StorageError, match="the credential was refused"):
+        pack([cells], out, PackOptions(), run=lambda f, items: RayRunner(2)(partial(_expires, f), items))
+    assert list_versions(Storage(out)) == []
+    assert pack([cells], out, PackOptions(), run=RayRunner(2)).rejections == ()
+
+
+def _expires(function: Callable[[Any], Any], item: Any) -> Any:
+    if getattr(item, "sample_id", "").endswith("7"):
+        raise StorageError("cannot use s3://b/7.png: the credential was refused (ExpiredToken)")
+    return function(item)
 
 
 @pytest.mark.s3

@@ -20,9 +20,9 @@ from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
-from unetpp.tune.kept_space import kept_space
 from unetpp.core.trial_folders import trial_uri
 from unetpp.data.store import load_manifest, require_shards
+from unetpp.tune.kept_space import kept_space
 from unetpp.tune.optuna_logs import route_logs
 from unetpp.tune.space import Space, load_space
 from unetpp.tune.storage import existing_file, has_password, open_storage_url, shown_url
