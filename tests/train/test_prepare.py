@@ -3,12 +3,13 @@
 import pytest
 
 from fakes import write_dataset
-from unetpp.config import Hardware, flatten, load_config
+from machines import machine
+from unetpp.config import flatten, load_config
 from unetpp.core.errors import ConfigError, ExistsError, InputError
 from unetpp.core.rundir import RunDir
 from unetpp.train.prepare import new_run, resumed_run
 
-LAPTOP = Hardware(cpus=2, memory_bytes=8 * 2**30, gpus=0, gpu_memory_bytes=0)
+LAPTOP = machine()
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ import pytest
 from optuna.trial import TrialState
 
 from fakes import write_dataset
+from machines import GIB, machine
 from sweeps import LAPTOP, SPACE, Recorder, start_sweep
-from unetpp.config import Hardware, load_config, replace
+from unetpp.config import load_config, replace
 from unetpp.core.errors import ConfigError, ExistsError, InputError
 from unetpp.core.rundir import RunDir
 from unetpp.tune.leaderboard import sweep_summary
@@ -135,7 +136,7 @@ def test_sweep_default_is_the_first_trial_also_where_it_is_decided_from_the_data
     ],
 )
 def test_sweep_worker_may_plan_with_its_part_of_the_device(tmp_path, data, overrides, share):
-    hardware = Hardware(cpus=8, memory_bytes=8 * 2**30, gpus=1, gpu_memory_bytes=40 * 2**30)
+    hardware = machine(8, 8 * GIB, 1, 40 * GIB)
     (tmp_path / "space.py").write_text(SPACE)
     fields = ["model.depth=2", "scale.gpu=false", *overrides]
     config = load_config(None, [f"data.uri={data}", f"out={tmp_path / 'sweep'}", *fields])

@@ -3,6 +3,7 @@
 import logging
 
 from unetpp.config import AUTO, Decision, Hardware, RunConfig, config_hash, flatten, replace, resolve
+from unetpp.config.placement import require_places, require_readers
 from unetpp.core.cache_folder import cache_folder
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.provenance import collect
@@ -12,7 +13,7 @@ from unetpp.data.shard_size import shard_advice
 from unetpp.data.store import load_manifest
 from unetpp.train.job import TrainJob
 
-__all__ = ["new_run", "resumed_run"]
+__all__ = ["new_run", "resumed_config", "resumed_run"]
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ def new_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Deci
     """Decide every `auto`, claim the run folder and write what is known before the first step.
 
     Raises:
-        ConfigError: a value does not fit the dataset.
+        ConfigError: a value does not fit the dataset or the hardware, or the cluster has no room.
         StorageError: the dataset or the run folder cannot be used.
         ExistsError: the run folder holds a run.
     """
@@ -38,6 +39,7 @@ def new_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Deci
     if (advice := shard_advice(manifest, config.data.uri)) is not None:
         logger.warning(advice)
     resolved, decisions = resolve(config, manifest, hardware)
+    _require_room(resolved, hardware)
     run = RunDir(resolved.run_uri)
     preflight(run.storage, write=True)
     run.create(
@@ -52,6 +54,20 @@ def new_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Deci
 def resumed_run(config: RunConfig, hardware: Hardware) -> TrainJob:
     """Continue the run at the configured place with its own configuration and dataset version.
 
+    Raises:
+        InputError: there is no run.
+        ConfigError: the command asks for other values than the run was started with, or there is no room.
+    """
+    config = resumed_config(config)
+    manifest = RunDir(config.run_uri).read_dataset()
+    resumed, _ = resolve(config, manifest, hardware)
+    _require_room(resumed, hardware)
+    return TrainJob(resumed, manifest, resumed.run_uri)
+
+
+def resumed_config(config: RunConfig) -> RunConfig:
+    """The configuration of the run at the configured place with what the command changes.
+
     Only `scale` and the cache may differ: batches and their order depend on neither.
 
     Raises:
@@ -59,8 +75,7 @@ def resumed_run(config: RunConfig, hardware: Hardware) -> TrainJob:
         ConfigError: the command asks for other values than the run was started with.
     """
     config = _absolute(config)
-    run = RunDir(config.run_uri).require()
-    stored, manifest = RunConfig.model_validate(run.read_config()), run.read_dataset()
+    stored = RunConfig.model_validate(RunDir(config.run_uri).require().read_config())
     defaults, asked, kept = flatten(RunConfig()), flatten(config), flatten(stored)
     # The run may have been moved, or be reached by another path, since it was started.
     places = {"out": config.out, "name": config.name}
@@ -72,10 +87,16 @@ def resumed_run(config: RunConfig, hardware: Hardware) -> TrainJob:
             f"--resume continues a run as it was started; remove {', '.join(changed)} "
             "or start a new run with another out="
         )
-    if "scale.workers" in scale:
+    if scale.keys() & {"scale.workers", "scale.address"}:
         scale = {"scale.cpus_per_worker": AUTO, "scale.gpus_per_worker": AUTO, **scale}
-    resumed, _ = resolve(replace(stored, places | scale), manifest, hardware)
-    return TrainJob(resumed, manifest, resumed.run_uri)
+    return replace(stored, places | scale)
+
+
+def _require_room(config: RunConfig, hardware: Hardware) -> None:
+    """Before the run's folder is claimed: the same command gives the same answer again."""
+    if config.scale.address is not None:
+        require_readers(config, hardware)
+        require_places(config, hardware)
 
 
 def _absolute(config: RunConfig) -> RunConfig:
