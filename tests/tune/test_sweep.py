@@ -129,10 +129,10 @@ def test_sweep_default_is_the_first_trial_also_where_it_is_decided_from_the_data
 @pytest.mark.parametrize(
     ("overrides", "share"),
     [
-        ([], 0.8 * 8 / 8),
-        (["scale.gpu=true"], 0.8 * 40 / 8),
-        (["scale.gpu=true", "scale.gpus_per_worker=0.25"], 0.8 * 10 / 8),
-        (["scale.gpu=auto"], 0.8 * 40 / 8),
+        ([], 8 / 8),
+        (["scale.gpu=true"], 40 / 8),
+        (["scale.gpu=true", "scale.gpus_per_worker=0.25"], 10 / 8),
+        (["scale.gpu=auto"], 40 / 8),
     ],
 )
 def test_sweep_worker_may_plan_with_its_part_of_the_device(tmp_path, data, overrides, share):
