@@ -1,4 +1,4 @@
-"""Every `unetpp ...` command that is written down: in pages, in cluster definitions, and in what verbs print."""
+"""Every `unetpp ...` command that is written down: in pages, in definitions, and in what verbs print."""
 
 import ast
 import re
@@ -38,17 +38,11 @@ def page_commands(page: Path) -> list[Words]:
 def printed_commands() -> Iterator[tuple[str, Words]]:
     """Of every string and f-string of the package that is no docstring."""
     for path in sorted((ROOT / "distributed/unetpp").rglob("*.py")):
-        tree = ast.parse(path.read_text())
-        skipped = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        inside = {
-            id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values
-        }
-        for node in ast.walk(tree):
-            if isinstance(node, ast.JoinedStr) or (
-                isinstance(node, ast.Constant) and isinstance(node.value, str)
-            ):
-                if id(node) in skipped | inside:
-                    continue
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        parts = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+        for node in nodes:
+            if isinstance(node, ast.JoinedStr | ast.Constant) and id(node) not in docstrings | parts:
                 text = _text(node)
                 # A command in a sentence is quoted, or ends its line; a mention is a verb and no more.
                 for found in re.findall(r"`(unetpp [^`]+)`|(?:^|: |  )(unetpp [a-z][^\n;(]*)$", text):
