@@ -121,7 +121,7 @@ def measure_epoch(setup: SweepSetup, concurrent: int) -> float | None:
     if not any(worker_slots(decided, node) for node in setup.hardware.nodes):
         return None
     resources = trial_resources(decided.model_copy(update={"scale": _of_one_worker(decided.scale)}))
-    task = ray.remote(max_retries=0, max_calls=1)(seconds_per_epoch).options(
+    task = ray.remote(max_retries=0)(seconds_per_epoch).options(
         num_cpus=resources.pop("CPU"),
         num_gpus=resources.pop("GPU"),
         resources=resources,
