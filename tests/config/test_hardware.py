@@ -12,6 +12,18 @@ def test_this_node_container_limits_win_over_the_machine(tmp_path: Path) -> None
     assert (found.cpus, found.memory_bytes) == (1, 2**20)
 
 
+def test_this_node_reads_control_groups_of_version_1(tmp_path: Path) -> None:
+    for name, value in (("cpu/cpu.cfs_quota_us", 100_000), ("cpu/cpu.cfs_period_us", 100_000)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{value}\n")
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "memory.limit_in_bytes").write_text(f"{2**20}\n")
+    found = this_node(tmp_path)
+    assert (found.cpus, found.memory_bytes) == (1, 2**20)
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
+    assert this_node(tmp_path).cpus >= 1
+
+
 def test_this_node_without_limits_sees_the_machine(tmp_path: Path) -> None:
     (tmp_path / "cpu.max").write_text("max 100000\n")
     (tmp_path / "memory.max").write_text("max\n")

@@ -82,6 +82,8 @@ def available_cpus(cgroup: Path = _CGROUP) -> int:
     affinity = getattr(os, "sched_getaffinity", None)
     cpus = len(affinity(0)) if affinity else os.cpu_count() or 1
     quota, _, period = _read(cgroup / "cpu.max").partition(" ")
+    if not quota:  # version 1 of control groups
+        quota, period = (_read(cgroup / "cpu" / f"cpu.cfs_{name}_us") for name in ("quota", "period"))
     if quota.isdigit() and period.isdigit():
         cpus = min(cpus, max(1, int(quota) // int(period)))
     return cpus
@@ -90,7 +92,7 @@ def available_cpus(cgroup: Path = _CGROUP) -> int:
 def _memory_bytes(cgroup: Path) -> int:
     total = re.search(r"^MemTotal:\s+(\d+) kB", _read(Path("/proc/meminfo")), re.MULTILINE)
     limits = [int(total.group(1)) * 1024] if total else []
-    limit = _read(cgroup / "memory.max")
+    limit = _read(cgroup / "memory.max") or _read(cgroup / "memory" / "memory.limit_in_bytes")
     if limit.isdigit():
         limits.append(int(limit))
     return min(limits, default=_FALLBACK_MEMORY_BYTES)
