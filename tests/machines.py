@@ -29,4 +29,5 @@ def cluster(
 ) -> Hardware:
     """A head without a GPU, and equal nodes."""
     head = Node(head_cpus, 4 * GIB)
-    return Hardware((head, *[Node(cpus, memory_bytes, gpus, gpu_memory_bytes, "A100")] * nodes))
+    labels = {"ray.io/node-group": "gpu"}
+    return Hardware((head, *[Node(cpus, memory_bytes, gpus, gpu_memory_bytes, "H100", labels)] * nodes))

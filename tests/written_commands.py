@@ -28,9 +28,11 @@ _SKY = {
 
 
 def page_commands(page: Path) -> list[Words]:
-    """Of the page's indented blocks and of its inline code, without pipes and comments, in their order."""
-    text = page.read_text().replace("\\\n", " ")
+    """Of the page's blocks and of its inline code, without pipes and comments, in their order."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    fenced = "\n".join(re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
     blocks = re.findall(r"^    (unetpp .*)$", text, re.MULTILINE)
+    blocks += re.findall(r"^(unetpp .*)$", fenced, re.MULTILINE)
     inline = [" ".join(found.split()) for found in re.findall(r"`(unetpp [^`]+)`", text)]
     return [_words(line) for line in [*blocks, *inline]]
 
@@ -42,11 +44,17 @@ def printed_commands() -> Iterator[tuple[str, Words]]:
         docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
         parts = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
         for node in nodes:
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "shown_command":
+                yield path.name, [_argument(word) for word in node.args if not isinstance(word, ast.Starred)]
             if isinstance(node, ast.JoinedStr | ast.Constant) and id(node) not in docstrings | parts:
                 text = _text(node)
                 # A command in a sentence is quoted, or ends its line; a mention is a verb and no more.
                 for found in re.findall(r"`(unetpp [^`]+)`|(?:^|: |  )(unetpp [a-z][^\n;(]*)$", text):
                     yield path.name, _words("".join(found))
+
+
+def _argument(node: ast.expr) -> str:
+    return _text(node) if isinstance(node, ast.JoinedStr | ast.Constant) else _named(ast.unparse(node))
 
 
 def _text(node: ast.JoinedStr | ast.Constant) -> str:
@@ -59,11 +67,12 @@ def _text(node: ast.JoinedStr | ast.Constant) -> str:
 
 
 def _stand_in(part: Any, before: str) -> str:
-    name = ast.unparse(part.value)
-    if name in _STAND_INS:
-        return _STAND_INS[name]
     # What follows a word at once is an option that may be empty.
-    return "" if before[-1:].isalpha() else "2" if "level" in name else "runs/first"
+    return "" if before[-1:].isalpha() else _named(ast.unparse(part.value))
+
+
+def _named(expression: str) -> str:
+    return _STAND_INS.get(expression, "2" if "level" in expression else "runs/first")
 
 
 def _words(line: str) -> Words:

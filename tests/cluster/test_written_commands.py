@@ -13,7 +13,7 @@ from unetpp.cli.main import build_app, run
 from unetpp.cli.train import split_arguments
 from unetpp.cli.tune import _load
 from unetpp.cli.verb_call import VerbCall, parse_call
-from unetpp.config import Hardware, load_config
+from unetpp.config import Hardware, Node, load_config
 from unetpp.core.errors import ConfigError
 from unetpp.core.storage import open_storage
 from unetpp.train.job import stream_plan
@@ -25,6 +25,7 @@ from written_commands import ROOT, Words, defined_commands, page_commands, print
 PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "cluster").rglob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "search_spaces" / "README.md",
     *sorted((ROOT / "distributed").rglob("README.md")),
 ]
@@ -35,7 +36,8 @@ DEFINITIONS = [
 ]
 MACHINES = {
     "one machine": replace(machine(2, 8 * GIB), free_disk_bytes=2**40),
-    "cluster": cluster(4),  # a CPU head that offers nothing, 4 nodes with a GPU
+    # A head that offers nothing, four nodes with a GPU, and one that reads.
+    "cluster": Hardware((*cluster(4).nodes, Node(1, labels={"ray.io/node-group": "cpu"}))),
 }
 
 
@@ -63,11 +65,13 @@ class Shell:
         arguments = [self._here(argument) for argument in call.parameters["arguments"] or []]
         if submitted or len(self.hardware.nodes) > 1:
             arguments.append("scale.address=auto")  # as `submit` does, which is how a job sees its cluster
-        for text in arguments:
-            if text.startswith("data.uri="):
-                pack_once(text.removeprefix("data.uri="))
+        given = dict(text.split("=", 1) for text in split_arguments(arguments)[1])
+        if "data.uri" in given:
+            pack_once(given["data.uri"])
+        elif call.parameters["resume"] and "out" in given and not open_storage(given["out"]).list(""):
+            self.plan([*(word for word in words if word != "--resume"), "data.uri=dataset"])
         if "scale.gpu=true" in arguments and not self._may_have_gpus(arguments):
-            with pytest.raises(ConfigError, match=r"1 GPU.*on . x 2 CPU and 0 GPU"):
+            with pytest.raises(ConfigError, match=r"1 \w* ?GPU; the cluster has 0|has these labels"):
                 self._start(call, arguments)
         else:
             self._start(call, arguments)
@@ -126,6 +130,7 @@ def shell(
 ) -> Shell:
     shutil.copytree(ROOT / "search_spaces", tmp_path / "search_spaces")
     shutil.copy(ROOT / "search_spaces" / "smoke.py", tmp_path / "my_space.py")
+    (tmp_path / "run.yaml").write_text("train: {epochs: 2}\n")
     monkeypatch.chdir(tmp_path)
     return Shell(tmp_path, s3_env.new_bucket(), MACHINES[request.param])
 
