@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ __all__ = ["connected"]
 _OBJECT_STORE_BYTES = 512 * 2**20
 """Per training worker and one for the driver: its stream holds at most half of that."""
 _SHM_SHARE = 0.5
+_CONNECT_TIMEOUT_S = 10.0
 
 _EMBEDDED_ENVIRONMENT = {
     **{name: value for name, value in CLUSTER_ENVIRONMENT.items() if name != STATE_TRACKING},
@@ -68,6 +70,7 @@ def connected(address: str | None, *, workers: int = 1, cpus_per_worker: float =
 
 
 def _join(address: str) -> None:
+    _require_listener(address)
     with tempfile.TemporaryDirectory(prefix="unetpp-join-") as folder:
         try:
             ray.init(
@@ -77,10 +80,24 @@ def _join(address: str) -> None:
                 runtime_env=_joining_env(Path(folder)),
             )
         except (ConnectionError, RuntimeError) as error:
-            raise UserError(
-                f"no Ray cluster answers at scale.address={address}: {error}; "
-                "check the address and RAY_AUTH_TOKEN_PATH, or leave it out to run here"
-            ) from error
+            raise _no_answer(address, error) from error
+
+
+def _require_listener(address: str) -> None:
+    """Ray itself tries an address at which nothing listens for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _CONNECT_TIMEOUT_S).close()
+        except OSError as error:
+            raise _no_answer(address, error) from error
+
+
+def _no_answer(address: str, error: Exception) -> UserError:
+    return UserError(
+        f"no Ray cluster answers at scale.address={address}: {error}; "
+        "check the address and RAY_AUTH_TOKEN_PATH, or leave it out to run here"
+    )
 
 
 def _joining_env(folder: Path) -> dict[str, Any]:
