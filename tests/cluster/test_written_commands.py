@@ -129,7 +129,8 @@ def shell(
     request: pytest.FixtureRequest, tmp_path: Path, s3_env: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Shell:
     shutil.copytree(ROOT / "search_spaces", tmp_path / "search_spaces")
-    shutil.copy(ROOT / "search_spaces" / "smoke.py", tmp_path / "my_space.py")
+    for name in ("my_space.py", "SPACE.py"):
+        shutil.copy(ROOT / "search_spaces" / "smoke.py", tmp_path / name)
     (tmp_path / "run.yaml").write_text("train: {epochs: 2}\n")
     monkeypatch.chdir(tmp_path)
     return Shell(tmp_path, s3_env.new_bucket(), MACHINES[request.param])
