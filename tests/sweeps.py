@@ -4,12 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from unetpp.config import Hardware, load_config
+from machines import machine
+from unetpp.config import load_config
 from unetpp.tune.ledger import Ledger
 from unetpp.tune.space import load_space
 from unetpp.tune.sweep import Sweep, claim_sweep, plan_sweep
 
-LAPTOP = Hardware(cpus=2, memory_bytes=8 * 2**30, gpus=0, gpu_memory_bytes=0)
+LAPTOP = machine()
 SPACE = """
 def space(trial):
     return {"optim.lr": trial.suggest_float("optim.lr", 1e-4, 1e-1, log=True)}

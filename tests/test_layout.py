@@ -15,6 +15,7 @@ MAX_FUNCTION_LINES = 60
 RAY_ADAPTERS = {
     "unetpp/data/pack_ray.py",
     "unetpp/data/stream.py",
+    "unetpp/launch/cluster_hardware.py",
     "unetpp/launch/connect.py",
     "unetpp/launch/jobs.py",
     "unetpp/train/drain.py",

@@ -5,9 +5,9 @@ import pytest
 
 from unetpp.cli import checks
 from unetpp.cli.main import run
-from unetpp.config import Hardware
+from unetpp.config import Node
 
-SMALL = Hardware(cpus=1, memory_bytes=2**30, gpus=0, gpu_memory_bytes=0)
+SMALL = Node(cpus=1, memory_bytes=2**30)
 
 
 def test_check_version_missing_old_and_current() -> None:

@@ -115,6 +115,24 @@ def test_kuberay_file_has_what_the_operator_requires(path):
         assert all(isinstance(value, str) for value in group["rayStartParams"].values())
 
 
+@pytest.mark.parametrize("kind", ["train", "tune"])
+def test_kuberay_job_describes_the_nodes_that_its_operator_adds(kind):
+    tree = load(CLUSTER / "kuberay" / f"rayjob-{kind}.yaml")
+    *_, workers = pods(tree)
+    limits = workers["containers"][0]["resources"]["limits"]
+    # Ray keeps three tenths of a pod's memory for its object store.
+    expected = (
+        limits["cpu"],
+        str(int(limits["memory"].removesuffix("Gi")) * 7 // 10),
+        limits["nvidia.com/gpu"],
+    )
+    said = re.findall(
+        r"scale\.node_cpus=(\d+) scale\.node_memory_gib=(\d+) scale\.node_gpus=(\d+)",
+        tree["spec"]["entrypoint"],
+    )
+    assert said == [expected] * 2
+
+
 @pytest.mark.parametrize("path", KUBERAY, ids=relative)
 def test_kuberay_pods_are_confined_and_take_credentials_from_the_secret(path):
     for pod in pods(load(path)):

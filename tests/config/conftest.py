@@ -2,10 +2,9 @@ from collections.abc import Callable
 
 import pytest
 
+from machines import GIB, machine
 from unetpp.config import Hardware
 from unetpp.core.manifest import ClassInfo, Manifest, SplitInfo
-
-GIB = 2**30
 
 
 @pytest.fixture
@@ -38,9 +37,9 @@ def make_manifest() -> Callable[..., Manifest]:
 
 @pytest.fixture
 def laptop() -> Hardware:
-    return Hardware(cpus=2, memory_bytes=8 * GIB, gpus=0, gpu_memory_bytes=0)
+    return machine()
 
 
 @pytest.fixture
 def gpu_node() -> Hardware:
-    return Hardware(cpus=32, memory_bytes=256 * GIB, gpus=4, gpu_memory_bytes=40 * GIB)
+    return machine(32, 256 * GIB, 4, 40 * GIB)

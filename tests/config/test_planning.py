@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from machines import GIB, machine
 from unetpp.config import AUTO, Hardware, RunConfig, flatten, load_config, resolve
 from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import ClassInfo, Manifest, ShardInfo, SplitInfo
@@ -99,7 +100,7 @@ def test_resolve_depth_follows_lists_of_levels(make_manifest: Make, laptop: Hard
 def test_resolve_batch_size_fits_rows_and_divides(
     make_manifest: Make, workers: int, accumulate: int, rows: int, gpus: int, memory_gib: int
 ) -> None:
-    hardware = Hardware(16, memory_gib * 2**30, gpus, memory_gib * 2**30 if gpus else 0)
+    hardware = machine(16, memory_gib * GIB, gpus, memory_gib * GIB if gpus else None)
     overrides = [f"scale.workers={workers}", f"train.accumulate={accumulate}"]
     batch = plan(make_manifest(rows=rows), hardware, *overrides).data.batch_size
     assert batch % (workers * accumulate) == 0
@@ -107,7 +108,7 @@ def test_resolve_batch_size_fits_rows_and_divides(
 
 
 def test_resolve_little_memory_shrinks_the_batch(make_manifest: Make) -> None:
-    small, large = (Hardware(8, gib * 2**30, 0, 0) for gib in (2, 64))
+    small, large = (machine(8, gib * GIB) for gib in (2, 64))
     manifest = make_manifest({"512x512": 999}, rows=999)
     assert plan(manifest, small).data.batch_size < plan(manifest, large).data.batch_size
 
@@ -116,7 +117,7 @@ def test_resolve_little_memory_shrinks_the_batch(make_manifest: Make) -> None:
 def test_resolve_cpus_per_worker_leaves_room_for_reading(
     make_manifest: Make, cpus: int, workers: int
 ) -> None:
-    hardware = Hardware(cpus, 8 * 2**30, 0, 0)
+    hardware = machine(cpus)
     share = plan(make_manifest(), hardware, f"scale.workers={workers}").scale.cpus_per_worker
     assert 0 < share * workers <= max(cpus - 1, cpus / 2)
 
@@ -127,13 +128,13 @@ def test_resolve_cpus_per_worker_leaves_room_for_reading(
 def test_resolve_workers_share_the_gpus_where_there_are_fewer(
     make_manifest: Make, workers: int, gpus: int, part: float
 ) -> None:
-    hardware = Hardware(16, 64 * 2**30, gpus, 40 * 2**30)
+    hardware = machine(16, 64 * GIB, gpus, 40 * GIB)
     config = plan(make_manifest(), hardware, "scale.gpu=true", f"scale.workers={workers}")
     assert config.scale.gpus_per_worker == part
 
 
 def test_resolve_batch_size_plans_with_the_part_of_the_gpu(make_manifest: Make) -> None:
-    hardware = Hardware(16, 64 * 2**30, 1, 12 * 2**30)
+    hardware = machine(16, 64 * GIB, 1, 12 * GIB)
     manifest = make_manifest({"512x512": 999}, rows=999)
     whole, part = (
         plan(manifest, hardware, "scale.gpu=true", f"scale.gpus_per_worker={share}").data.batch_size

@@ -37,6 +37,7 @@ def test_kuberay_cluster_without_gpus_has_cpu_workers_only():
 def test_kuberay_job_uses_every_gpu_and_the_bucket(kind, key):
     entry = yaml.safe_load(rendered("kuberay", kind, bucket="mine"))["spec"]["entrypoint"]
     assert re.findall(rf"{re.escape(key)}=(\d+)", entry) == ["6", "6"]
+    assert re.findall(r"scale\.node_gpus=(\d+)", entry) == ["2", "2"]
     assert "s3://mine/dataset" in entry
     assert "BUCKET" not in entry
 

@@ -3,14 +3,15 @@
 import pytest
 
 from fakes import LocalSession, final_weights, start_run, tiny_config, train
-from unetpp.config import Hardware, load_config
+from machines import machine
+from unetpp.config import load_config
 from unetpp.core.rundir import RunDir
 from unetpp.train.job import TrainJob, stream_plan
 from unetpp.train.optim import lr_factor
 from unetpp.train.prepare import resumed_run
 from unetpp.train.summary import summarise
 
-LAPTOP = Hardware(cpus=2, memory_bytes=8 * 2**30, gpus=0, gpu_memory_bytes=0)
+LAPTOP = machine()
 STEPS = 5
 """In an epoch."""
 

@@ -5,14 +5,15 @@ import shutil
 import pytest
 
 from fakes import write_dataset
-from unetpp.config import Hardware, flatten, load_config, replace
+from machines import machine
+from unetpp.config import flatten, load_config, replace
 from unetpp.core.errors import ConfigError, ExistsError, InputError
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
 from unetpp.data.store import commit_manifest
 from unetpp.train.prepare import new_run, resumed_run
 
-LAPTOP = Hardware(cpus=2, memory_bytes=8 * 2**30, gpus=0, gpu_memory_bytes=0)
+LAPTOP = machine()
 
 
 @pytest.fixture

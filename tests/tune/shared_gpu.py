@@ -14,16 +14,17 @@ import ray.train
 import unetpp.train.trainer
 import unetpp.tune.sweep
 from fakes import start_run, tiny_config, write_dataset
+from machines import GIB, machine
 from sweeps import SPACE, Recorder, epoch_metrics
 from unetpp.config import Hardware, load_config
+from unetpp.config.placement import concurrency
 from unetpp.core.storage import open_storage
-from unetpp.launch.connect import cluster_nodes
+from unetpp.launch.cluster_hardware import cluster_nodes
 from unetpp.launch.token import ensure_token
-from unetpp.tune.placement import concurrency
 from unetpp.tune.space import load_space
 from unetpp.tune.sweep import claim_sweep, plan_sweep, run_sweep
 
-HARDWARE = Hardware(cpus=4, memory_bytes=8 * 2**30, gpus=1, gpu_memory_bytes=8 * 2**30)
+HARDWARE = machine(4, 8 * GIB, 1, 8 * GIB)
 
 
 class Meeting:
@@ -59,7 +60,7 @@ def sweep(folder: Path) -> dict[str, Any]:
     places = [f"data.uri={folder / 'data'}", f"out={folder / 'sweep'}", "scale.gpus_per_worker=0.5"]
     config = load_config(None, [*places, *fields])
     setup = plan_sweep(config, load_space(folder / "space.py"), HARDWARE, resume=False)
-    concurrent = concurrency(setup.resolved_base(), cluster_nodes({}))
+    concurrent = concurrency(setup.resolved_base(), Hardware(cluster_nodes()))
     run_sweep(claim_sweep(setup, resume=False), Recorder(), concurrent)
     return {"concurrent": concurrent, "trials": _read(folder, "trial")}
 
@@ -74,7 +75,7 @@ def train(folder: Path) -> dict[str, Any]:
     scale = {"workers": 2, "gpu": True, "gpus_per_worker": 0.5, "cpus_per_worker": 1}
     config = tiny_config(str(folder / "data"), scale=scale).model_copy(update={"out": str(folder / "run")})
     job = start_run(config, write_dataset(folder / "data", {"train": 12, "val": 4}))
-    unetpp.train.trainer._trainer(job, None, open_storage(str(folder / "scratch"))).fit()
+    unetpp.train.trainer._trainer(job, None, open_storage(str(folder / "scratch")), 1).fit()
     return {"workers": _read(folder, "worker")}
 
 

@@ -6,7 +6,7 @@ from sweep_results import results
 from unetpp.models.cost import Cost
 from unetpp.tune.levels import LevelResult, costs, dump_levels, headline, level_results, load_levels
 
-COST = {2: Cost(20, 200, 0), 1: Cost(10, 100, 0)}
+COST = {2: Cost(20, 200), 1: Cost(10, 100)}
 LATENCY_S = {1: 0.1, 2: 0.2}
 
 

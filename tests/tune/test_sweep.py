@@ -6,8 +6,9 @@ import pytest
 from optuna.trial import TrialState
 
 from fakes import write_dataset
+from machines import GIB, machine
 from sweeps import LAPTOP, SPACE, Recorder, start_sweep
-from unetpp.config import Decision, Hardware, load_config, replace
+from unetpp.config import Decision, load_config, replace
 from unetpp.core.errors import ConfigError, ExistsError, InputError
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
@@ -192,14 +193,14 @@ def test_sweep_resumed_on_a_cluster_of_other_nodes_goes_on(tmp_path, data):
 @pytest.mark.parametrize(
     ("overrides", "share"),
     [
-        ([], 0.8 * 8 / 8),
-        (["scale.gpu=true"], 0.8 * 40 / 8),
-        (["scale.gpu=true", "scale.gpus_per_worker=0.25"], 0.8 * 10 / 8),
-        (["scale.gpu=auto"], 0.8 * 40 / 8),
+        ([], 8 / 8),
+        (["scale.gpu=true"], 40 / 8),
+        (["scale.gpu=true", "scale.gpus_per_worker=0.25"], 10 / 8),
+        (["scale.gpu=auto"], 40 / 8),
     ],
 )
 def test_sweep_worker_may_plan_with_its_part_of_the_device(tmp_path, data, overrides, share):
-    hardware = Hardware(cpus=8, memory_bytes=8 * 2**30, gpus=1, gpu_memory_bytes=40 * 2**30)
+    hardware = machine(8, 8 * GIB, 1, 40 * GIB)
     (tmp_path / "space.py").write_text(SPACE)
     fields = ["model.depth=2", "scale.gpu=false", *overrides]
     config = load_config(None, [f"data.uri={data}", f"out={tmp_path / 'sweep'}", *fields])

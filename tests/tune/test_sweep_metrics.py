@@ -7,15 +7,16 @@ import pytest
 from optuna.trial import TrialState
 
 from fakes import write_dataset
+from machines import machine
 from recorded_metrics import RecordingExporter
 from sweep_results import results
-from unetpp.config import Hardware, RunConfig
+from unetpp.config import RunConfig
 from unetpp.tune.ledger import Ledger, SweepSetup
 from unetpp.tune.record import SECONDS, finish, record_epoch, record_note
 from unetpp.tune.space import Space
 from unetpp.tune.sweep_metrics import SweepMetrics
 
-NO_GPU = Hardware(cpus=2, memory_bytes=2**33, gpus=0, gpu_memory_bytes=0)
+NO_GPU = machine()
 
 
 @pytest.fixture

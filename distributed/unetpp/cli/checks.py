@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from unetpp.config.hardware import Hardware, detect_hardware
+from unetpp.config.hardware import Node, this_node
 from unetpp.core.endpoint import check_endpoint
 from unetpp.core.errors import StorageError
 from unetpp.launch.token import token_path
@@ -66,18 +66,18 @@ class Check:
 
 def run_checks() -> list[Check]:
     """All checks of this machine; imports torch and ray, which takes some seconds."""
-    hardware = detect_hardware()
+    node = this_node()
     return [
         Check("python", "ok", platform.python_version()),
         *(check_version(name, floor) for name, floor in _FLOORS.items()),
         check_import("torch"),
         check_import("ray"),
-        check_cpus(hardware),
-        check_memory(hardware),
+        check_cpus(node),
+        check_memory(node),
         check_free(
             "/dev/shm", Path("/dev/shm"), _MIN_SHM_BYTES, "start the container with --shm-size=2g or more"
         ),
-        check_gpu(hardware),
+        check_gpu(node),
         check_s3(os.environ, Path.home()),
         check_token(token_path()),
         check_free(
@@ -109,15 +109,16 @@ def check_import(name: str) -> Check:
     return Check(f"import {name}", "ok", "works")
 
 
-def check_cpus(hardware: Hardware) -> Check:
-    if hardware.cpus < 2:
+def check_cpus(node: Node) -> Check:
+    if node.cpus < 2:
         return Check("cpus", "warn", "1 core", "use scale.workers=1; reading and training share the core")
-    return Check("cpus", "ok", f"{hardware.cpus} cores")
+    return Check("cpus", "ok", f"{node.cpus:g} cores")
 
 
-def check_memory(hardware: Hardware) -> Check:
-    detail = f"{hardware.memory_bytes / _GIB:.1f} GiB"
-    if hardware.memory_bytes < _MIN_MEMORY_BYTES:
+def check_memory(node: Node) -> Check:
+    memory_bytes = node.memory_bytes or 0
+    detail = f"{memory_bytes / _GIB:.1f} GiB"
+    if memory_bytes < _MIN_MEMORY_BYTES:
         return Check("memory", "warn", detail, "use scale.workers=1 and a small data.batch_size")
     return Check("memory", "ok", detail)
 
@@ -133,15 +134,15 @@ def check_free(name: str, folder: Path, needed_bytes: int, fix: str) -> Check:
     return Check(name, "ok", detail)
 
 
-def check_gpu(hardware: Hardware) -> Check:
+def check_gpu(node: Node) -> Check:
     """The driver's GPUs are the ones torch can use."""
     try:
         import torch
     except Exception:
-        return Check("gpu", "warn", f"{hardware.gpus} found; torch does not load", "mend torch first")
+        return Check("gpu", "warn", f"{node.gpus:g} found; torch does not load", "mend torch first")
     usable = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if usable < hardware.gpus:
-        detail = f"{hardware.gpus} found, {usable} usable with torch {torch.__version__}"
+    if usable < node.gpus:
+        detail = f"{node.gpus:g} found, {usable} usable with torch {torch.__version__}"
         return Check("gpu", "warn", detail, "install a CUDA build of torch that fits the driver")
     return Check("gpu", "ok", f"{usable} usable" if usable else "none; training runs on the CPU")
 

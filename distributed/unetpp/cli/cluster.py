@@ -48,7 +48,7 @@ def register(app: typer.Typer) -> None:
         json: Json = False,
     ) -> None:
         """Start a cluster that asks for a token, its dashboards, and one page that shows them all."""
-        from unetpp.config import detect_hardware
+        from unetpp.config.hardware import this_node
         from unetpp.core.storage import open_storage
         from unetpp.launch.cluster.folders import cluster_folder, remember_folder
         from unetpp.launch.cluster.local import ClusterRequest, cluster_up
@@ -57,7 +57,7 @@ def register(app: typer.Typer) -> None:
         folder = cluster_folder(name, directory)
         if directory is not None:
             remember_folder(directory)
-        state, started = cluster_up(folder, request, detect_hardware(), note)
+        state, started = cluster_up(folder, request, this_node(), note)
         if not started:
             note(f"cluster {name} ran already")
         if json:

@@ -1,7 +1,6 @@
 """unetpp data pack: image and mask files to a dataset."""
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -90,15 +89,17 @@ def _runner(workers: int | None, address: str | None) -> "Iterator[TaskRunner]":
     with contextlib.ExitStack() as stack:
 
         def start_ray() -> "TaskRunner":
+            from unetpp.config.hardware import available_cpus
             from unetpp.data.pack_ray import RayRunner
-            from unetpp.launch.connect import cluster_nodes, connected
+            from unetpp.launch.cluster_hardware import cluster_nodes
+            from unetpp.launch.connect import connected
 
-            here = workers or os.cpu_count() or 1
+            here = workers or available_cpus()
             stack.enter_context(connected(address, workers=here))
             if workers is not None or address is None:
                 return RayRunner(here)
             # A cluster that is still to grow has at least as much to do at once as this machine.
-            return RayRunner(max(here, int(sum(node.get("CPU", 0.0) for node in cluster_nodes({})))))
+            return RayRunner(max(here, int(sum(node.cpus for node in cluster_nodes()))))
 
         if workers == 0:
             yield run_here

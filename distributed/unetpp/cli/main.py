@@ -23,6 +23,7 @@ _VERBS = (
     "demo",
     "doctor",
     "config",
+    "plan",
     "data",
     "train",
     "tune",

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unetpp.cli.output import STOPPED, Json, emit, note
-from unetpp.cli.places import require_places
 from unetpp.core.commands import shown_command
 
 if TYPE_CHECKING:
-    from unetpp.config import RunConfig
+    from unetpp.config import Hardware, RunConfig
     from unetpp.config.planning import Decision
     from unetpp.train.job import TrainJob
 
@@ -57,41 +56,49 @@ def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]
         UserError: something the caller can fix.
     """
     from unetpp.cli.progress import TrainProgress
-    from unetpp.config import detect_hardware
     from unetpp.config.node_labels import require_labelled_cluster
     from unetpp.core.logs import setup_logging
     from unetpp.core.rundir import RunDir
-    from unetpp.train.prepare import new_run, resumed_run
+    from unetpp.launch.cluster_hardware import hardware_for
+    from unetpp.train.prepare import resumed_config
     from unetpp.train.summary import summarise
+    from unetpp.train.trainer import fit
 
     setup_logging("WARNING")
     started_s = time.monotonic()
-    if resume:
-        job, decisions = resumed_run(config, detect_hardware())
-        _print_resumed(job.config, decisions)
-        if (ended := _ended(job)) is not None:
+    base = resumed_config(config) if resume else config
+    require_labelled_cluster(base)
+    with hardware_for(base.scale) as hardware:
+        job = _prepare(config, hardware, resume=resume)
+        if resume and (ended := _ended(job)) is not None:
             return ended
-    else:
-        require_labelled_cluster(config)
-        job, decisions = new_run(config, detect_hardware())
-        print_decisions(decisions)
-    scale = job.config.scale
-    first_epoch = len(RunDir(job.run_uri).read_metrics())
-    with TrainProgress(job.config.train.epochs, first_epoch=first_epoch) as progress:
-        from unetpp.launch.connect import connected
-        from unetpp.train.trainer import fit
+        first_epoch = len(RunDir(job.run_uri).read_metrics())
+        with TrainProgress(job.config.train.epochs, first_epoch=first_epoch) as progress:
+            from unetpp.launch.connect import connected
 
-        with connected(
-            scale.address, workers=job.config.max_workers, cpus_per_worker=float(scale.cpus_per_worker)
-        ):
-            if scale.address is not None:
-                require_places(job.config, driver_cpus=0)
-            finished = fit(job, progress)
+            workers, cpus = job.config.max_workers, float(job.config.scale.cpus_per_worker)
+            with connected(base.scale.address, workers=workers, cpus_per_worker=cpus):
+                finished = fit(job, progress)
     result = summarise(
         job, finished=finished, wall_s=time.monotonic() - started_s, start_up_s=progress.start_up_s
     )
     _print_next(result, finished)
     return result
+
+
+def _prepare(config: "RunConfig", hardware: "Hardware", *, resume: bool) -> "TrainJob":
+    from unetpp.config.placement import waiting
+    from unetpp.train.prepare import new_run, resumed_run
+
+    if resume:
+        job, decisions = resumed_run(config, hardware)
+        _print_resumed(job.config, decisions)
+    else:
+        job, decisions = new_run(config, hardware)
+        print_decisions(decisions)
+    if missing := waiting(job.config, hardware, 1):
+        note(missing)
+    return job
 
 
 def print_decisions(decisions: "tuple[Decision, ...]") -> None:

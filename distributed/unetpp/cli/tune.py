@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unetpp.cli.output import STOPPED, Json, emit, note
-from unetpp.cli.places import require_places
 from unetpp.cli.train import print_changes, print_decisions, split_arguments
 from unetpp.core.commands import shown_command
 
@@ -75,54 +74,50 @@ def _load(space: str, arguments: list[str], *, resume: bool) -> "tuple[RunConfig
 
 
 def _tune(config: "RunConfig", space: "Space", *, resume: bool) -> dict[str, Any]:
-    from unetpp.config import detect_hardware, resolve
+    from unetpp.config import resolve
     from unetpp.config.node_labels import require_labelled_cluster
+    from unetpp.config.placement import waiting
     from unetpp.core.errors import ConfigError
     from unetpp.core.logs import setup_logging
+    from unetpp.launch.cluster_hardware import hardware_for
     from unetpp.launch.connect import connected
-    from unetpp.tune.placement import NESTED_DRIVER_CPUS, concurrency
     from unetpp.tune.sweep import claim_sweep, plan_sweep
     from unetpp.tune.sweep_dir import changes_since
 
     setup_logging("INFO")
     if not config.data.uri:
         raise ConfigError("data.uri is empty; name a packed dataset: data.uri=URI")
-    hardware = detect_hardware()
-    setup = plan_sweep(config, space, hardware, resume=resume)
-    if resume:
-        note(f"continuing {setup.sweep_uri} on version {setup.manifest.version} of its dataset")
-        print_changes(changes_since(setup.base))
-    base, decisions = resolve(setup.base, setup.manifest, hardware)
-    print_decisions(decisions)
-    require_labelled_cluster(base)
-    address, cpus = base.scale.address, float(base.scale.cpus_per_worker)
-    concurrent = 1
-    if address is None:
-        # The Ray that starts here has logical CPUs to spare for what drives the workers.
-        here = {"CPU": float(hardware.cpus), "GPU": float(hardware.gpus)}
-        concurrent = concurrency(base, [here], driver_cpus=0)
-    with connected(address, workers=base.max_workers * concurrent, cpus_per_worker=cpus):
-        if address is not None:
-            concurrent = require_places(base, driver_cpus=NESTED_DRIVER_CPUS)
-        result = _run(claim_sweep(setup, resume=resume), concurrent)
+    require_labelled_cluster(config)
+    with hardware_for(config.scale) as hardware:
+        setup = plan_sweep(config, space, hardware, resume=resume)
+        if resume:
+            note(f"continuing {setup.sweep_uri} on version {setup.manifest.version} of its dataset")
+            print_changes(changes_since(setup.base))
+        base, decisions = resolve(setup.base, setup.manifest, hardware, sweep=True)
+        print_decisions(decisions)
+        if missing := waiting(base, hardware, setup.concurrent):
+            note(missing)
+        workers, cpus = base.max_workers * setup.concurrent, float(base.scale.cpus_per_worker)
+        with connected(base.scale.address, workers=workers, cpus_per_worker=cpus):
+            result = _run(claim_sweep(setup, resume=resume))
     _print_best(result)
     return result
 
 
-def _run(sweep: "Sweep", concurrent: int) -> dict[str, Any]:
+def _run(sweep: "Sweep") -> dict[str, Any]:
     from unetpp.cli.sweep_table import SweepTable
     from unetpp.tune.budget import estimate
     from unetpp.tune.kept_space import resume_command
     from unetpp.tune.leaderboard import sweep_summary
-    from unetpp.tune.probe import seconds_per_epoch
-    from unetpp.tune.sweep import run_sweep
+    from unetpp.tune.sweep import measure_epoch, run_sweep
 
     setup, base = sweep.setup, sweep.setup.resolved_base()
+    concurrent = setup.concurrent
     try:
-        if base.scale.address:
-            note("no estimate of the duration: the cluster's devices are not this machine's")
+        epoch_s = measure_epoch(setup, concurrent)
+        if epoch_s is None:
+            note("no estimate of the duration: no worker's place could be measured")
         else:
-            epoch_s = seconds_per_epoch(base, setup.manifest, concurrent)
             note(estimate(epoch_s, base.train.epochs, concurrent, base.tune))
         with SweepTable(base.model_dump(mode="json"), base.train.epochs) as table:
             ledger = run_sweep(sweep, table, concurrent)

@@ -1,7 +1,7 @@
 """Typed configuration: sections, files and overrides, presets, planning; no torch, no ray."""
 
 from unetpp.config.data import AugmentConfig, DataConfig
-from unetpp.config.hardware import Hardware, detect_hardware
+from unetpp.config.hardware import Hardware, Node, detect_hardware
 from unetpp.config.load import config_hash, dump_yaml, flatten, given_fields, load_config, replace
 from unetpp.config.loss import LossConfig
 from unetpp.config.model import ModelConfig
@@ -22,6 +22,7 @@ __all__ = [
     "Hardware",
     "LossConfig",
     "ModelConfig",
+    "Node",
     "OptimConfig",
     "RunConfig",
     "ScaleConfig",

@@ -27,7 +27,8 @@ __all__ = [
 
 _NOT_HASHED = (
     *("out", "name", "tune", "data.cache_bytes", "data.cache_dir"),
-    *("data.labels", "scale.labels", "scale.autoscaling"),
+    *("data.labels", "scale.labels", "scale.autoscaling", "scale.node_cpus", "scale.node_memory_gib"),
+    *("scale.node_gpus", "scale.node_gpu_memory_gib"),
 )
 """Fields and sections that say where results go, how a sweep chooses configurations, what a machine caches
 and which one works: none changes what a configuration computes."""

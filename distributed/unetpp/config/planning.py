@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from unetpp.config.hardware import Hardware
+from unetpp.config.hardware import Hardware, Node
 from unetpp.config.load import replace
-from unetpp.config.memory import sample_bytes
+from unetpp.config.memory import training_need
+from unetpp.config.placement import candidates, trials_at_once
 from unetpp.config.requirements import check_dataset, check_hardware
 from unetpp.config.run import RunConfig
 from unetpp.config.section import AUTO
+from unetpp.config.shares import cpu_share, worker_memory_bytes
 from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Manifest
 
@@ -34,7 +36,7 @@ _RARE_SHARE = 0.05
 _FOREGROUND = 0.33
 """nnU-Net's share of crops that are sure to hold foreground."""
 _MEMORY_SHARE = 0.5
-"""Share of memory for activations; weights, optimiser, object store and fragments need the rest."""
+"""Share of its memory that `auto` gives a worker; object store and fragments need the rest."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,22 @@ class _Given:
     config: RunConfig
     manifest: Manifest
     hardware: Hardware
+    sweep: bool
+
+    def nodes(self) -> list[Node]:
+        return candidates(self.config.scale, self.hardware)
 
 
 def resolve(
-    config: RunConfig, manifest: Manifest, hardware: Hardware
+    config: RunConfig, manifest: Manifest, hardware: Hardware, *, sweep: bool = False
 ) -> tuple[RunConfig, tuple[Decision, ...]]:
     """Decide every `auto` in an order in which each rule sees what it depends on.
+
+    Args:
+        config: as it was given.
+        manifest: the dataset.
+        hardware: the machines that may be used: a cluster's, or this one.
+        sweep: whether several trainings of this configuration share them.
 
     Raises:
         ConfigError: a value given by the user does not fit the dataset or the hardware.
@@ -70,7 +82,7 @@ def resolve(
     for field, rule in _RULES:
         section, name = field.split(".")
         if getattr(getattr(config, section), name) == AUTO:
-            value, reason = rule(_Given(config, manifest, hardware))
+            value, reason = rule(_Given(config, manifest, hardware, sweep))
             config = replace(config, {field: value})
             decisions.append(Decision(field, value, reason))
     problems = [*check_dataset(config, manifest), *check_hardware(config, hardware)]
@@ -92,15 +104,20 @@ def _image_classes(given: _Given) -> tuple[int, str]:
 
 
 def _gpu(given: _Given) -> tuple[bool, str]:
-    gpus, workers = given.hardware.gpus, given.config.min_workers
-    return gpus >= workers, f"{gpus} GPU(s) for {workers} worker(s)"
+    nodes, workers = given.nodes(), given.config.min_workers
+    gpus = sum(node.gpus for node in nodes)
+    places = "this machine" if given.config.scale.address is None else f"{len(nodes)} node(s)"
+    reason = f"{gpus:g} GPU(s) on {places} for {workers} worker(s)"
+    if given.config.scale.autoscaling and not gpus:
+        reason += "; say scale.gpu=true if nodes with GPUs will come"
+    return gpus >= workers, reason
 
 
 def _gpus_per_worker(given: _Given) -> tuple[float, str]:
     gpus, workers = given.hardware.gpus, given.config.min_workers
     if given.config.scale.gpu and given.config.scale.address is None and 0 < gpus < workers:
-        sharing = -(-workers // gpus)
-        return math.floor(1000 / sharing) / 1000, f"{workers} worker(s) share {gpus} GPU(s)"
+        sharing = -(-workers // int(gpus))
+        return math.floor(1000 / sharing) / 1000, f"{workers} worker(s) share {gpus:g} GPU(s)"
     return 1.0, "a GPU of its own" if given.config.scale.gpu else "unused without scale.gpu"
 
 
@@ -154,24 +171,28 @@ def _foreground(given: _Given) -> tuple[float, str]:
 
 
 def _batch_size(given: _Given) -> tuple[int, str]:
-    config, hardware = given.config, given.hardware
+    config, nodes = given.config, given.nodes()
     workers, rows = config.max_workers, given.manifest.splits["train"].rows
     unit = workers * config.train.accumulate
-    if config.scale.gpu:
-        memory_bytes = hardware.gpu_part_bytes(float(config.scale.gpus_per_worker))
-    else:
-        memory_bytes = hardware.memory_bytes // workers
-    bf16 = config.train.precision == "bf16"
-    each_bytes = sample_bytes(config.model, crop_px=int(config.data.crop), bf16=bf16)
-    fits = max(1, int(_MEMORY_SHARE * memory_bytes / each_bytes)) * unit
     usual = (_BATCH_PER_GPU if config.scale.gpu else _BATCH_PER_CPU_WORKER) * workers
     many_steps = max(1, rows // _STEPS_PER_EPOCH)
-    batch = max(unit, min(fits, usual, many_steps) // unit * unit)
-    reason = (
-        f"the least of {fits} (fit in memory at {each_bytes / 2**20:.0f} MiB each), {usual} (usual for "
-        f"{workers} worker(s)) and {many_steps} ({_STEPS_PER_EPOCH} steps an epoch), a multiple of {unit}"
-    )
-    return batch, reason
+    limits = {
+        f"{usual} (usual for {workers} worker(s))": usual,
+        f"{many_steps} ({_STEPS_PER_EPOCH} steps an epoch)": many_steps,
+    }
+    trials = max(1, trials_at_once(config, nodes)) if given.sweep else 1
+    memory_bytes = worker_memory_bytes(config, nodes, trials)
+    need = training_need(config)
+    if memory_bytes is None:
+        known = "; the memory of its device is not known and sets no limit"
+    else:
+        known = ""
+        # An elastic run keeps its batch where it has the fewest workers.
+        fits = need.samples(int(_MEMORY_SHARE * memory_bytes)) * config.min_workers * config.train.accumulate
+        each_mib = need.sample_bytes / 2**20
+        limits[f"{fits} (fit in {_gib(memory_bytes)} GiB a worker at {each_mib:.0f} MiB each)"] = fits
+    batch = max(unit, min(limits.values()) // unit * unit)
+    return batch, f"the least of {', '.join(limits)}, a multiple of {unit}{known}"
 
 
 def _cache_bytes(given: _Given) -> tuple[int, str]:
@@ -202,11 +223,18 @@ def _sync_bn(given: _Given) -> tuple[bool, str]:
 
 
 def _cpus_per_worker(given: _Given) -> tuple[float, str]:
-    cpus, workers = given.hardware.cpus, given.config.max_workers
-    # Ray Data needs a CPU of its own: without one it waits, silently, for workers that wait for it.
-    share = max(cpus - 1.0, cpus / 2) / workers
-    value = float(math.floor(share)) if share >= 1 else max(math.floor(share * 20) / 20, 0.05)
-    return value, f"{cpus} CPU(s) over {workers} worker(s), one kept for reading data"
+    config, nodes = given.config, given.nodes()
+    share = cpu_share(config, nodes, config.max_workers * _asked_trials(given))
+    if share is None:
+        return 1.0, "no node that could train is known"
+    cpus = sum(node.cpus for node in nodes)
+    return share, f"{cpus:g} CPU(s) on {len(nodes)} node(s), one of each kept for reading data"
+
+
+def _asked_trials(given: _Given) -> int:
+    """Trainings that should find CPUs at once; each GPU of a cluster finds its own."""
+    limit = given.config.tune.max_concurrent
+    return int(limit) if given.sweep and limit != AUTO else 1
 
 
 def _whole_images(manifest: Manifest) -> bool:
@@ -246,6 +274,7 @@ _RULES: tuple[tuple[str, _Rule], ...] = (
     ("model.image_classes", _image_classes),
     ("scale.gpu", _gpu),
     ("scale.gpus_per_worker", _gpus_per_worker),
+    ("scale.cpus_per_worker", _cpus_per_worker),
     ("train.precision", _precision),
     ("model.depth", _depth),
     ("data.crop", _crop),
@@ -253,5 +282,4 @@ _RULES: tuple[tuple[str, _Rule], ...] = (
     ("data.batch_size", _batch_size),
     ("data.cache_bytes", _cache_bytes),
     ("train.sync_bn", _sync_bn),
-    ("scale.cpus_per_worker", _cpus_per_worker),
 )

@@ -45,12 +45,12 @@ def check_hardware(config: RunConfig, hardware: Hardware) -> Iterator[str]:
     if config.scale.gpu and gpu_places(hardware.gpus, each) < workers:
         yield (
             f"scale.gpu=true needs scale.gpus_per_worker={each:g} for each worker; scale.workers={workers}, "
-            f"GPUs={hardware.gpus}; use scale."
+            f"GPUs={hardware.gpus:g}; use scale."
             + ("gpus_per_worker=auto to share them" if hardware.gpus else "gpu=false")
         )
     reserved = float(config.scale.cpus_per_worker) * workers
     if reserved > hardware.cpus:
         yield (
             f"scale.workers={workers} * scale.cpus_per_worker={config.scale.cpus_per_worker:g} must not "
-            f"exceed the {hardware.cpus} CPU(s) here; use scale.cpus_per_worker=auto"
+            f"exceed the {hardware.cpus:g} CPU(s) here; use scale.cpus_per_worker=auto"
         )

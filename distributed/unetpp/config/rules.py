@@ -79,6 +79,13 @@ def range_rules(augment: AugmentConfig, scale: ScaleConfig) -> Iterator[str]:
         yield f"scale.workers must be (min, max) with 1 <= min <= max; it is {workers}; use (1, 2)"
     if scale.accelerator_type and scale.gpu is False:
         yield f"scale.accelerator_type={scale.accelerator_type} needs scale.gpu=true; leave one of them out"
+    described = {name: getattr(scale, name) for name in ("node_cpus", "node_memory_gib", "node_gpus")}
+    for name, value in described.items():
+        if value and not scale.autoscaling:
+            yield (
+                f"scale.{name}={value:g} describes nodes that will come and needs scale.autoscaling=true; "
+                "leave it out where they are there: they describe themselves"
+            )
     if isinstance(scale.cpus_per_worker, float) and scale.cpus_per_worker <= 0:
         yield f"scale.cpus_per_worker={scale.cpus_per_worker:g} must be above 0; use auto"
     gpus = scale.gpus_per_worker

@@ -78,6 +78,14 @@ class ScaleConfig(Section):
     """Nodes that workers may use, by Ray's labels, such as {ray.io/market-type: "!spot"}; empty takes all."""
     autoscaling: bool = False
     """Whether the cluster adds nodes when they are asked for: what finds no place waits for one."""
+    node_cpus: float = Field(0.0, ge=0)
+    """CPUs of a node that autoscaling adds; 0 is not known."""
+    node_memory_gib: float = Field(0.0, ge=0)
+    """Memory of a node that autoscaling adds; 0 is not known and sets no limit."""
+    node_gpus: int = Field(0, ge=0)
+    """GPUs of a node that autoscaling adds."""
+    node_gpu_memory_gib: float = Field(0.0, ge=0)
+    """Memory of a GPU where the cluster cannot tell, or has no such node yet; 0 sets no limit."""
     cpus_per_worker: float | Auto = Field(AUTO)
     """Logical CPUs that Ray reserves for each worker, above 0."""
     address: str | None = None

@@ -5,8 +5,9 @@ import json
 import logging
 import os
 import shutil
+import socket
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,18 @@ import ray
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray._raylet import Config  # type: ignore[attr-defined]  # a Cython module without stubs
 
-from unetpp.config.node_labels import selects
+from unetpp.config.hardware import available_cpus
 from unetpp.core.errors import UserError
 from unetpp.launch.runtime_env import CLUSTER_ENVIRONMENT, STATE_TRACKING, build_runtime_env
 from unetpp.launch.token import ensure_token, require_token
 from unetpp.launch.upload import collect_upload
 
-__all__ = ["cluster_nodes", "connected"]
+__all__ = ["connected"]
 
 _OBJECT_STORE_BYTES = 512 * 2**20
 """Per training worker and one for the driver: its stream holds at most half of that."""
 _SHM_SHARE = 0.5
+_CONNECT_TIMEOUT_S = 10.0
 
 _EMBEDDED_ENVIRONMENT = {
     **{name: value for name, value in CLUSTER_ENVIRONMENT.items() if name != STATE_TRACKING},
@@ -67,13 +69,8 @@ def connected(address: str | None, *, workers: int = 1, cpus_per_worker: float =
         ray.shutdown()
 
 
-def cluster_nodes(selector: Mapping[str, str]) -> list[dict[str, float]]:
-    """Resources, as Ray names them, of each living node of the connected cluster that the selector means."""
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    return [dict(node["Resources"]) for node in nodes if selects(selector, node["Labels"])]
-
-
 def _join(address: str) -> None:
+    _require_listener(address)
     with tempfile.TemporaryDirectory(prefix="unetpp-join-") as folder:
         try:
             ray.init(
@@ -83,10 +80,24 @@ def _join(address: str) -> None:
                 runtime_env=_joining_env(Path(folder)),
             )
         except (ConnectionError, RuntimeError) as error:
-            raise UserError(
-                f"no Ray cluster answers at scale.address={address}: {error}; "
-                "check the address and RAY_AUTH_TOKEN_PATH, or leave it out to run here"
-            ) from error
+            raise _no_answer(address, error) from error
+
+
+def _require_listener(address: str) -> None:
+    """Ray itself tries an address at which nothing listens for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _CONNECT_TIMEOUT_S).close()
+        except OSError as error:
+            raise _no_answer(address, error) from error
+
+
+def _no_answer(address: str, error: Exception) -> UserError:
+    return UserError(
+        f"no Ray cluster answers at scale.address={address}: {error}; "
+        "check the address and RAY_AUTH_TOKEN_PATH, or leave it out to run here"
+    )
 
 
 def _joining_env(folder: Path) -> dict[str, Any]:
@@ -104,9 +115,8 @@ def _joining_env(folder: Path) -> dict[str, Any]:
 
 
 def _start(workers: int, cpus_per_worker: float) -> None:
-    cores = os.cpu_count() or 1
     # Logical CPUs are bookkeeping: the controller and the readers need room beside the workers.
-    num_cpus = max(cores, int(workers * cpus_per_worker) + 2)
+    num_cpus = max(available_cpus(), int(workers * cpus_per_worker) + 2)
     store_bytes = (workers + 1) * _OBJECT_STORE_BYTES
     with contextlib.suppress(OSError):
         store_bytes = min(store_bytes, int(shutil.disk_usage("/dev/shm").total * _SHM_SHARE))

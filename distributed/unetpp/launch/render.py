@@ -99,6 +99,7 @@ def _entrypoint(text: str, request: RenderRequest) -> str:
     places = request.workers * max(1, request.gpus)
     key = "tune.max_concurrent" if request.kind == "tune" else "scale.workers"
     text = re.sub(rf"{re.escape(key)}=\d+", f"{key}={places}", text)
+    text = re.sub(r"scale\.node_gpus=\d+", f"scale.node_gpus={request.gpus}", text)
     return text.replace("scale.gpu=true", f"scale.gpu={str(request.gpus > 0).lower()}")
 
 

@@ -19,8 +19,6 @@ class Cost:
     params: int
     macs: int
     """Multiply-accumulates of the convolutions in one forward pass."""
-    activation_bytes: int
-    """float32 tensors kept for the backward pass; training all levels at once needs those of the deepest."""
 
 
 def count_cost(config: ModelConfig, size_px: int) -> dict[int, Cost]:
@@ -37,26 +35,7 @@ def count_cost(config: ModelConfig, size_px: int) -> dict[int, Cost]:
 
 
 def _cost(model: nn.Module, image: Tensor) -> Cost:
-    # A storage on the meta device has no address: its handle tells tensors that share it.
-    owned = {_storage(parameter) for parameter in model.parameters()} | {_storage(image)}
-    saved: dict[int, Tensor] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        if _storage(tensor) not in owned:
-            saved[_storage(tensor)] = tensor  # keeps it alive, so that no handle is used twice
-        return tensor
-
-    with (
-        torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
-        FlopCounterMode(display=False) as flops,
-    ):
-        output = model(image)
-    kept_bytes = sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
-    del output
+    with FlopCounterMode(display=False) as flops:
+        model(image)
     params = sum(parameter.numel() for parameter in model.parameters())
-    return Cost(params, flops.get_total_flops() // 2, kept_bytes)
-
-
-def _storage(tensor: Tensor) -> int:
-    handle: int = tensor.untyped_storage()._cdata
-    return handle
+    return Cost(params, flops.get_total_flops() // 2)

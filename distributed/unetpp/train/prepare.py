@@ -3,7 +3,7 @@
 import logging
 
 from unetpp.config import Decision, Hardware, RunConfig, config_hash, replace, resolve
-from unetpp.config.node_labels import require_labelled_cluster
+from unetpp.config.placement import require_places, require_readers
 from unetpp.core.cache_folder import cache_folder
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.provenance import collect
@@ -15,7 +15,7 @@ from unetpp.train.checkpoint import last_state
 from unetpp.train.job import TrainJob, stream_plan
 from unetpp.train.resume import applied_changes, explain_changes, last_epoch
 
-__all__ = ["new_run", "resumed_run"]
+__all__ = ["new_run", "resumed_config", "resumed_run"]
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def new_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Deci
     """Decide every `auto`, claim the run folder and write what is known before the first step.
 
     Raises:
-        ConfigError: a value does not fit the dataset.
+        ConfigError: a value does not fit the dataset or the hardware, or the cluster has no room.
         StorageError: the dataset or the run folder cannot be used.
         ExistsError: the run folder holds a run.
     """
@@ -39,6 +39,7 @@ def new_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Deci
     if (advice := shard_advice(manifest, config.data.uri)) is not None:
         logger.warning(advice)
     resolved, decisions = resolve(config, manifest, hardware)
+    _require_room(resolved, hardware)
     run = RunDir(resolved.run_uri)
     preflight(run.storage, write=True)
     run.create(
@@ -59,13 +60,11 @@ def resumed_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[
         InputError: there is no run, or shards of its dataset version are gone.
         ConfigError: the command gives a value that must stay as the run was started.
     """
-    given = _absolute(config)
-    run = RunDir(given.run_uri).require()
+    asked = resumed_config(config)
+    run = RunDir(asked.run_uri)
     stored, manifest = RunConfig.model_validate(run.read_config()), run.read_dataset()
-    # The run may have been moved, or be reached by another path, since it was started.
-    asked = replace(stored, {**applied_changes(given, stored), "out": given.out, "name": given.name})
     resumed, _ = resolve(asked, manifest, hardware)
-    require_labelled_cluster(resumed)
+    _require_room(resumed, hardware)
     state = last_state(run)
     resumed = replace(resumed, {"train.epochs": last_epoch(resumed, state)})
     if state.ended_by(resumed.train) is None:
@@ -79,6 +78,26 @@ def resumed_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[
         reopen = ends_elsewhere and state.ended_by(resumed.train) is None
         run.change_config(resumed.model_dump(mode="json"), reopen=reopen)
     return job, decisions
+
+
+def resumed_config(config: RunConfig) -> RunConfig:
+    """The configuration of the run at the configured place with what the command changes.
+
+    Raises:
+        InputError: there is no run.
+        ConfigError: the command gives a value that must stay as the run was started.
+    """
+    given = _absolute(config)
+    stored = RunConfig.model_validate(RunDir(given.run_uri).require().read_config())
+    # The run may have been moved, or be reached by another path, since it was started.
+    return replace(stored, {**applied_changes(given, stored), "out": given.out, "name": given.name})
+
+
+def _require_room(config: RunConfig, hardware: Hardware) -> None:
+    """Before the run's folder is claimed: the same command gives the same answer again."""
+    if config.scale.address is not None:
+        require_readers(config, hardware)
+        require_places(config, hardware)
 
 
 def _absolute(config: RunConfig) -> RunConfig:

@@ -45,10 +45,15 @@ class Listener(Protocol):
     def stopping(self) -> None: ...
 
 
-def fit(job: TrainJob, listener: Listener) -> bool:
+def fit(job: TrainJob, listener: Listener, *, concurrent: int = 1) -> bool:
     """Train and return whether the run finished; False after a clean stop.
 
     The first Ctrl-C stops before the next step with a checkpoint, the second at once.
+
+    Args:
+        job: what to train.
+        listener: hears of it.
+        concurrent: trainings that share the machines, this one included.
 
     Raises:
         UnetppError: the workers failed more often than `scale.max_failures`.
@@ -59,7 +64,7 @@ def fit(job: TrainJob, listener: Listener) -> bool:
 
     def run() -> None:
         try:
-            _trainer(job, board, scratch).fit()
+            _trainer(job, board, scratch, concurrent).fit()
         except BaseException as error:  # carried to the caller's thread
             outcome["error"] = error
 
@@ -105,12 +110,12 @@ def _watch(thread: threading.Thread, board: Any, listener: Listener) -> bool:
             board.request_stop.remote()
 
 
-def _trainer(job: TrainJob, board: Any, scratch: Storage) -> TorchTrainer:
+def _trainer(job: TrainJob, board: Any, scratch: Storage, concurrent: int) -> TorchTrainer:
     config = job.config
     use_gpu = bool(config.scale.gpu)
     gpus = float(config.scale.gpus_per_worker) if use_gpu else 0.0
     cpus = float(config.scale.cpus_per_worker)
-    arguments: WorkerArguments = {"job": job, "board": board}
+    arguments: WorkerArguments = {"job": job, "board": board, "concurrent": concurrent}
     path, filesystem = _for_ray(scratch)
     return TorchTrainer(
         train_worker,

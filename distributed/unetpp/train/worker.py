@@ -13,6 +13,8 @@ import ray.util
 import torch
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from unetpp.config.hardware import available_cpus
+from unetpp.config.shares import worker_threads
 from unetpp.core.logs import RedactSecrets, setup_logging
 from unetpp.data.batch import HostBatch
 from unetpp.data.schedule import Position, StreamPlan
@@ -72,6 +74,8 @@ class WorkerArguments(TypedDict):
 
     job: TrainJob
     board: Any
+    concurrent: int
+    """Trainings that share the machines."""
 
 
 class _RaySession:
@@ -138,6 +142,6 @@ def train_worker(arguments: WorkerArguments) -> None:
     setup_logging(rank=session.rank)
     logging.getLogger("unetpp").addHandler(_BoardHandler(arguments["board"], session.rank))
     # Ray sets one thread for a fraction of a CPU; a node's cores belong to its workers.
-    local_workers = ray.train.get_context().get_local_world_size()
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // local_workers))
+    sharing = ray.train.get_context().get_local_world_size() * arguments["concurrent"]
+    torch.set_num_threads(worker_threads(arguments["job"].config, available_cpus(), sharing))
     run_job(arguments["job"], session, ray.train.torch.get_device())

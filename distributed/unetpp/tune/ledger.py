@@ -14,6 +14,7 @@ import optuna
 from optuna.trial import TrialState
 
 from unetpp.config import Decision, Hardware, RunConfig, replace, resolve
+from unetpp.config.feasibility import check
 from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
@@ -21,7 +22,6 @@ from unetpp.core.trial_folders import trial_uri
 from unetpp.models.cost import count_cost
 from unetpp.tune.apply import apply
 from unetpp.tune.budget import budget_of
-from unetpp.tune.feasibility import check
 from unetpp.tune.leaderboard import LeaderRow, best_row, leaderboard
 from unetpp.tune.levels import NetworkCost, level_results
 from unetpp.tune.record import (
@@ -55,12 +55,14 @@ class SweepSetup:
     space: Space
     manifest: Manifest
     hardware: Hardware
-    memory_bytes: int
-    """That one worker may plan with."""
+    memory_bytes: int | None
+    """Of its device that is one worker's own; None sets no limit."""
+    concurrent: int = 1
+    """Trials that run at once."""
 
     def resolved_base(self) -> RunConfig:
         """The base configuration with every `auto` decided."""
-        return resolve(self.base, self.manifest, self.hardware)[0]
+        return resolve(self.base, self.manifest, self.hardware, sweep=True)[0]
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,7 @@ class Ledger:
             raise _RefusedError("FAIL", str(error)) from error
         try:
             config = replace(apply(setup.base, values), {"out": out, "name": ""})
-            config, decisions = resolve(config, setup.manifest, setup.hardware)
+            config, decisions = resolve(config, setup.manifest, setup.hardware, sweep=True)
         except ConfigError as error:
             raise _RefusedError("INFEASIBLE", str(error)) from error
         config = _as_started(config)

@@ -1,13 +1,14 @@
-"""How long an epoch of the base configuration takes here, from a few real steps on made-up pixels."""
+"""How long an epoch of the base configuration takes on this machine: a few real steps on made-up pixels."""
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
+from unetpp.config.hardware import available_cpus
 from unetpp.config.run import RunConfig
+from unetpp.config.shares import worker_threads
 from unetpp.core.manifest import Manifest
 from unetpp.data.order import num_steps
 from unetpp.train.learner import Learner
@@ -19,23 +20,28 @@ _TIMED_STEPS = 2
 
 
 def seconds_per_epoch(config: RunConfig, manifest: Manifest, concurrent: int) -> float:
-    """Training seconds of one epoch; reading and validation are not in it.
+    """Training seconds of one epoch on this machine; reading and validation are not in it.
 
     Args:
         config: every `auto` decided.
         manifest: the dataset.
-        concurrent: trials that share this machine's CPU cores; a GPU is shared by parts.
+        concurrent: trials at once, which share this machine unless it is a cluster's.
     """
     device = torch.device("cuda" if config.scale.gpu else "cpu")
-    cores, processes = os.cpu_count() or 1, concurrent * config.max_workers
-    with _threads(max(1, cores // processes)):
+    cores, processes = available_cpus(), concurrent * config.max_workers
+    with _threads(worker_threads(config, cores, processes)):
         step_s = _step_seconds(config, manifest, device)
-    # Processes beyond the cores take turns, as do those that share a GPU.
-    gpu_sharing = max(1.0, 1 / float(config.scale.gpus_per_worker))
-    slower = gpu_sharing if config.scale.gpu else max(1.0, processes / cores)
     batch_size = int(config.data.batch_size)
     steps = num_steps(manifest.splits["train"].rows, batch_size, drop_last=config.data.drop_last)
-    return step_s * slower * steps
+    return step_s * _sharing(config, cores, processes) * steps
+
+
+def _sharing(config: RunConfig, cores: int, processes: int) -> float:
+    """Workers that take turns on one GPU, or on one core."""
+    if config.scale.gpu:
+        return max(1.0, 1 / float(config.scale.gpus_per_worker))
+    here = config.scale.address is None
+    return max(1.0, processes / cores if here else 1 / float(config.scale.cpus_per_worker))
 
 
 def _step_seconds(config: RunConfig, manifest: Manifest, device: torch.device) -> float:

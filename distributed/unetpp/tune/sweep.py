@@ -14,6 +14,15 @@ import ray.tune
 from optuna.trial import TrialState
 
 from unetpp.config import Hardware, RunConfig, dump_yaml, replace, resolve
+from unetpp.config.placement import (
+    candidates,
+    concurrency,
+    require_readers,
+    trial_resources,
+    worker_slots,
+)
+from unetpp.config.shares import worker_memory_bytes
+from unetpp.config.train import ScaleConfig
 from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import Storage, open_storage, preflight
@@ -23,7 +32,7 @@ from unetpp.tune.board import start_board
 from unetpp.tune.events import SweepEvents, SweepListener
 from unetpp.tune.kept_space import SPACE_FOLDER, remember_space
 from unetpp.tune.ledger import Ledger, SweepSetup
-from unetpp.tune.placement import trial_resources
+from unetpp.tune.probe import seconds_per_epoch
 from unetpp.tune.record import own_trials
 from unetpp.tune.searcher import LedgerSearcher
 from unetpp.tune.seeding import enqueue_default, warm_start
@@ -41,12 +50,11 @@ from unetpp.tune.sweep_dir import (
 from unetpp.tune.sweep_metrics import SweepMetrics
 from unetpp.tune.trainable import TrialContext, run_trial
 
-__all__ = ["Sweep", "claim_sweep", "plan_sweep", "run_sweep"]
+__all__ = ["Sweep", "claim_sweep", "measure_epoch", "plan_sweep", "run_sweep"]
 
 logger = logging.getLogger(__name__)
 
-_MEMORY_SHARE = 0.8
-"""Share of a device's memory that a trial may plan with; the rest is the allocator's and the kernels'."""
+_PROBE_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ def plan_sweep(config: RunConfig, space: Space, hardware: Hardware, *, resume: b
     """Check everything that can be checked before the first trial; nothing is written.
 
     Raises:
-        ConfigError: the space or the configuration breaks a rule.
+        ConfigError: the space or the configuration breaks a rule, or no trial finds a place.
         ExistsError: a sweep is there and `resume` is not set.
         InputError: `resume` is set and no sweep is there.
         StorageError: the dataset or the folder cannot be used.
@@ -77,7 +85,11 @@ def plan_sweep(config: RunConfig, space: Space, hardware: Hardware, *, resume: b
         raise no_sweep(storage, "leave --resume out to start one") if resume else _sweep_exists(storage)
     manifest = read_dataset(storage, data) if resume else load_manifest(data)
     decided = _require_space_fits(config, manifest, hardware)
-    return SweepSetup(storage.uri, config, space, manifest, hardware, _worker_bytes(decided, hardware))
+    concurrent = concurrency(decided, hardware)
+    if decided.scale.address is not None:
+        require_readers(decided, hardware)
+    memory_bytes = worker_memory_bytes(decided, candidates(decided.scale, hardware), concurrent)
+    return SweepSetup(storage.uri, config, space, manifest, hardware, memory_bytes, concurrent)
 
 
 def claim_sweep(setup: SweepSetup, *, resume: bool) -> Sweep:
@@ -108,12 +120,38 @@ def claim_sweep(setup: SweepSetup, *, resume: bool) -> Sweep:
     return Sweep(setup, study)
 
 
+def measure_epoch(setup: SweepSetup, concurrent: int) -> float | None:
+    """Training seconds of an epoch of the base configuration, measured where a trial's worker will run.
+
+    None where no node is there yet, none has a place in time, or the measurement fails.
+    """
+    decided = setup.resolved_base()
+    if not any(worker_slots(decided, node) for node in setup.hardware.nodes):
+        return None
+    resources = trial_resources(decided.model_copy(update={"scale": _of_one_worker(decided.scale)}))
+    task = ray.remote(max_retries=0)(seconds_per_epoch).options(
+        num_cpus=resources.pop("CPU"),
+        num_gpus=resources.pop("GPU"),
+        resources=resources,
+        label_selector=decided.scale.labels,
+    )
+    measured = task.remote(decided, setup.manifest, concurrent)
+    try:
+        seconds: float = ray.get(measured, timeout=_PROBE_TIMEOUT_S)
+    except (ray.exceptions.GetTimeoutError, ray.exceptions.RayError) as error:
+        ray.cancel(measured, force=True)
+        cause = next(iter(str(error).splitlines()[-1:]), type(error).__name__)
+        logger.warning("the speed of an epoch was not measured: %s", cause)
+        return None
+    return seconds
+
+
 def run_sweep(sweep: Sweep, listener: SweepListener, concurrent: int) -> Ledger:
     """Run trials on a connected Ray until the budget ends or Ctrl-C; returns the sweep's ledger."""
     setup = sweep.setup
     ledger, board = Ledger(setup, sweep.study), start_board()
     decided = setup.resolved_base()
-    context = TrialContext(setup.manifest, board, _threads(decided, setup.hardware, concurrent))
+    context = TrialContext(setup.manifest, board, concurrent)
     trainable = ray.tune.with_resources(
         ray.tune.with_parameters(run_trial, context=context), _bundle(decided)
     )
@@ -146,11 +184,8 @@ def _bundle(decided: RunConfig) -> ray.tune.PlacementGroupFactory:
     return ray.tune.PlacementGroupFactory([trial_resources(decided)], **selectors)
 
 
-def _threads(decided: RunConfig, hardware: Hardware, concurrent: int) -> int:
-    """Of a one-worker trial: trials here divide this machine's cores, elsewhere each has what it reserves."""
-    if decided.scale.address is not None:
-        return max(1, int(float(decided.scale.cpus_per_worker)))
-    return max(1, hardware.cpus // concurrent)
+def _of_one_worker(scale: ScaleConfig) -> ScaleConfig:
+    return scale.model_copy(update={"workers": 1})
 
 
 def _require_space_fits(config: RunConfig, manifest: Manifest, hardware: Hardware) -> RunConfig:
@@ -160,18 +195,11 @@ def _require_space_fits(config: RunConfig, manifest: Manifest, hardware: Hardwar
             raise InputError(
                 f"a sweep trains on train and scores trials on val; {missing}; pack it with both"
             )
-    return resolve(config, manifest, hardware)[0]
+    return resolve(config, manifest, hardware, sweep=True)[0]
 
 
 def _sweep_exists(storage: Storage) -> ExistsError:
     return ExistsError(f"a sweep exists at {storage.uri}; use --resume to continue it or another out=")
-
-
-def _worker_bytes(decided: RunConfig, hardware: Hardware) -> int:
-    """Memory that one worker may plan with."""
-    if not decided.scale.gpu:
-        return int(hardware.memory_bytes * _MEMORY_SHARE)
-    return int(hardware.gpu_part_bytes(float(decided.scale.gpus_per_worker)) * _MEMORY_SHARE)
 
 
 @contextlib.contextmanager

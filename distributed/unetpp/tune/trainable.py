@@ -10,7 +10,9 @@ import ray
 import ray.tune
 import torch
 
+from unetpp.config.hardware import available_cpus
 from unetpp.config.run import RunConfig
+from unetpp.config.shares import worker_threads
 from unetpp.core.logs import redact
 from unetpp.core.manifest import Manifest
 from unetpp.core.provenance import collect
@@ -38,8 +40,8 @@ class TrialContext:
 
     manifest: Manifest
     board: Any
-    threads: int
-    """Of the process of a one-worker trial."""
+    concurrent: int
+    """Trials that run at once."""
 
 
 def run_trial(params: dict[str, Any], context: TrialContext) -> None:
@@ -56,9 +58,9 @@ def run_trial(params: dict[str, Any], context: TrialContext) -> None:
         for metrics in RunDir(job.run_uri).read_metrics():
             reporter(metrics)
         if config.max_workers > 1:
-            fit(job, _Listener(reporter, number, context.board))
+            fit(job, _Listener(reporter, number, context.board), concurrent=context.concurrent)
         else:
-            torch.set_num_threads(context.threads)
+            torch.set_num_threads(worker_threads(config, available_cpus(), context.concurrent))
             run_job(job, _Session(reporter, RunMetrics(job.run_uri, 0, Exporter())), _device(config))
     except StopTrial:
         return

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unetpp.config.hardware import Hardware
+from unetpp.config.hardware import Node
 from unetpp.launch.cluster.nodes import (
     HOST,
     NodePlan,
@@ -61,14 +61,14 @@ class ClusterRequest:
 
 
 def cluster_up(
-    folder: Path, request: ClusterRequest, hardware: Hardware, say: Callable[[str], None]
+    folder: Path, request: ClusterRequest, machine: Node, say: Callable[[str], None]
 ) -> tuple[ClusterState, bool]:
     """Start a cluster and its pages; one that runs is left as it is.
 
     Args:
         folder: where the cluster is remembered.
         request: nodes and names.
-        hardware: of this machine.
+        machine: this one.
         say: told what happens, line by line.
 
     Returns:
@@ -88,7 +88,7 @@ def cluster_up(
         if state is not None:
             return _complete(folder, state, say), False
         ensure_token()
-        state = _new_state(request, _choose_ports(request, ports_of_others(folder)), hardware)
+        state = _new_state(request, _choose_ports(request, ports_of_others(folder)), machine)
         for name, remedy in missing_services().items():
             say(f"{name} is not installed, going on without it ({remedy})")
         say(f"starting {request.nodes} Ray node(s) at {state.plan.address}")
@@ -151,12 +151,12 @@ def _choose_ports(request: ClusterRequest, taken: set[int]) -> dict[str, int]:
     return ports
 
 
-def _new_state(request: ClusterRequest, ports: dict[str, int], hardware: Hardware) -> ClusterState:
-    cpus = request.cpus_per_node or max(2, hardware.cpus // request.nodes)
+def _new_state(request: ClusterRequest, ports: dict[str, int], machine: Node) -> ClusterState:
+    cpus = request.cpus_per_node or max(2, int(machine.cpus) // request.nodes)
     # Not in the cluster's folder: paths of sockets have at most 107 characters, of which Ray takes 66.
     short = len(tempfile.gettempdir()) <= _TEMP_PATH_LENGTH
     temp_dir = tempfile.mkdtemp(prefix="unetpp-", dir=None if short else "/tmp")
-    plan = NodePlan(f"{HOST}:{ports['ray']}", temp_dir, request.nodes, cpus, hardware.gpus)
+    plan = NodePlan(f"{HOST}:{ports['ray']}", temp_dir, request.nodes, cpus, int(machine.gpus))
     pages = {"page": "page", "ray": "dashboard"} | {
         name: name for name in ("optuna-dashboard", "tensorboard", "prometheus") if name in ports
     }

@@ -1,17 +1,27 @@
 """How many trials fit on a cluster's machines, and what is said where none does."""
 
+from typing import Any
+
 import pytest
 
-from unetpp.config import RunConfig, load_config
+from unetpp.config import Hardware, Node, RunConfig, load_config
+from unetpp.config.placement import concurrency, trial_resources, worker_slots
 from unetpp.core.errors import ConfigError
-from unetpp.tune.placement import concurrency, trial_resources, worker_slots
 
 GPU = "scale.gpu=true"
-A100 = {"accelerator_type:A100": 1.0}
+A100 = {"model": "A100"}
+
+
+def hardware(*nodes: dict[str, Any]) -> Hardware:
+    return Hardware(tuple(as_node(**node) for node in nodes))
+
+
+def as_node(CPU: float = 0, GPU: float = 0, model: str = "", labels: dict[str, str] | None = None) -> Node:
+    return Node(CPU, gpus=GPU, accelerator_type=model, labels=labels or {})
 
 
 def config(*overrides: str) -> RunConfig:
-    defaults = ["scale.gpu=false", "scale.gpus_per_worker=1", "scale.cpus_per_worker=1"]
+    defaults = ["scale.gpu=false", "scale.gpus_per_worker=1", "scale.cpus_per_worker=1", "scale.address=auto"]
     return load_config(None, [*defaults, *overrides])
 
 
@@ -23,7 +33,7 @@ def config(*overrides: str) -> RunConfig:
         (["scale.workers=2"], [{"CPU": 8}], 3),  # a nested trial's driver takes a little of a CPU as well
         (["scale.workers=2"], [{"CPU": 8.04}], 4),
         (["tune.max_concurrent=2"], [{"CPU": 8}], 2),
-        ([], [{"CPU": 2}, {"memory": 1e9}, {"CPU": 1}], 3),
+        ([], [{"CPU": 2}, {}, {"CPU": 1}], 3),
         # Nine CPUs would be enough for two trials of 4.01 if a worker could be cut in pieces.
         (["scale.workers=2", "scale.cpus_per_worker=2"], [{"CPU": 3}] * 3, 1),
         (["scale.workers=2", "scale.cpus_per_worker=2"], [{"CPU": 3}] * 4, 2),
@@ -42,7 +52,7 @@ def config(*overrides: str) -> RunConfig:
     ],
 )
 def test_concurrency_counts_places_on_machines(overrides, nodes, expected):
-    assert concurrency(config(*overrides), nodes) == expected
+    assert concurrency(config(*overrides), hardware(*nodes)) == expected
 
 
 @pytest.mark.parametrize(
@@ -55,11 +65,11 @@ def test_concurrency_counts_places_on_machines(overrides, nodes, expected):
     ],
 )
 def test_concurrency_of_a_cluster_that_adds_nodes_is_what_was_asked_for(overrides, nodes, expected):
-    assert concurrency(config("scale.autoscaling=true", *overrides), nodes) == expected
+    assert concurrency(config("scale.autoscaling=true", *overrides), hardware(*nodes)) == expected
 
 
-def test_concurrency_where_drivers_have_room_of_their_own_fills_every_place():
-    assert concurrency(config("scale.workers=2"), [{"CPU": 2}], driver_cpus=0) == 1
+def test_concurrency_on_this_machine_where_drivers_have_room_of_their_own_fills_every_place():
+    assert concurrency(config("scale.workers=2", "scale.address=null"), hardware({"CPU": 2})) == 1
 
 
 @pytest.mark.parametrize(
@@ -77,7 +87,7 @@ def test_concurrency_where_drivers_have_room_of_their_own_fills_every_place():
 )
 def test_concurrency_cluster_smaller_than_a_trial_says_what_is_missing(overrides, nodes, said):
     with pytest.raises(ConfigError, match=said):
-        concurrency(config(*overrides), nodes)
+        concurrency(config(*overrides), hardware(*nodes))
 
 
 def test_trial_resources_of_one_worker_are_its_own_and_of_many_a_driver_s():
@@ -90,8 +100,8 @@ def test_trial_resources_of_one_worker_are_its_own_and_of_many_a_driver_s():
 
 
 def test_worker_slots_are_bound_by_the_scarcer_resource():
-    assert worker_slots(config(GPU), {"CPU": 3, "GPU": 8}) == 3
-    assert worker_slots(config(GPU), {"CPU": 8, "GPU": 3}) == 3
+    assert worker_slots(config(GPU), Node(3, gpus=8)) == 3
+    assert worker_slots(config(GPU), Node(8, gpus=3)) == 3
 
 
 def test_trial_resources_of_a_gpu_model_ask_for_its_nodes():
@@ -101,4 +111,4 @@ def test_trial_resources_of_a_gpu_model_ask_for_its_nodes():
 
 def test_concurrency_without_the_gpu_model_names_it():
     with pytest.raises(ConfigError, match="A100 GPU"):
-        concurrency(config(GPU, "scale.accelerator_type=A100"), [{"CPU": 8, "GPU": 4}])
+        concurrency(config(GPU, "scale.accelerator_type=A100"), hardware({"CPU": 8, "GPU": 4}))

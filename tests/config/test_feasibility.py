@@ -1,8 +1,8 @@
 import pytest
 
 from unetpp.config import RunConfig, load_config, replace
-from unetpp.models.cost import count_cost
-from unetpp.tune.feasibility import check
+from unetpp.config.feasibility import check
+from unetpp.config.memory import training_need, weight_count
 
 GIB = 2**30
 PLENTY = 1000 * GIB
@@ -28,10 +28,15 @@ def test_check_enough_memory_is_feasible(decided: RunConfig) -> None:
 
 
 def test_check_needs_activations_of_the_batch_and_four_copies_of_the_weights(decided: RunConfig) -> None:
-    deepest = count_cost(decided.model, 64)[3]
-    expected = 8 * deepest.activation_bytes + 4 * 4 * deepest.params
-    assert check(decided, expected) is None
-    assert check(decided, expected - 1) is not None
+    need = training_need(decided)
+    assert need.weight_bytes == 4 * 4 * weight_count(decided.model)
+    expected = 8 * need.sample_bytes + need.weight_bytes
+    assert check(decided, int(expected / 0.8) + 2) is None
+    assert check(decided, int(expected / 0.8) - 2) is not None
+
+
+def test_check_unknown_memory_sets_no_limit(decided: RunConfig) -> None:
+    assert check(replace(decided, {"data.batch_size": 2**20}), None) is None
 
 
 def test_check_shortage_says_what_is_needed_and_what_is_there(decided: RunConfig) -> None:
@@ -39,7 +44,7 @@ def test_check_shortage_says_what_is_needed_and_what_is_there(decided: RunConfig
     shortage = check(config, 6 * GIB)
     assert shortage is not None
     assert "GiB of activations for batch 16 at 256 px" in str(shortage)
-    assert "6.0 GiB free" in shortage.reason
+    assert "4.8 GiB free" in shortage.reason
     assert "lower data.batch_size" in shortage.reason
 
 

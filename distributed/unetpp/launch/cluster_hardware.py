@@ -1,0 +1,115 @@
+"""What the nodes of a cluster offer: from Ray's node table, and their GPUs' memory by asking them."""
+
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from unetpp.config.hardware import Hardware, Node, detect_hardware, gpu_memories
+from unetpp.config.placement import candidates
+from unetpp.config.train import ScaleConfig
+from unetpp.launch.connect import connected
+
+__all__ = ["cluster_hardware", "cluster_nodes", "hardware_for"]
+
+logger = logging.getLogger(__name__)
+
+_GIB = 2**30
+_ASK_TIMEOUT_S = 30.0
+_ACCELERATOR = "accelerator_type:"
+
+
+@contextlib.contextmanager
+def hardware_for(scale: ScaleConfig) -> Iterator[Hardware]:
+    """The machines that a run may use: this one, or those of a cluster, connected inside the block.
+
+    Raises:
+        UserError: no cluster answers at the address, or there is no token for it.
+    """
+    if scale.address is None:
+        yield detect_hardware()
+        return
+    with connected(scale.address):
+        yield cluster_hardware(scale)
+
+
+def cluster_hardware(scale: ScaleConfig) -> Hardware:
+    """The nodes of the connected cluster; GPU memory is asked for where workers may be put."""
+    ids = [str(node["NodeID"]) for node in _living()]
+    nodes = list(cluster_nodes())
+    usable = candidates(scale, Hardware(tuple(nodes)))
+    # One of each kind answers for all: its GPUs are alike.
+    asked = {
+        _kind(node): node_id for node, node_id in zip(nodes, ids, strict=True) if node.gpus and node in usable
+    }
+    memories = dict(zip(asked, _gpu_memory_bytes(list(asked.values())), strict=True))
+    given = int(scale.node_gpu_memory_gib * _GIB) or None
+    for index, node in enumerate(nodes):
+        if _kind(node) in memories:
+            nodes[index] = replace(node, gpu_memory_bytes=memories[_kind(node)] or given)
+    unknown = sum(bool(node.gpus) and _kind(node) in memories and not node.gpu_memory_bytes for node in nodes)
+    if unknown:
+        logger.warning(
+            "%d node(s) do not tell their GPUs' memory: it sets no limit; give scale.node_gpu_memory_gib",
+            unknown,
+        )
+    return Hardware(tuple(nodes))
+
+
+def cluster_nodes() -> tuple[Node, ...]:
+    """The living nodes of the connected cluster; the memory of GPUs is not known."""
+    found = []
+    for node in _living():
+        resources = node["Resources"]
+        models = [name.removeprefix(_ACCELERATOR) for name in resources if name.startswith(_ACCELERATOR)]
+        memory = resources.get("memory")
+        found.append(
+            Node(
+                cpus=float(resources.get("CPU", 0.0)),
+                memory_bytes=None if memory is None else int(memory),
+                gpus=float(resources.get("GPU", 0.0)),
+                accelerator_type=next(iter(models), ""),
+                labels=dict(node["Labels"]),
+            )
+        )
+    return tuple(found)
+
+
+def _living() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def _kind(node: Node) -> tuple[object, ...]:
+    return node.accelerator_type, node.gpus, node.cpus, node.memory_bytes
+
+
+def _gpu_memory_bytes(node_ids: Sequence[str]) -> list[int | None]:
+    """Of the smallest GPU of each node; None where it does not tell, or not in time.
+
+    The driver of the GPUs is asked, which needs none of them to be free and leaves nothing on them.
+    """
+    # Ray hides GPUs from tasks that reserve none; the node's own choice of devices stays.
+    environment = {"env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}}
+    ask = ray.remote(num_cpus=0, max_retries=0, runtime_env=environment)(gpu_memories)
+    tasks = [
+        ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)).remote()
+        for node_id in node_ids
+    ]
+    if not tasks:
+        return []
+    ready, late = ray.wait(tasks, num_returns=len(tasks), timeout=_ASK_TIMEOUT_S)
+    for task in late:
+        ray.cancel(task, force=True)
+    return [_answer(task) if task in ready else None for task in tasks]
+
+
+def _answer(task: "ray.ObjectRef[list[int]]") -> int | None:
+    try:
+        return min(ray.get(task), default=None)
+    except ray.exceptions.RayError as error:
+        logger.info("a node did not tell the memory of its GPUs: %s", error)
+        return None
