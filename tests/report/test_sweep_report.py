@@ -9,7 +9,7 @@ import optuna
 import pytest
 
 from html_page import HtmlPage
-from sweep_results import results
+from sweep_results import finish, record_epoch, results
 from unetpp.config import RunConfig, dump_yaml, load_config, replace
 from unetpp.config.load import flatten
 from unetpp.core.errors import InputError
@@ -22,7 +22,6 @@ from unetpp.report.sweep_parallel import positions
 from unetpp.report.sweep_report import render_sweep_report, write_sweep_report
 from unetpp.report.sweep_sections import cost_facts, headline_cards, leader_rows, sweep_commands, varied
 from unetpp.tune.apply import apply
-from unetpp.tune.record import SECONDS, finish, record_epoch, record_note
 from unetpp.tune.seeding import enqueue_default
 from unetpp.tune.space import load_space
 from unetpp.tune.storage import open_storage_url
@@ -79,8 +78,7 @@ class FakeSweep:
         number, _ = self.start()
         for epoch in range(1, epochs + 1):
             now = [quality - 0.01 * (epochs - epoch) for quality in qualities]
-            record_epoch(self.study, number, epoch, results(*now))
-        record_note(self.study, number, SECONDS, 10.0 * epochs)
+            record_epoch(self.study, number, epoch, results(*now), seconds=10.0)
         return number
 
 

@@ -4,11 +4,10 @@ import math
 import optuna
 import pytest
 
-from sweep_results import results
+from sweep_results import finish, record_epoch, results
 from unetpp.config import replace
 from unetpp.tune.leaderboard import best_row, leaderboard, pareto_rows, sweep_summary, trial_counts
 from unetpp.tune.levels import LevelResult
-from unetpp.tune.record import finish, record_epoch
 
 
 def trial(study: optuna.Study, space, levels: list[LevelResult], outcome: str | None) -> int:

@@ -15,19 +15,11 @@ from unetpp.config.tune import ObjectiveName
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
 from unetpp.core.trial_folders import trial_uri
+from unetpp.tune.epochs import epoch_records, kept_levels, trial_seconds
 from unetpp.tune.importance import parameter_importances
 from unetpp.tune.leaderboard import LeaderRow, best_row, leaderboard, pareto_rows
 from unetpp.tune.levels import headline
-from unetpp.tune.record import (
-    IS_DEFAULT,
-    SECONDS,
-    START_UP,
-    cause_of,
-    epochs_of,
-    is_infeasible,
-    kept_levels,
-    own_trials,
-)
+from unetpp.tune.record import IS_DEFAULT, START_UP, cause_of, is_infeasible, own_trials
 from unetpp.tune.study import SPACE_SHA256, SPACE_SOURCE, objectives_of
 from unetpp.tune.sweep_dir import load_sweep, space_name
 
@@ -117,7 +109,8 @@ def load_sweep_data(uri: str) -> SweepData:
 
 
 def _trial(trial: FrozenTrial) -> TrialData:
-    kept = kept_levels(trial)
+    records = epoch_records(trial)
+    kept = kept_levels(records)
     best = headline(kept) if kept else None
     return TrialData(
         number=trial.number,
@@ -126,12 +119,12 @@ def _trial(trial: FrozenTrial) -> TrialData:
         distributions=dict(trial.distributions),
         curve=tuple(
             (epoch, result.quality)
-            for epoch, levels in epochs_of(trial).items()
-            for result in levels
+            for epoch, record in records.items()
+            for result in record.levels
             if best is not None and result.level == best.level
         ),
         quality=best.quality if best is not None and math.isfinite(best.quality) else None,
-        seconds=float(trial.user_attrs.get(SECONDS, 0.0)),
+        seconds=trial_seconds(trial, records),
         start_up_s=trial.user_attrs.get(START_UP),
         cause=cause_of(trial),
         is_default=bool(trial.user_attrs.get(IS_DEFAULT, False)),

@@ -1,25 +1,41 @@
 """A study's results, one row per (trial, level)."""
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from unetpp.config.tune import ObjectiveName
+from unetpp.tune.epochs import epoch_records, kept_levels
 from unetpp.tune.levels import LevelResult
 from unetpp.tune.pareto import pareto_front
-from unetpp.tune.record import is_infeasible, kept_levels, own_trials
+from unetpp.tune.record import is_infeasible, own_trials
 from unetpp.tune.study import objectives_of
 
-__all__ = ["LeaderRow", "best_row", "leaderboard", "pareto_rows", "sweep_summary", "trial_counts"]
+__all__ = [
+    "LeaderRow",
+    "best_row",
+    "in_order",
+    "leaderboard",
+    "pareto_rows",
+    "sweep_summary",
+    "trial_counts",
+    "trial_rows",
+]
 
 _FRONT: tuple[ObjectiveName, ...] = ("quality", "latency")
 """Axes of the front where the study itself has one objective."""
 
 RowState = Literal["COMPLETE", "PRUNED", "RUNNING"]
+_ROW_STATES: Mapping[TrialState, RowState] = {
+    TrialState.COMPLETE: "COMPLETE",
+    TrialState.PRUNED: "PRUNED",
+    TrialState.RUNNING: "RUNNING",
+}
 
 
 @dataclass(frozen=True)
@@ -37,8 +53,30 @@ def leaderboard(study: optuna.Study) -> list[LeaderRow]:
 
     A pruned trial's row is what it had reached: its checkpoint can be used like any other.
     """
-    rows = [row for trial in own_trials(study) if _row_state(trial) for row in _rows(trial)]
+    return in_order(
+        row
+        for trial in own_trials(study)
+        if trial.state in _ROW_STATES
+        for row in trial_rows(
+            trial.number, _ROW_STATES[trial.state], dict(trial.params), kept_levels(epoch_records(trial))
+        )
+    )
+
+
+def in_order(rows: Iterable[LeaderRow]) -> list[LeaderRow]:
+    """Best quality first; of equals the shallower, then the earlier."""
     return sorted(rows, key=lambda row: (-row.quality, row.level, row.trial))
+
+
+def trial_rows(
+    number: int, state: RowState, settings: dict[str, Any], kept: Sequence[LevelResult]
+) -> list[LeaderRow]:
+    """One trial's rows in order; a level whose quality is not finite has none."""
+    return in_order(
+        LeaderRow(**vars(level), trial=number, state=state, settings=settings)
+        for level in kept
+        if math.isfinite(level.quality)
+    )
 
 
 def best_row(rows: Sequence[LeaderRow]) -> LeaderRow | None:
@@ -82,25 +120,6 @@ def sweep_summary(study: optuna.Study) -> dict[str, Any]:
             for row in reversed(pareto_rows(study, rows))
         ],
     }
-
-
-def _row_state(trial: FrozenTrial) -> RowState | None:
-    states: dict[TrialState, RowState] = {
-        TrialState.COMPLETE: "COMPLETE",
-        TrialState.PRUNED: "PRUNED",
-        TrialState.RUNNING: "RUNNING",
-    }
-    return states.get(trial.state)
-
-
-def _rows(trial: FrozenTrial) -> list[LeaderRow]:
-    state = _row_state(trial)
-    assert state is not None
-    return [
-        LeaderRow(**vars(level), trial=trial.number, state=state, settings=dict(trial.params))
-        for level in kept_levels(trial)
-        if level.quality == level.quality  # a NaN is no result
-    ]
 
 
 def _json(row: LeaderRow) -> dict[str, Any]:
