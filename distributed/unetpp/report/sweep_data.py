@@ -15,9 +15,10 @@ from unetpp.config.tune import ObjectiveName
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
 from unetpp.core.trial_folders import trial_uri
+from unetpp.tune.confirmed import called_best, holds, read_confirmed, winner_run
 from unetpp.tune.epochs import epoch_records, kept_levels, trial_seconds
 from unetpp.tune.importance import parameter_importances
-from unetpp.tune.leaderboard import LeaderRow, best_row, leaderboard, pareto_rows
+from unetpp.tune.leaderboard import LeaderRow, leaderboard, pareto_rows
 from unetpp.tune.levels import headline
 from unetpp.tune.record import IS_DEFAULT, START_UP, cause_of, is_infeasible, own_trials
 from unetpp.tune.study import SPACE_SHA256, SPACE_SOURCE, objectives_of
@@ -60,6 +61,9 @@ class SweepData:
     rows: list[LeaderRow]
     front: list[LeaderRow]
     best: LeaderRow | None
+    """What a confirmation found to be best, or the highest score where there was none."""
+    confirmed: dict[str, Any] | None
+    """What the last confirmation found, see `confirm`, while it holds."""
     best_config: dict[str, Any]
     """Not the default; empty without a best trial. Of `scale`, what the base configuration gave."""
     importances: dict[str, float]
@@ -69,6 +73,14 @@ class SweepData:
     started: datetime | None
     ended: datetime | None
     """When the last of the ended trials did."""
+
+    @property
+    def best_run(self) -> str:
+        """URI of the run to use: the confirmed winner's, or the best trial's own."""
+        assert self.best is not None
+        if self.confirmed is not None:
+            return winner_run(self.uri, self.confirmed)
+        return trial_uri(self.uri, self.best.trial)
 
     @property
     def state(self) -> str:
@@ -89,7 +101,10 @@ def load_sweep_data(uri: str) -> SweepData:
     trials = [trial for trial in own_trials(study) if trial.state != TrialState.WAITING]
     source = str(study.user_attrs[SPACE_SOURCE])
     rows = leaderboard(study)
-    best = best_row(rows)
+    confirmed = read_confirmed(uri)
+    if confirmed is not None and not holds(confirmed, rows):
+        confirmed = None
+    best = called_best(rows, confirmed)
     return SweepData(
         uri=uri.rstrip("/"),
         config=config,
@@ -98,6 +113,7 @@ def load_sweep_data(uri: str) -> SweepData:
         rows=rows,
         front=pareto_rows(study, rows),
         best=best,
+        confirmed=confirmed,
         best_config={} if best is None else _own_fields(trial_uri(uri, best.trial), config),
         importances=parameter_importances(study),
         space_name=space_name(open_storage(uri), source),

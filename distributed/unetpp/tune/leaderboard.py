@@ -1,6 +1,7 @@
 """A study's results, one row per (trial, level)."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ from unetpp.config.tune import ObjectiveName
 from unetpp.tune.epochs import epoch_records, kept_levels
 from unetpp.tune.levels import LevelResult
 from unetpp.tune.pareto import pareto_front
-from unetpp.tune.record import is_infeasible, own_trials
+from unetpp.tune.record import NO_QUALITY, cause_of, is_infeasible, own_trials
 from unetpp.tune.study import objectives_of
 
 __all__ = [
     "LeaderRow",
     "best_row",
+    "complete_rows",
+    "failure_causes",
     "in_order",
     "leaderboard",
     "pareto_rows",
@@ -29,6 +32,8 @@ __all__ = [
 
 _FRONT: tuple[ObjectiveName, ...] = ("quality", "latency")
 """Axes of the front where the study itself has one objective."""
+
+_NUMBER = re.compile(r"\d+(\.\d+)?(e[+-]?\d+)?")
 
 RowState = Literal["COMPLETE", "PRUNED", "RUNNING"]
 _ROW_STATES: Mapping[TrialState, RowState] = {
@@ -85,6 +90,15 @@ def best_row(rows: Sequence[LeaderRow]) -> LeaderRow | None:
     return next(iter(complete or rows), None)
 
 
+def complete_rows(rows: Iterable[LeaderRow]) -> list[LeaderRow]:
+    """The best row of each complete trial; rows are best first, and so are these."""
+    best: dict[int, LeaderRow] = {}
+    for row in rows:
+        if row.state == "COMPLETE":
+            best.setdefault(row.trial, row)
+    return list(best.values())
+
+
 def pareto_rows(study: optuna.Study, rows: Sequence[LeaderRow]) -> list[LeaderRow]:
     """Rows that no other dominates in the study's objectives (of one: in quality and latency)."""
     objectives = objectives_of(study)
@@ -103,15 +117,41 @@ def trial_counts(study: optuna.Study) -> dict[str, int]:
     }
 
 
-def sweep_summary(study: optuna.Study) -> dict[str, Any]:
+def failure_causes(study: optuna.Study) -> list[tuple[str, int]]:
+    """Why trials have no result, with the number of trials, the most frequent first.
+
+    Causes that differ in their numbers only are one, shown as the first trial has it.
+    """
+    shown: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for trial in own_trials(study):
+        if trial.state == TrialState.FAIL or is_infeasible(trial):
+            cause = cause_of(trial) or "unknown"
+        elif trial.state == TrialState.PRUNED and (kept := kept_levels(epoch_records(trial))):
+            if any(math.isfinite(level.quality) for level in kept):
+                continue
+            cause = NO_QUALITY
+        else:
+            continue
+        kind = _NUMBER.sub("#", cause)
+        shown.setdefault(kind, cause)
+        counts[kind] += 1
+    return [(shown[kind], count) for kind, count in counts.most_common()]
+
+
+def sweep_summary(study: optuna.Study, best: LeaderRow | None = None) -> dict[str, Any]:
     """The result of a sweep as one JSON object.
+
+    Args:
+        study: the sweep's.
+        best: the row that is called best; by default see `best_row`.
 
     Returns:
         trials: see `trial_counts`; best: {trial, level, value, params} or None; pareto: the same with
         latency_s, num_params and macs, by rising quality.
     """
     rows = leaderboard(study)
-    best = best_row(rows)
+    best = best or best_row(rows)
     return {
         "trials": trial_counts(study),
         "best": None if best is None else _json(best),

@@ -34,6 +34,7 @@ from unetpp.tune.study import objectives_of
 
 __all__ = [
     "IS_DEFAULT",
+    "NO_QUALITY",
     "RUN",
     "START_UP",
     "WARM_START_OF",
@@ -52,6 +53,8 @@ IS_DEFAULT = "is_default"
 RUN = "run"
 START_UP = "start_up_seconds"
 WARM_START_OF = "warm_start_of"
+NO_QUALITY = "no epoch has a finite quality on the validation split"
+"""The cause of a trial that trained and has no result."""
 _CAUSE = "cause"
 _FEASIBILITY = "feasibility"
 
@@ -120,7 +123,7 @@ class TrialRecord:
             return None
         values = self._values() if outcome == "COMPLETE" else None
         if outcome == "COMPLETE" and values is None:
-            outcome, cause = "FAIL", cause or "no epoch has a finite quality on the validation split"
+            outcome, cause = "FAIL", cause or NO_QUALITY
         if cause and not self.note(_CAUSE, cause):
             return None
         if outcome == "INFEASIBLE":
