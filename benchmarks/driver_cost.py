@@ -1,21 +1,26 @@
 """What a sweep's driver does on every report, as the study grows: fake trials, real study in SQLite, no Ray.
 
-Trials report made-up scores as fast as the driver takes them. Timed is all that the driver does on a report
-but for Ray itself: the ledger with its study, the sweep's Prometheus values and the table in the terminal.
+Timed is all that the driver does on a report but for Ray itself: the ledger with its study, the sweep's
+Prometheus values and the table in the terminal. Sixteen trials run at once. For each length of the study a
+sweep is filled with copies of one finished trial and resumed; its memory is that of a process of its own. A
+bare write is one user attribute of the study: what the disk makes a transaction cost.
 
     python benchmarks/driver_cost.py
-    python benchmarks/driver_cost.py --trials 500 --scheduler asha --objectives quality latency
-    python benchmarks/driver_cost.py --sampler tpe --trials 500
+    python benchmarks/driver_cost.py --scheduler asha --objectives quality latency
+    python benchmarks/driver_cost.py --sampler tpe
 """
 
 import argparse
 import contextlib
 import io
 import resource
+import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +44,14 @@ def space(trial):
     }
 """
 _LEVELS = (1, 2, 3)
+_CONCURRENT = 16
 _MIB = 2**20
+_COPIED = {
+    "trial_params": "param_name, param_value, distribution_json",
+    "trial_values": "objective, value, value_type",
+    "trial_intermediate_values": "step, intermediate_value, intermediate_value_type",
+    "trial_user_attributes": "key, value_json",
+}
 
 
 class _NoExport:
@@ -53,53 +65,88 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--trials", type=int, default=2000)
+    parser.add_argument("--trials", type=int, nargs="+", default=[50, 200, 500, 1000, 2000])
     parser.add_argument("--epochs", type=int, default=100)
-    parser.add_argument("--concurrent", type=int, default=16)
+    parser.add_argument("--reports", type=int, default=320)
     parser.add_argument("--scheduler", default="none", choices=["none", "asha", "median"])
     parser.add_argument("--sampler", default="random")
     parser.add_argument("--objectives", nargs="+", default=["quality"])
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        rows = list(_run(_ledger(Path(folder), arguments), Path(folder), arguments))
-        print(markdown(["trials", "ms a report", "99 %", "ms a launch", "MiB", "study.db MiB"], rows))
+    columns = (
+        "trials", "epochs", "ms a report", "of it CPU", "ms a bare write", "ms a launch", "s to open", "MiB",
+        "study.db MiB",
+    )  # fmt: skip
+    rows = []
+    for trials in arguments.trials:
+        # A process of its own, for its memory.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+            rows.append(alone.submit(_measure, trials, arguments).result())
+    print(markdown(columns, rows))
+
+
+def _measure(trials: int, arguments: argparse.Namespace) -> list[str]:
+    with tempfile.TemporaryDirectory() as name, contextlib.redirect_stderr(io.StringIO()):
+        folder = Path(name)
+        _fill(folder, trials, arguments)
         started_s = time.perf_counter()
-        _ledger(Path(folder), arguments)
-        print(f"opened again in {time.perf_counter() - started_s:.1f} s")
+        ledger = _ledger(folder, trials, arguments)
+        open_s = time.perf_counter() - started_s
+        reports, launches_ms = _play(ledger, arguments)
+        writes = [_timed(lambda n=n: ledger.study.set_user_attr("bare", n))[1] for n in range(100)]
+        return [
+            str(trials),
+            str(trials * arguments.epochs),
+            *(f"{statistics.fmean(column):.2f}" for column in zip(*reports, strict=True)),
+            f"{statistics.fmean(writes):.2f}",
+            f"{statistics.median(launches_ms):.0f}",
+            f"{open_s:.1f}",
+            f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}",
+            f"{(folder / 'study.db').stat().st_size / _MIB:.1f}",
+        ]
 
 
-def _run(ledger: Ledger, folder: Path, arguments: argparse.Namespace) -> Iterator[list[str]]:
-    """One row for each of the marks, over the trials since the one before."""
-    marks = [mark for mark in (50, 100, 200, 500, 1000, 2000) if mark <= arguments.trials]
-    generator = np.random.default_rng(0)
+def _fill(folder: Path, trials: int, arguments: argparse.Namespace) -> None:
+    """A study of finished trials: one that was played, and copies of its rows."""
+    ledger, generator = _ledger(folder, trials, arguments), np.random.default_rng(0)
+    spec = ledger.next_trial()
+    assert spec is not None
+    for epoch in range(1, arguments.epochs + 1):
+        ledger.report(spec.number, _metrics(epoch, arguments.epochs, generator))
+    ledger.end(spec.number)
+    with contextlib.closing(sqlite3.connect(folder / "study.db")) as database, database:
+        for number in range(1, trials):
+            database.execute(
+                "INSERT INTO trials (number, study_id, state, datetime_start, datetime_complete) "
+                "SELECT ?, study_id, state, datetime_start, datetime_complete FROM trials WHERE number = 0",
+                (number,),
+            )
+        for table, columns in _COPIED.items():
+            database.execute(
+                f"INSERT INTO {table} (trial_id, {columns}) SELECT other.trial_id, {columns} FROM {table} "
+                "JOIN trials first ON first.trial_id = {0}.trial_id AND first.number = 0 "
+                "JOIN trials other ON other.number > 0".format(table)
+            )
+
+
+def _play(ledger: Ledger, arguments: argparse.Namespace) -> tuple[list[tuple[float, float]], list[float]]:
+    """(wall, CPU) milliseconds of every report, and milliseconds of every launch."""
+    generator = np.random.default_rng(1)
     metrics = SweepMetrics(ledger, _NoExport())  # type: ignore[arg-type]
     table = SweepTable(ledger.setup.base.model_dump(mode="json"), arguments.epochs)
-    live: dict[int, int] = {}
-    reports_ms: list[float] = []
-    launches_ms: list[float] = []
-    ended, launching = 0, True
-    while launching or live:
-        while launching and len(live) < arguments.concurrent:
-            spec, took_ms = _timed(ledger.next_trial)
-            launching = spec is not None
-            if spec is not None:
-                launches_ms.append(took_ms)
-                live[spec.number] = 0
-                _started(table, metrics, spec)
-        for number in list(live):
-            live[number] += 1
-            values = _metrics(live[number], arguments.epochs, generator)
-            verdict, took_ms = _timed(lambda n=number, v=values: _report(ledger, table, metrics, n, v))
-            reports_ms.append(took_ms)
-            if verdict == "stop" or values["finished"]:
-                del live[number]
-                ledger.end(number)
-                with contextlib.redirect_stderr(io.StringIO()):
-                    table.ended(number)
-                ended += 1
-        if marks and ended >= marks[0]:
-            yield _row(marks.pop(0), reports_ms, launches_ms, folder)
-            reports_ms, launches_ms = [], []
+    specs, launches_ms = [], []
+    for _ in range(_CONCURRENT):
+        spec, took_ms = _timed(ledger.next_trial)
+        specs.append(spec)
+        launches_ms.append(took_ms)
+        _started(table, metrics, spec)
+    reports = []
+    for index in range(arguments.reports):
+        number, epoch = specs[index % _CONCURRENT].number, 1 + index // _CONCURRENT
+        values, cpu_s = _metrics(epoch, arguments.epochs, generator), time.thread_time()
+        _, took_ms = _timed(lambda n=number, v=values: _report(ledger, table, metrics, n, v))
+        reports.append((took_ms, 1000 * (time.thread_time() - cpu_s)))
+    # The first of each trial also writes what is written once.
+    return reports[_CONCURRENT:], launches_ms
 
 
 def _started(table: SweepTable, metrics: SweepMetrics, spec: TrialSpec) -> None:
@@ -123,21 +170,6 @@ def _timed(call: Any) -> tuple[Any, float]:
     return result, 1000 * (time.perf_counter() - started_s)
 
 
-def _row(trials: int, reports_ms: list[float], launches_ms: list[float], folder: Path) -> list[str]:
-    resident_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / _MIB
-    file_mib = (folder / "study.db").stat().st_size / _MIB
-    highest = float(np.percentile(reports_ms, 99))
-    launch = statistics.fmean(launches_ms) if launches_ms else 0.0
-    return [
-        str(trials),
-        f"{statistics.fmean(reports_ms):.2f}",
-        f"{highest:.2f}",
-        f"{launch:.0f}",
-        f"{resident_mib:.0f}",
-        f"{file_mib:.1f}",
-    ]
-
-
 def _metrics(epoch: int, epochs: int, generator: np.random.Generator) -> dict[str, Any]:
     """What a trial reports after an epoch."""
     quality = generator.random() * (1 - 0.5**epoch)
@@ -148,7 +180,7 @@ def _metrics(epoch: int, epochs: int, generator: np.random.Generator) -> dict[st
     return {"epoch": epoch, "seconds": 1.0, "finished": epoch == epochs, "val": {"levels": scored}}
 
 
-def _ledger(folder: Path, arguments: argparse.Namespace) -> Ledger:
+def _ledger(folder: Path, trials: int, arguments: argparse.Namespace) -> Ledger:
     (folder / "space.py").write_text(_SPACE)
     space = load_space(folder / "space.py")
     fields = [
@@ -157,7 +189,7 @@ def _ledger(folder: Path, arguments: argparse.Namespace) -> Ledger:
         "data.crop=32",
         f"model.depth={_LEVELS[-1]}",
         f"train.epochs={arguments.epochs}",
-        f"tune.trials={arguments.trials}",
+        f"tune.trials={trials + _CONCURRENT}",
         f"tune.scheduler={arguments.scheduler}",
         f"tune.sampler={arguments.sampler}",
         f"tune.objectives=[{','.join(arguments.objectives)}]",
