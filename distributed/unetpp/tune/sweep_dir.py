@@ -4,6 +4,7 @@ sweep.yaml         base configuration with the `tune` section
 space/             the search space as it was run
 study.db           the study, unless tune.storage names another place
 trials/NNNN/       one run folder a trial, see core/rundir.py
+confirm/           the runs of a confirmation and its result, see confirm.py
 """
 
 import tempfile
