@@ -20,6 +20,8 @@ import optuna
 from common import markdown
 from process_memory import MemorySampler
 
+from unetpp.tune.epochs import epoch_records, trial_seconds
+
 _SPACE = str(Path(__file__).parents[1] / "search_spaces" / "loss.py")
 _SETTINGS = (
     "model.depth=3", "model.width=16", "data.batch_size=8", "tune.scheduler=none", "tune.sampler=random",
@@ -100,7 +102,7 @@ def _trial(sweep: Path, trial: Any) -> dict[str, float]:
     rates = [json.loads(line)["images_per_s"] for line in metrics]
     return {
         "seconds": (trial.datetime_complete - trial.datetime_start).total_seconds(),
-        "in_epochs_s": trial.user_attrs["seconds"],
+        "in_epochs_s": trial_seconds(trial, epoch_records(trial)),
         "images_per_s": fmean(rates[1:]),
         "start_up_s": trial.user_attrs["start_up_seconds"],
     }

@@ -176,3 +176,52 @@ def test_tune_on_a_cluster_counts_places_on_nodes_and_refuses_what_no_node_holds
         code, output, errors = finish(*arguments, here, f"out={sweep}", "scale.cpus_per_worker=2", "--json")
         assert code == 0, errors
         assert json.loads(output)["trials"]["complete"] == 2
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_tune_without_a_single_result_exits_1_with_the_causes_and_counts(tmp_path):
+    write_dataset(tmp_path / "data", {"train": 8, "val": 4})
+    (tmp_path / "space.py").write_text(
+        'def space(trial):\n    return {"optim.lr": trial.suggest_float("optim.lr", 1e29, 1e30)}\n'
+    )
+    fields = ["optim.name=sgd", "train.clip=0", "train.epochs=2", "train.max_nonfinite=0", "tune.trials=2"]
+    places = [f"data.uri={tmp_path / 'data'}", f"out={tmp_path / 'sweep'}"]
+    code, output, errors = finish(
+        str(tmp_path / "space.py"), *places, *_TINY, *fields, "tune.max_failures=0", "--json"
+    )
+    assert code == 1, errors
+    result = json.loads(output)
+    assert (result["best"], result["trials"]["failed"]) == (None, 2)
+    assert re.search(r"error: no trial of the sweep has a result.*\n +2 x NonFiniteError: 1 steps", errors)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_tune_confirm_decides_what_is_called_best_and_survives(tmp_path):
+    write_dataset(tmp_path / "data", {"train": 8, "val": 4})
+    (tmp_path / "space.py").write_text(_SPACE)
+    sweep = tmp_path / "my sweep"
+    fields = ["train.epochs=1", "tune.trials=2", "train.trackers=[]"]
+    places = [f"data.uri={tmp_path / 'data'}", f"out={sweep}"]
+    code, output, errors = finish(
+        str(tmp_path / "space.py"), *places, *_TINY, *fields, "--confirm", "1", "--json"
+    )
+    assert code == 0, errors
+    result = json.loads(output)
+    (winner,) = result["confirmed"]["candidates"]
+    assert winner["seeds"] == [1, 2, 3]
+    assert (result["best"]["trial"], result["best"]["level"]) == (winner["trial"], winner["level"])
+    run = sweep / "confirm" / f"{winner['trial']:04d}-seed1"
+    assert f"evaluate: unetpp evaluate '{run}' --split test --level {winner['level']}" in errors
+    code, output, errors = finish(str(sweep), "--resume", "--confirm", "1", "--json")
+    assert code == 0, errors
+    assert json.loads(output)["confirmed"] == result["confirmed"]
+    assert "training" not in errors.replace("training and", "")
+    report = subprocess.run(
+        [sys.executable, "-m", "unetpp", "report", str(sweep)], capture_output=True, text=True, check=True
+    )
+    assert report.returncode == 0
+    assert "<h2>Confirmed</h2>" in (sweep / "report.html").read_text()

@@ -9,7 +9,7 @@ import optuna
 import pytest
 
 from html_page import HtmlPage
-from sweep_results import results
+from sweep_results import finish, record_epoch, results
 from unetpp.config import RunConfig, dump_yaml, load_config, replace
 from unetpp.config.load import flatten
 from unetpp.core.errors import InputError
@@ -22,7 +22,7 @@ from unetpp.report.sweep_parallel import positions
 from unetpp.report.sweep_report import render_sweep_report, write_sweep_report
 from unetpp.report.sweep_sections import cost_facts, headline_cards, leader_rows, sweep_commands, varied
 from unetpp.tune.apply import apply
-from unetpp.tune.record import SECONDS, finish, record_epoch, record_note
+from unetpp.tune.confirmed import write_confirmed
 from unetpp.tune.seeding import enqueue_default
 from unetpp.tune.space import load_space
 from unetpp.tune.storage import open_storage_url
@@ -79,8 +79,7 @@ class FakeSweep:
         number, _ = self.start()
         for epoch in range(1, epochs + 1):
             now = [quality - 0.01 * (epochs - epoch) for quality in qualities]
-            record_epoch(self.study, number, epoch, results(*now))
-        record_note(self.study, number, SECONDS, 10.0 * epochs)
+            record_epoch(self.study, number, epoch, results(*now), seconds=10.0)
         return number
 
 
@@ -120,6 +119,28 @@ def test_sweep_report_shows_winner_base_states_and_causes(sweep):
     assert "return values  # <b>" in page.text
     assert sweep.space.sha256 in page.text
     assert "Parameter importances need at least" in page.text
+
+
+def test_sweep_report_calls_the_confirmed_winner_best_while_it_holds(sweep):
+    # Trial 0 has the lower score in the sweep.
+    candidates = [
+        {"trial": 0, "level": 2, "dice_per_image": 0.85, "seeds": [1, 2, 3], "run": "confirm/0000-seed1"},
+        {"trial": 1, "level": 1, "dice_per_image": 0.81, "seeds": [1, 2, 3], "run": "confirm/0001-seed1"},
+    ]
+    against = {
+        "images": 9, "mean_difference": 0.04, "ci_low": -0.01, "ci_high": 0.09, "p_value": 0.2,
+        "distinguishable": False,
+    }  # fmt: skip
+    write_confirmed(sweep.uri, {"candidates": candidates, "against_winner": {"1": against}})
+    data = load_sweep_data(sweep.uri)
+    page = HtmlPage(render_sweep_report(data))
+    assert "trial 0, level 2, confirmed with other seeds" in page.text
+    assert "winner +0.0400 [-0.0100, +0.0900], p = 0.2, cannot be told apart" in page.text
+    assert f"unetpp evaluate {sweep.uri}/confirm/0000-seed1 --level 2" in page.text
+    finish(sweep.study, sweep.train(0.95, 0.94, epochs=EPOCHS), "COMPLETE")
+    page = HtmlPage(render_sweep_report(load_sweep_data(sweep.uri)))
+    assert "trial 4, level 1" in page.text
+    assert "Confirmed" not in page.text
 
 
 def test_sweep_report_loads_nothing(sweep):

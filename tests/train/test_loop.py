@@ -1,6 +1,7 @@
 """What one worker's loop learns, counts and refuses."""
 
 import dataclasses
+import math
 
 import pytest
 
@@ -83,6 +84,20 @@ def test_training_without_improvement_stops_after_patience(tmp_path, dataset):
     state = train(job, session)
     assert state.finished
     assert len(session.reports) == 3
+
+
+def test_training_skipped_steps_leave_the_loss_of_their_epoch_and_are_counted(tmp_path, dataset):
+    """The first steps blow the weights up: nothing can be learnt from any that follows."""
+    optim, most = {"name": "sgd", "lr": 1e30}, {"max_nonfinite": 99, "clip": 0, "epochs": 2}
+    session = LocalSession()
+    train(job_for(tmp_path, dataset, optim=optim, train=most), session)
+    first, second = session.reports
+    assert 0 < first["skipped_steps"] < second["skipped_steps"] == 5
+    assert second["nonfinite_steps"] == first["skipped_steps"] + 5
+    assert first["images"] == second["images"] == 18
+    # The loss of a network that knows nothing: the steps that were skipped do not pull it down.
+    assert first["loss"] > 0.5
+    assert math.isnan(second["loss"])
 
 
 def test_training_diverging_run_stops_with_a_typed_error(tmp_path, dataset):

@@ -15,6 +15,7 @@ from fakes import write_dataset
 from sweeps import Recorder, start_sweep
 from unetpp.core.rundir import RunDir
 from unetpp.core.trial_folders import trial_uri
+from unetpp.tune.epochs import epoch_records, trial_seconds
 from unetpp.tune.leaderboard import sweep_summary
 from unetpp.tune.sweep import run_sweep
 from unetpp.tune.trainable import TrialContext, run_trial
@@ -142,7 +143,8 @@ def test_sweep_one_worker_trial_killed_goes_on_from_its_checkpoint(tmp_path, dat
     assert after[:3] == before[:3]
     assert [epoch["epoch"] for epoch in after] == list(range(1, 9))
     assert [epoch["step"] for epoch in after] == [12 * number for number in range(1, 9)]
-    seconds = sweep.study.trials[1].user_attrs["seconds"]
+    killed = sweep.study.trials[1]
+    seconds = trial_seconds(killed, epoch_records(killed))
     assert seconds == pytest.approx(sum(epoch["seconds"] for epoch in after), abs=0.01)
 
 

@@ -4,11 +4,17 @@ import math
 import optuna
 import pytest
 
-from sweep_results import results
+from sweep_results import finish, record_epoch, results
 from unetpp.config import replace
-from unetpp.tune.leaderboard import best_row, leaderboard, pareto_rows, sweep_summary, trial_counts
+from unetpp.tune.leaderboard import (
+    best_row,
+    failure_causes,
+    leaderboard,
+    pareto_rows,
+    sweep_summary,
+    trial_counts,
+)
 from unetpp.tune.levels import LevelResult
-from unetpp.tune.record import finish, record_epoch
 
 
 def trial(study: optuna.Study, space, levels: list[LevelResult], outcome: str | None) -> int:
@@ -99,3 +105,18 @@ def test_sweep_summary_of_an_empty_study(study) -> None:
         "best": None,
         "pareto": [],
     }
+
+
+def test_failure_causes_that_differ_in_numbers_are_one_with_a_count(study, space) -> None:
+    for number, cause in enumerate(("lr=1.5e29 at step 3", "no space left", "lr=2e30 at step 14")):
+        finish(study, trial(study, space, [], None), "FAIL", cause=cause)
+        assert len(study.trials) == number + 1
+    trial(study, space, results(math.nan), "PRUNED")
+    trial(study, space, results(0.5), "PRUNED")
+    finish(study, trial(study, space, [], None), "INFEASIBLE", cause="needs 9 GiB")
+    assert failure_causes(study) == [
+        ("lr=1.5e29 at step 3", 2),
+        ("no space left", 1),
+        ("no epoch has a finite quality on the validation split", 1),
+        ("needs 9 GiB", 1),
+    ]

@@ -1,17 +1,23 @@
 """The ledger launches, judges and ends trials as the study and the budget say, also after a restart."""
 
+import random
 import re
 import subprocess
 import sys
+from collections import Counter
+from functools import partial
 
 import pytest
+import sqlalchemy
 from optuna.trial import TrialState
 
 from sweeps import epoch_metrics as metrics
 from sweeps import play_trial as run
 from unetpp.config import replace
 from unetpp.core.rundir import RunDir
-from unetpp.tune.leaderboard import trial_counts
+from unetpp.tune.epochs import epoch_records, trial_seconds
+from unetpp.tune.leaderboard import best_row, leaderboard, pareto_rows, trial_counts
+from unetpp.tune.ledger import Ledger
 
 
 def test_ledger_every_trial_is_accounted_for_and_asha_stops_the_worse(open_ledger):
@@ -68,7 +74,7 @@ def test_ledger_repeated_reports_of_a_restarted_trial_are_counted_once(open_ledg
     for epoch in (1, 2, 1, 2, 3):
         assert ledger.report(spec.number, metrics(epoch, 0.5, seconds=10.0)) == "continue"
     trial = ledger.study.trials[spec.number]
-    assert trial.user_attrs["seconds"] == 30.0
+    assert ledger.trial_seconds == trial_seconds(trial, epoch_records(trial)) == 30.0
     assert trial.intermediate_values == {1: 0.5, 2: 0.5, 3: 0.5}
 
 
@@ -172,6 +178,135 @@ def test_ledger_after_a_crash_still_holds_new_trials_against_the_old(open_ledger
         run(ledger, dice)
     _, last_epoch = run(open_ledger(), 0.6)
     assert last_epoch == 1
+
+
+@pytest.mark.parametrize("rule", ["asha", "median"])
+@pytest.mark.parametrize("seed", range(4))
+def test_ledger_killed_at_any_moment_and_resumed_decides_as_undisturbed(open_ledger, rule, seed):
+    """Twelve trials, four at a time; the killed driver's open trials report their earlier epochs again."""
+    options = ["tune.trials=12", f"tune.scheduler={rule}", "train.epochs=9"]
+    draws = random.Random(seed)
+    quality = {(trial, epoch): draws.random() for trial in range(12) for epoch in range(1, 10)}
+    kill = draws.randrange(5, 30)
+
+    def play(kill: int | None) -> list[tuple[int, int, str]]:
+        ledger, order, made = open_ledger(*options, storage="sqlite://"), random.Random(seed), []
+        done: dict[int, int] = {}
+        while True:
+            while len(done) < 4 and (spec := ledger.next_trial()) is not None:
+                done[spec.number] = 0
+            if not done:
+                return made
+            number = order.choice(sorted(done))
+            done[number] += 1
+            made.append((number, done[number], report(ledger, number, done[number])))
+            if made[-1][2] == "stop" or done[number] == 9:
+                del done[number]
+                ledger.end(number)
+            if len(made) == kill:
+                ledger = resume(ledger, done)
+
+    def resume(killed: Ledger, done: dict[int, int]) -> Ledger:
+        ledger = Ledger(killed.setup, killed.study)
+        for number in sorted(done):
+            spec = ledger.next_trial()
+            assert spec.number == number
+            for epoch in range(1, done[number] + 1):
+                assert report(ledger, number, epoch) == "continue"
+        return ledger
+
+    def report(ledger: Ledger, number: int, epoch: int) -> str:
+        return ledger.report(number, metrics(epoch, quality[number, epoch], finished=epoch == 9))
+
+    assert play(kill) == play(None)
+
+
+def test_ledger_decision_that_a_killed_driver_made_stands(open_ledger):
+    ledger = open_ledger()
+    run(ledger, 0.8)
+    stopped = ledger.next_trial()
+    assert ledger.report(stopped.number, metrics(1, 0.5)) == "stop"
+    resumed = open_ledger()
+    assert resumed.next_trial() == stopped
+    assert resumed.report(stopped.number, metrics(1, 0.5)) == "stop"
+    resumed.end(stopped.number)
+    assert resumed.study.trials[1].state == TrialState.PRUNED
+
+
+def test_ledger_report_asks_as_little_of_a_long_study_as_of_a_short_one(open_ledger):
+    def statements_of_a_report(trials: int) -> Counter[str]:
+        ledger = open_ledger(f"tune.trials={trials + 2}", "tune.scheduler=none", storage="sqlite://")
+        for _ in range(trials):
+            run(ledger, 0.5)
+        spec, other = ledger.next_trial(), ledger.next_trial()
+        for trial in (spec, other):
+            ledger.report(trial.number, metrics(1, 0.5))
+        seen: Counter[str] = Counter()
+        count = partial(_count_statement, seen)
+        engine = ledger.study._storage._backend.engine
+        sqlalchemy.event.listen(engine, "before_cursor_execute", count)
+        ledger.report(spec.number, metrics(2, 0.5))
+        return seen
+
+    few, many = statements_of_a_report(1), statements_of_a_report(6)
+    assert few == many
+    assert few["INSERT"] == 2  # the epoch, and its intermediate value
+    assert few["UPDATE"] == 0
+
+
+def _count_statement(seen: Counter[str], _connection, _cursor, statement: str, *_: object) -> None:
+    seen[statement.split()[0]] += 1
+
+
+def test_ledger_standings_equal_what_the_study_says(open_ledger):
+    ledger = open_ledger("tune.trials=5")
+    for dice in (0.8, 0.5, 0.9):
+        run(ledger, dice)
+    failed, running = ledger.next_trial(), ledger.next_trial()
+    ledger.report(running.number, metrics(1, 0.95))
+    ledger.end(failed.number, "boom")
+    assert ledger.standings.counts == {
+        "running": 1, "waiting": 0, "complete": 2, "pruned": 1, "failed": 1, "infeasible": 0,
+    }  # fmt: skip
+    assert ledger.best() == best_row(leaderboard(ledger.study))
+    resumed = open_ledger("tune.trials=5")
+    assert resumed.standings.counts == ledger.standings.counts
+    assert resumed.best() == ledger.best()
+    assert resumed.trial_seconds == ledger.trial_seconds == 9 + 1 + 9 + 1
+
+
+_DEEPER_THAN_WIDER = """
+def space(trial):
+    return {"model.depth": 2 + trial.number // 2, "model.width": 2 + trial.number % 2}
+"""
+
+
+def test_ledger_equal_networks_share_the_latency_that_was_measured_first(open_ledger):
+    """Also a level of a deeper network, and after a resume; another width is another network."""
+    options = ["tune.trials=3", "tune.scheduler=none", "tune.objectives=[quality,latency]"]
+    for number in range(3):
+        ledger = open_ledger(*options, source=_DEEPER_THAN_WIDER)
+        spec, found = ledger.next_trial(), metrics(1, 0.5, finished=True)
+        levels = found["val"]["levels"]
+        if spec.config.model.depth == 3:
+            levels["3"] = {"dice": 0.4, "latency_s": 0.003}
+        for scored in levels.values():
+            scored["latency_s"] *= 10**number
+        ledger.report(spec.number, found)
+        ledger.end(spec.number)
+    rows = leaderboard(ledger.study)
+    assert {(row.trial, row.level): row.latency_s for row in rows} == pytest.approx(
+        {
+            (0, 1): 0.001,
+            (0, 2): 0.002,
+            (1, 1): 0.01,
+            (1, 2): 0.02,
+            (2, 1): 0.001,
+            (2, 2): 0.002,
+            (2, 3): 0.3,
+        }
+    )
+    assert {row.trial for row in pareto_rows(ledger.study, rows)} == {0}
 
 
 def test_ledger_trial_that_cannot_fit_is_never_launched(open_ledger):

@@ -4,7 +4,7 @@ import pytest
 
 from sweep_results import results
 from unetpp.models.cost import Cost
-from unetpp.tune.levels import LevelResult, costs, dump_levels, headline, level_results, load_levels
+from unetpp.tune.levels import LevelResult, costs, headline, level_results
 
 COST = {2: Cost(20, 200), 1: Cost(10, 100)}
 LATENCY_S = {1: 0.1, 2: 0.2}
@@ -31,11 +31,6 @@ def test_headline_is_the_best_level_and_of_equals_the_shallower(
     qualities: tuple[float, ...], level: int
 ) -> None:
     assert headline(results(*qualities)).level == level
-
-
-def test_levels_survive_json() -> None:
-    levels = results(0.1, 1 / 3, 0.7)
-    assert load_levels(dump_levels(levels)) == levels
 
 
 def test_costs_are_minimised_and_nothing_makes_up_for_a_diverged_network() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unetpp.tune.levels import LevelResult
-from unetpp.tune.pareto import contributions, dominates, domination_ranks, hypervolume, pareto_front
+from unetpp.tune.pareto import contributions, hypervolume, non_dominated, pareto_front
 
 COORDINATE = st.integers(0, 6).map(float)
 POINTS_2D = st.lists(st.tuples(COORDINATE, COORDINATE), max_size=12)
@@ -18,30 +18,32 @@ ROWS = st.lists(
 
 
 @given(ROWS)
-def test_pareto_front_is_what_nothing_dominates_and_covers_the_rest(rows: list[LevelResult]) -> None:
+def test_pareto_front_is_what_nothing_dominates_and_of_equals_the_first(rows: list[LevelResult]) -> None:
     def beats(one: LevelResult, other: LevelResult) -> bool:
         at_least = one.quality >= other.quality and one.latency_s <= other.latency_s
         return at_least and (one.quality > other.quality or one.latency_s < other.latency_s)
 
     front = pareto_front(rows, ("quality", "latency"))
-    assert front == [row for row in rows if not any(beats(other, row) for other in rows)]
-    assert all(row in front or any(beats(winner, row) for winner in front) for row in rows)
+    unbeaten = [row for row in rows if not any(beats(other, row) for other in rows)]
+    points = [(row.quality, row.latency_s) for row in unbeaten]
+    assert front == [row for index, row in enumerate(unbeaten) if points[index] not in points[:index]]
 
 
-def test_pareto_front_of_one_objective_is_the_best() -> None:
-    rows = [LevelResult(1, quality, 1.0, 1, 1) for quality in (0.1, 0.9, 0.9, math.nan)]
-    assert pareto_front(rows, ("quality",)) == rows[1:3]
+def test_pareto_front_of_one_objective_is_the_first_of_the_best() -> None:
+    rows = [
+        LevelResult(1, quality, latency, 1, 1) for latency, quality in enumerate((0.1, 0.9, 0.9, math.nan))
+    ]
+    assert pareto_front(rows, ("quality",)) == rows[1:2]
+
+
+def dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
 
 
 @given(POINTS_3D)
-def test_domination_ranks_peel_front_after_front(points: list[tuple[float, ...]]) -> None:
-    left, rank, expected = list(range(len(points))), 0, [0] * len(points)
-    while left:
-        front = [i for i in left if not any(dominates(points[j], points[i]) for j in left)]
-        for index in front:
-            expected[index] = rank
-        left, rank = [index for index in left if index not in front], rank + 1
-    assert domination_ranks(points) == expected
+def test_non_dominated_is_what_no_other_point_dominates(points: list[tuple[float, ...]]) -> None:
+    expected = [i for i, point in enumerate(points) if not any(dominates(other, point) for other in points)]
+    assert non_dominated(np.array(points).reshape(-1, 3)).tolist() == expected
 
 
 def unit_cells(points: list[tuple[float, ...]], reference: tuple[float, ...]) -> int:

@@ -1,19 +1,14 @@
+import json
 import math
+from dataclasses import asdict
 
 import pytest
 from optuna.trial import TrialState
 
-from sweep_results import results
+from sweep_results import finish, record_epoch, results
 from unetpp.config import replace
-from unetpp.tune.record import (
-    cause_of,
-    epochs_of,
-    finish,
-    is_infeasible,
-    kept_levels,
-    record_epoch,
-    record_note,
-)
+from unetpp.tune.epochs import EpochRecord, epoch_records, kept_levels, trial_seconds
+from unetpp.tune.record import TrialRecord, cause_of, is_infeasible
 
 
 def start(study, space) -> int:
@@ -29,7 +24,37 @@ def test_record_epoch_keeps_levels_and_the_headline_as_intermediate_value(study,
         record_epoch(study, number, epoch, results(*qualities))
     (trial,) = study.trials
     assert trial.intermediate_values == {1: 0.3, 2: 0.5}
-    assert epochs_of(trial) == {1: results(0.3, 0.2), 2: results(0.3, 0.5)}
+    assert epoch_records(trial) == {
+        1: EpochRecord(results(0.3, 0.2)),
+        2: EpochRecord(results(0.3, 0.5)),
+    }
+
+
+def test_record_epoch_keeps_seconds_and_verdict_also_of_an_epoch_without_scores(study, space) -> None:
+    record = TrialRecord(study, start(study, space))
+    epochs = {1: EpochRecord([], 1.5), 2: EpochRecord(results(0.3, math.inf), 2.5, "stop")}
+    for epoch, found in epochs.items():
+        record.epoch(epoch, found)
+    (trial,) = study.trials
+    assert epoch_records(trial) == epochs
+    assert trial_seconds(trial, epochs) == 4.0
+
+
+def test_record_of_a_study_in_the_former_layout_is_read_and_continued(study, space) -> None:
+    trial = study.ask()
+    space(trial)
+    for epoch, quality in ((1, 0.3), (2, 0.4)):
+        trial.report(quality, epoch)
+        trial.set_user_attr(f"levels:{epoch}", json.dumps([asdict(found) for found in results(quality)]))
+    trial.set_user_attr("seconds", 20.0)
+    record = TrialRecord(study, trial.number)
+    assert [found.levels for found in record.epochs.values()] == [results(0.3), results(0.4)]
+    record.epoch(2, EpochRecord(results(0.9), 10.0))
+    record.epoch(3, EpochRecord(results(0.5), 10.0))
+    record.finish("COMPLETE")
+    (ended,) = study.trials
+    assert ended.value == 0.5
+    assert trial_seconds(ended, epoch_records(ended)) == 30.0
 
 
 def test_record_epoch_repeated_after_a_resume_changes_nothing(study, space) -> None:
@@ -43,7 +68,7 @@ def test_kept_levels_are_those_of_the_epoch_with_the_best_deepest_level(study, s
     number = start(study, space)
     for epoch, qualities in ((1, (0.9, 0.2)), (2, (0.3, 0.5)), (3, (0.1, 0.5)), (4, (0.9, math.nan))):
         record_epoch(study, number, epoch, results(*qualities))
-    assert kept_levels(study.trials[0]) == results(0.3, 0.5)
+    assert kept_levels(epoch_records(study.trials[0])) == results(0.3, 0.5)
 
 
 def test_finish_complete_takes_the_headline_of_the_kept_epoch(study, space) -> None:
@@ -133,7 +158,7 @@ def test_finished_trial_is_never_touched_again(study, space, outcome) -> None:
     assert finish(study, number, "COMPLETE")
     before = study.trials[0]
     assert not record_epoch(study, number, 2, results(0.9))
-    assert not record_note(study, number, "run", "x")
+    assert not TrialRecord(study, number).note("run", "x")
     assert not finish(study, number, outcome, cause="late")
     assert study.trials[0] == before
 

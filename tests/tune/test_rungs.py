@@ -1,4 +1,5 @@
 import math
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -7,7 +8,8 @@ from hypothesis import strategies as st
 from sweep_results import results
 from unetpp.config import TuneConfig
 from unetpp.tune.levels import LevelResult
-from unetpp.tune.rungs import AshaRule, MedianRule, ParetoRule, Report, Rule, build_rule, replay
+from unetpp.tune.pareto import contributions
+from unetpp.tune.rungs import AshaRule, MedianRule, ParetoRule, Rule, build_rule
 from unetpp.tune.rungs.rule import rung_epochs
 
 MAX_EPOCHS = 9
@@ -16,19 +18,35 @@ RULES = {
     "median": lambda: MedianRule(2, MAX_EPOCHS),
     "pareto": lambda: ParetoRule(("quality", "latency"), 1, 3, MAX_EPOCHS),
 }
-HISTORIES = st.lists(
-    st.builds(
-        Report,
-        st.integers(0, 5),
-        st.integers(1, MAX_EPOCHS),
-        st.builds(
-            lambda q, t: results(*q, latency_s=t),
-            st.lists(st.floats(0, 1), min_size=1, max_size=3),
-            st.floats(0.01, 1),
-        ),
-    ),
-    max_size=40,
+LEVELS = st.builds(
+    lambda q, t: results(*q, latency_s=t),
+    st.lists(st.floats(0, 1) | st.just(math.nan), min_size=1, max_size=3),
+    st.floats(0.01, 1),
 )
+SWEEPS = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 2), LEVELS), max_size=40)
+"""Trials in the order of their reports, the epochs since the trial's last one, and what it reports."""
+
+
+class Report(NamedTuple):
+    trial: int
+    epoch: int
+    levels: list[LevelResult]
+
+
+def sweep_reports(rule: Rule, steps: list[tuple[int, int, list[LevelResult]]]) -> list[tuple[Report, str]]:
+    """A sweep's reports with the decisions, as `steps` tell; trials that were stopped or ended are silent."""
+    epochs: dict[int, int] = {}
+    stopped: set[int] = set()
+    made = []
+    for trial, further, levels in steps:
+        epochs[trial] = epochs.get(trial, 0) + further
+        if trial in stopped or epochs[trial] > MAX_EPOCHS:
+            continue
+        report = Report(trial, epochs[trial], levels)
+        made.append((report, rule.decide(*report)))
+        if made[-1][1] == "stop":
+            stopped.add(trial)
+    return made
 
 
 def feed(rule: Rule, qualities: list[float], epoch: int) -> list[str]:
@@ -160,24 +178,65 @@ def test_pareto_owner_of_a_non_dominated_point_is_never_stopped(points: list[tup
 
 
 @pytest.mark.parametrize("name", RULES)
-@given(history=HISTORIES, again=HISTORIES)
-@settings(max_examples=40)
-def test_rule_resumed_by_replay_decides_alike(name: str, history: list[Report], again: list[Report]) -> None:
-    original, replayed = (RULES[name]() for _ in range(2))
-    for report in history:
-        original.decide(*report)
-    replay(replayed, history)
-    for report in again:
-        assert replayed.decide(*report) == original.decide(*report)
+@given(steps=SWEEPS, kill=st.integers(0, 40))
+@settings(max_examples=60)
+def test_rule_of_a_resumed_sweep_decides_as_the_undisturbed_one(name, steps, kill) -> None:
+    undisturbed = sweep_reports(RULES[name](), steps)
+    before, after = undisturbed[:kill], undisturbed[kill:]
+    resumed = RULES[name]()
+    # The study gives its trials back by number, ended and running ones alike.
+    for report, verdict in sorted(before, key=lambda made: (made[0].trial, made[0].epoch)):
+        resumed.enter(*report, verdict)
+    assert [resumed.decide(*report) for report, _ in after] == [verdict for _, verdict in after]
 
 
 @pytest.mark.parametrize("name", RULES)
-@given(history=HISTORIES)
+@given(steps=SWEEPS)
 @settings(max_examples=40)
-def test_rule_repeating_the_last_report_repeats_the_decision(name: str, history: list[Report]) -> None:
+def test_rule_known_report_is_not_judged_again(name, steps) -> None:
     rule = RULES[name]()
-    for report in history:
-        assert rule.decide(*report) == rule.decide(*report)
+    made = sweep_reports(rule, steps)
+    stopped = {report.trial for report, verdict in made if verdict == "stop"}
+    for report, _ in made:
+        assert rule.decide(*report) == ("stop" if report.trial in stopped else "continue")
+
+
+def pareto_keeps_last(trials: list[list[LevelResult]]) -> bool:
+    """The rule as its docstring has it, point by point."""
+    points = [(n, (-r.quality, r.latency_s)) for n, levels in enumerate(trials) for r in levels]
+    standing: dict[int, tuple[int, float]] = {}
+    low, span = [], []
+    for values in zip(*(point for _, point in points), strict=True):
+        low.append(min(values))
+        span.append((max(values) - min(values)) or 1.0)
+    scaled = [tuple((v - a) / b for v, a, b in zip(p, low, span, strict=True)) for _, p in points]
+    left, rank = list(range(len(points))), 0
+    while left:
+        front = [i for i in left if not any(dominates(points[j][1], points[i][1]) for j in left)]
+        for index, volume in zip(front, contributions([scaled[i] for i in front], (1.1, 1.1)), strict=True):
+            owner = points[index][0]
+            standing[owner] = min(standing.get(owner, (rank, -volume)), (rank, -volume))
+        left, rank = [index for index in left if index not in front], rank + 1
+    last = len(trials) - 1
+    better = sum(other <= standing[last] for trial, other in standing.items() if trial != last)
+    return standing[last][0] == 0 or better < len(trials) // 2
+
+
+def dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+
+
+ONE = st.just(1)
+LEVEL = st.builds(LevelResult, ONE, st.integers(0, 9), st.integers(1, 9), ONE, ONE)
+
+
+@given(st.lists(st.lists(LEVEL, min_size=1, max_size=3), min_size=1, max_size=14))
+@settings(max_examples=150)
+def test_pareto_rule_is_non_dominated_sorting_of_all_points(trials) -> None:
+    rule = ParetoRule(("quality", "latency"), 1, 2, MAX_EPOCHS)
+    for number, levels in enumerate(trials):
+        expected = pareto_keeps_last(trials[: number + 1])
+        assert (rule.decide(number, 1, levels) == "continue") == expected
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,10 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from sweep_results import results
+from sweep_results import finish, record_epoch, results
 from unetpp.config import load_config, replace
 from unetpp.core.errors import InputError
 from unetpp.tune.leaderboard import leaderboard, trial_counts
-from unetpp.tune.record import finish, record_epoch
 from unetpp.tune.seeding import enqueue_default, warm_start
 from unetpp.tune.space import load_space
 

@@ -9,10 +9,9 @@ from optuna.trial import TrialState
 from fakes import write_dataset
 from machines import machine
 from recorded_metrics import RecordingExporter
-from sweep_results import results
+from sweep_results import finish, record_epoch, results
 from unetpp.config import RunConfig
 from unetpp.tune.ledger import Ledger, SweepSetup
-from unetpp.tune.record import SECONDS, finish, record_epoch, record_note
 from unetpp.tune.space import Space
 from unetpp.tune.sweep_metrics import SweepMetrics
 
@@ -29,9 +28,7 @@ def setup(tmp_path: Path, space: Space, base: RunConfig) -> SweepSetup:
 def ledger(study: optuna.Study, setup: SweepSetup) -> Ledger:
     for quality, outcome in ((0.8, "COMPLETE"), (0.5, "PRUNED"), (0.0, "FAIL")):
         number = study.ask().number
-        if quality:
-            record_epoch(study, number, 1, results(quality - 0.1, quality))
-        record_note(study, number, SECONDS, 1800.0)
+        record_epoch(study, number, 1, results(quality - 0.1, quality) if quality else [], seconds=1800.0)
         finish(study, number, outcome)
     study.ask()
     return Ledger(setup, study)

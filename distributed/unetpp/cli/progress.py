@@ -83,6 +83,9 @@ def epoch_line(metrics: dict[str, Any], epochs: int, left_s: float) -> str:
         f"epoch {metrics['epoch']:>3}/{epochs}  {metrics['images_per_s']:6.1f} img/s  "
         f"data-wait {metrics['data_wait']:4.1%}  loss {metrics['loss']:.4f}"
     )
+    # Runs of a former version have no such count.
+    if skipped := metrics.get("skipped_steps"):
+        line += f" ({skipped} steps skipped: NaN or Inf)"
     if metrics["cache"]["bytes_saved"]:
         line += f"  cache {metrics['cache']['hit_rate']:.0%}"
     if "val" in metrics:

@@ -1,5 +1,6 @@
 """A sweep in the terminal: one live table on a tty, one line per event elsewhere."""
 
+import heapq
 import logging
 import sys
 from typing import Any, Self
@@ -23,6 +24,8 @@ class SweepTable:
     def __init__(self, base: dict[str, Any], epochs: int) -> None:
         self._base, self._epochs = base, epochs
         self._rows: dict[int, dict[str, Any]] = {}
+        self._has_epoch = False
+        self._best = 0.0
         self._console = Console(file=sys.stderr, highlight=False)
         self._live: Live | None = None
 
@@ -54,16 +57,17 @@ class SweepTable:
 
     def epoch(self, number: int, metrics: dict[str, Any]) -> None:
         row = self._rows[number]
-        if not any(other["epoch"] for other in self._rows.values()) and (after := since_submission()):
+        if not self._has_epoch and (after := since_submission()):
             self._line(f"first epoch {after}")
+        self._has_epoch = True
         row["epoch"] = int(metrics["epoch"])
         if "val" in metrics:
             row["levels"] = {name: values["dice"] for name, values in metrics["val"]["levels"].items()}
             row["curve"].append(max(row["levels"].values()))
+            self._best = max(self._best, row["curve"][-1])
         levels = "  ".join(f"L{name} {value:.4f}" for name, value in row.get("levels", {}).items())
-        best = max((max(r["curve"]) for r in self._rows.values() if r["curve"]), default=0.0)
         self._line(
-            f"trial {number} epoch {row['epoch']}/{self._epochs}  Dice {levels}  best so far {best:.4f}"
+            f"trial {number} epoch {row['epoch']}/{self._epochs}  Dice {levels}  best so far {self._best:.4f}"
         )
 
     def ended(self, number: int) -> None:
@@ -83,14 +87,20 @@ class SweepTable:
         table = Table(box=None, pad_edge=False)
         for name in ("trial", "state", "parameters", "epoch", "Dice", "levels"):
             table.add_column(name)
-        running_first = sorted(self._rows.items(), key=lambda item: (item[1]["state"] != "RUNNING", -item[0]))
-        for number, row in running_first[:_SHOWN_TRIALS]:
+        for number, row in self._shown():
             levels = " ".join(f"L{name} {value:.3f}" for name, value in row.get("levels", {}).items())
             table.add_row(
                 str(number), row["state"], row["params"], f"{row['epoch']}/{self._epochs}",
                 sparkline(row["curve"]), levels,
             )  # fmt: skip
         return table
+
+    def _shown(self) -> list[tuple[int, dict[str, Any]]]:
+        """The newest rows, running ones first."""
+        newest = heapq.nlargest(
+            _SHOWN_TRIALS, self._rows, key=lambda number: (self._rows[number]["state"] == "RUNNING", number)
+        )
+        return [(number, self._rows[number]) for number in newest]
 
 
 def _log_to_stderr() -> None:

@@ -56,7 +56,6 @@ def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]
         UserError: something the caller can fix.
     """
     from unetpp.cli.progress import TrainProgress
-    from unetpp.config.node_labels import require_labelled_cluster
     from unetpp.core.logs import setup_logging
     from unetpp.core.rundir import RunDir
     from unetpp.launch.cluster_hardware import hardware_for
@@ -67,7 +66,6 @@ def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]
     setup_logging("WARNING")
     started_s = time.monotonic()
     base = resumed_config(config) if resume else config
-    require_labelled_cluster(base)
     with hardware_for(base.scale) as hardware:
         job = _prepare(config, hardware, resume=resume)
         if resume and (ended := _ended(job)) is not None:

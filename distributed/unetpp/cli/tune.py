@@ -8,6 +8,7 @@ import typer
 from unetpp.cli.output import STOPPED, Json, emit, note
 from unetpp.cli.train import print_changes, print_decisions, split_arguments
 from unetpp.core.commands import shown_command
+from unetpp.core.errors import UnetppError
 
 if TYPE_CHECKING:
     from unetpp.config import RunConfig
@@ -46,9 +47,12 @@ def register(app: typer.Typer) -> None:
         """Search depth, dilation, loss weights and more with Optuna on Ray Tune."""
         given = [*(arguments or []), *([] if confirm is None else [f"tune.confirm={confirm}"])]
         result = _tune(*_load(space, given, resume=resume), resume=resume)
+        causes = result.pop("causes")
         emit(result, json=json)
         if not result["finished"]:
             raise typer.Exit(STOPPED)
+        if result["best"] is None and causes:
+            raise UnetppError(_no_result(causes))
 
 
 def _load(space: str, arguments: list[str], *, resume: bool) -> "tuple[RunConfig, Space]":
@@ -108,7 +112,6 @@ def _run(sweep: "Sweep") -> dict[str, Any]:
     from unetpp.cli.sweep_table import SweepTable
     from unetpp.tune.budget import estimate
     from unetpp.tune.kept_space import resume_command
-    from unetpp.tune.leaderboard import sweep_summary
     from unetpp.tune.sweep import measure_epoch, run_sweep
 
     setup, base = sweep.setup, sweep.setup.resolved_base()
@@ -121,20 +124,39 @@ def _run(sweep: "Sweep") -> dict[str, Any]:
             note(estimate(epoch_s, base.train.epochs, concurrent, base.tune))
         with SweepTable(base.model_dump(mode="json"), base.train.epochs) as table:
             ledger = run_sweep(sweep, table, concurrent)
-        confirmed = _confirm(sweep) if base.tune.confirm and not ledger.interrupted else None
+        finished = not ledger.interrupted
+        if finished and base.tune.confirm:
+            finished = _confirm(sweep)
     except (Exception, KeyboardInterrupt):
         note(f"the sweep did not end; nothing is lost. Continue: {resume_command(setup.sweep_uri)}")
         raise
     reason = ledger.exhausted()
     if reason:
         note(f"ended early: {reason}")
-    result = {"sweep": setup.sweep_uri, "finished": not ledger.interrupted, **sweep_summary(sweep.study)}
+    return _result(sweep, finished=finished)
+
+
+def _result(sweep: "Sweep", *, finished: bool) -> dict[str, Any]:
+    from unetpp.tune.confirmed import called_best, read_confirmed
+    from unetpp.tune.leaderboard import failure_causes, leaderboard, sweep_summary
+
+    uri, study = sweep.setup.sweep_uri, sweep.study
+    confirmed = read_confirmed(uri)
+    best = called_best(leaderboard(study), confirmed)
+    result = {"sweep": uri, "finished": finished, **sweep_summary(study, best)}
     if confirmed is not None:
         result["confirmed"] = confirmed
-    return result
+    return result | {"causes": failure_causes(study)}
 
 
-def _confirm(sweep: "Sweep") -> dict[str, Any]:
+def _no_result(causes: list[tuple[str, int]]) -> str:
+    lines = [f"{count} x {cause}" for cause, count in causes]
+    told = "\n  ".join(lines)
+    return f"no trial of the sweep has a result; mend the cause, then start anew with another out=:\n  {told}"
+
+
+def _confirm(sweep: "Sweep") -> bool:
+    """Confirm the best trials; False if a training was stopped."""
     from unetpp.cli.progress import TrainProgress
     from unetpp.train.trainer import fit
     from unetpp.tune.confirm import candidates, confirm
@@ -148,26 +170,35 @@ def _confirm(sweep: "Sweep") -> dict[str, Any]:
             return fit(job, progress)
 
     chosen = candidates(leaderboard(sweep.study), setup.base.tune.confirm, setup.sweep_uri)
+    if not chosen:
+        note("nothing to confirm: no trial is complete")
+        return True
     result = confirm(chosen, setup.manifest, setup.sweep_uri, train)
-    winner, *others = result["candidates"]
-    score = winner["dice_per_image"]
-    note(f"confirmed: trial {winner['trial']} level {winner['level']}, Dice per image {score:.4f}")
+    if result is None:
+        return False
+    _, *others = result["candidates"]
     if others and not result["distinguishable"]:
-        second = result["against_winner"][others[0]["trial"]]
-        note(f"it cannot be told from trial {others[0]['trial']}: p = {second['p_value']:.2f}")
-    return result
+        second = result["against_winner"][str(others[0]["trial"])]
+        note(f"the winner cannot be told from trial {others[0]['trial']}: p = {second['p_value']:.2f}")
+    return True
 
 
 def _print_best(result: dict[str, Any]) -> None:
     from unetpp.core.trial_folders import trial_uri
+    from unetpp.tune.confirmed import winner_run
     from unetpp.tune.kept_space import resume_command
 
-    sweep, best = result["sweep"], result["best"]
+    sweep, best, confirmed = result["sweep"], result["best"], result.get("confirmed")
     if not result["finished"]:
         note(f"stopped; nothing is lost. Continue: {resume_command(sweep)}")
-    if best is not None:
-        run = trial_uri(sweep, best["trial"])
-        note(f"best: trial {best['trial']} level {best['level']}, {best['value']:.4f}")
-        level = best["level"]
-        note(f"evaluate: {shown_command('evaluate', run, '--level', level)}")
-        note(f"export:   {shown_command('export', run, '--out', 'model.safetensors', '--level', level)}")
+    if best is None:
+        return
+    run, level, score = trial_uri(sweep, best["trial"]), best["level"], f"{best['value']:.4f}"
+    winner = {} if confirmed is None else confirmed["candidates"][0]
+    if (winner.get("trial"), winner.get("level")) == (best["trial"], level):
+        run = winner_run(sweep, result["confirmed"])
+        seeds = ", ".join(map(str, winner["seeds"]))
+        score += f"; confirmed with seeds {seeds}: Dice per image {winner['dice_per_image']:.4f}"
+    note(f"best: trial {best['trial']} level {level}, {score}")
+    note(f"evaluate: {shown_command('evaluate', run, '--level', level)}")
+    note(f"export:   {shown_command('export', run, '--out', 'model.safetensors', '--level', level)}")

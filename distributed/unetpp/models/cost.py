@@ -1,5 +1,6 @@
 """What a network costs, counted on the meta device: no memory is allocated, nothing is computed."""
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,7 @@ class Cost:
     """Multiply-accumulates of the convolutions in one forward pass."""
 
 
+@functools.lru_cache(maxsize=256)
 def count_cost(config: ModelConfig, size_px: int) -> dict[int, Cost]:
     """Cost of every supervised level for a square (3D: cubic) image of that side.
 

@@ -6,7 +6,7 @@ import torch
 
 from unetpp.models.unetpp import UNetPlusPlus
 
-__all__ = ["measure_levels_s"]
+__all__ = ["device_name", "measure_levels_s"]
 
 _WARM_UP_ROUNDS = 2
 _ROUNDS = 7
@@ -31,6 +31,13 @@ def measure_levels_s(
             if round_number >= _WARM_UP_ROUNDS:
                 times[level].append(seconds)
     return {level: min(values) for level, values in times.items()}
+
+
+def device_name(device: torch.device) -> str:
+    """What a latency depends on beside the network: equal names mean comparable times."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{torch.backends.cpu.get_cpu_capability()} CPU, {torch.get_num_threads()} threads"
 
 
 def _pass_s(model: UNetPlusPlus, image: torch.Tensor) -> float:

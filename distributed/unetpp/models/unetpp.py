@@ -128,21 +128,29 @@ class UNetPlusPlus(nn.Module):
         Raises:
             ConfigError: the level has no head.
         """
+        with torch.device("meta"):
+            pruned = UNetPlusPlus(**self.level_config(level))
+        weights = self.state_dict()
+        copies = {name: weights[name].clone() for name in pruned.state_dict()}
+        pruned.load_state_dict(copies, assign=True)
+        return pruned.train(self.training)
+
+    def level_config(self, level: int) -> dict[str, Any]:
+        """Constructor arguments of the network that `at_level` returns.
+
+        Raises:
+            ConfigError: the level has no head.
+        """
         if level not in self.supervised_levels:
             raise ConfigError(f"level={level} has no head; this network has {list(self.supervised_levels)}")
-        changes = {
+        return {
+            **self.config,
             "depth": level,
             "widths": self.widths[: level + 1],
             "dilation": self.dilation[: level + 1],
             "deep_supervision": False,
             "image_classes": self.config["image_classes"] if level == self.depth else 0,
         }
-        with torch.device("meta"):
-            pruned = UNetPlusPlus(**{**self.config, **changes})
-        weights = self.state_dict()
-        copies = {name: weights[name].clone() for name in pruned.state_dict()}
-        pruned.load_state_dict(copies, assign=True)
-        return pruned.train(self.training)
 
     def _grid(self) -> Iterator[tuple[int, int]]:
         """Nodes (i, j), one diagonal i + j after the other.

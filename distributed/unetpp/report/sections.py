@@ -49,6 +49,9 @@ def headline(data: RunData) -> list[tuple[str, str, str]]:
         ("Epochs", f"{len(data.epochs)} of {planned}", state),
         ("Training", duration_text(seconds) if data.epochs else "–", "all finished epochs"),
     ]
+    skipped = data.epochs[-1].get("nonfinite_steps", 0) if data.epochs else 0
+    if skipped:
+        cards.append(("Steps skipped", str(skipped), "for a NaN or Inf gradient; in no epoch's loss"))
     return cards
 
 

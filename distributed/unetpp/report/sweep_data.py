@@ -15,20 +15,13 @@ from unetpp.config.tune import ObjectiveName
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
 from unetpp.core.trial_folders import trial_uri
+from unetpp.tune.confirmed import called_best, holds, read_confirmed, winner_run
+from unetpp.tune.epochs import epoch_records, kept_levels, trial_seconds
 from unetpp.tune.importance import parameter_importances
 from unetpp.tune.kept_space import space_name
-from unetpp.tune.leaderboard import LeaderRow, best_row, leaderboard, pareto_rows
+from unetpp.tune.leaderboard import LeaderRow, leaderboard, pareto_rows
 from unetpp.tune.levels import headline
-from unetpp.tune.record import (
-    IS_DEFAULT,
-    SECONDS,
-    START_UP,
-    cause_of,
-    epochs_of,
-    is_infeasible,
-    kept_levels,
-    own_trials,
-)
+from unetpp.tune.record import IS_DEFAULT, START_UP, cause_of, is_infeasible, own_trials
 from unetpp.tune.study import SPACE_SHA256, SPACE_SOURCE, objectives_of
 from unetpp.tune.sweep_dir import load_sweep
 
@@ -69,6 +62,9 @@ class SweepData:
     rows: list[LeaderRow]
     front: list[LeaderRow]
     best: LeaderRow | None
+    """What a confirmation found to be best, or the highest score where there was none."""
+    confirmed: dict[str, Any] | None
+    """What the last confirmation found, see `confirm`, while it holds."""
     best_config: dict[str, Any]
     """Not the default; empty without a best trial. Of `scale`, what the base configuration gave."""
     importances: dict[str, float]
@@ -78,6 +74,14 @@ class SweepData:
     started: datetime | None
     ended: datetime | None
     """When the last of the ended trials did."""
+
+    @property
+    def best_run(self) -> str:
+        """URI of the run to use: the confirmed winner's, or the best trial's own."""
+        assert self.best is not None
+        if self.confirmed is not None:
+            return winner_run(self.uri, self.confirmed)
+        return trial_uri(self.uri, self.best.trial)
 
     @property
     def state(self) -> str:
@@ -98,7 +102,10 @@ def load_sweep_data(uri: str) -> SweepData:
     trials = [trial for trial in own_trials(study) if trial.state != TrialState.WAITING]
     source = str(study.user_attrs[SPACE_SOURCE])
     rows = leaderboard(study)
-    best = best_row(rows)
+    confirmed = read_confirmed(uri)
+    if confirmed is not None and not holds(confirmed, rows):
+        confirmed = None
+    best = called_best(rows, confirmed)
     return SweepData(
         uri=uri.rstrip("/"),
         config=config,
@@ -107,6 +114,7 @@ def load_sweep_data(uri: str) -> SweepData:
         rows=rows,
         front=pareto_rows(study, rows),
         best=best,
+        confirmed=confirmed,
         best_config={} if best is None else _own_fields(trial_uri(uri, best.trial), config),
         importances=parameter_importances(study),
         space_name=space_name(open_storage(uri), source),
@@ -118,7 +126,8 @@ def load_sweep_data(uri: str) -> SweepData:
 
 
 def _trial(trial: FrozenTrial) -> TrialData:
-    kept = kept_levels(trial)
+    records = epoch_records(trial)
+    kept = kept_levels(records)
     best = headline(kept) if kept else None
     return TrialData(
         number=trial.number,
@@ -127,12 +136,12 @@ def _trial(trial: FrozenTrial) -> TrialData:
         distributions=dict(trial.distributions),
         curve=tuple(
             (epoch, result.quality)
-            for epoch, levels in epochs_of(trial).items()
-            for result in levels
+            for epoch, record in records.items()
+            for result in record.levels
             if best is not None and result.level == best.level
         ),
         quality=best.quality if best is not None and math.isfinite(best.quality) else None,
-        seconds=float(trial.user_attrs.get(SECONDS, 0.0)),
+        seconds=trial_seconds(trial, records),
         start_up_s=trial.user_attrs.get(START_UP),
         cause=cause_of(trial),
         is_default=bool(trial.user_attrs.get(IS_DEFAULT, False)),

@@ -38,6 +38,8 @@ def render_sweep_report(data: SweepData) -> str:
         metric=metric,
         headline=sections.headline_cards(data),
         leaders=sections.leader_rows(data),
+        confirmed=sections.confirmed_rows(data),
+        confirmed_test=sections.confirmed_test(data),
         figures={name: Markup(svg) for name, svg in _figures(data, scored, metric, names[:MAX_AXES]).items()},
         hidden_axes=max(len(names) - MAX_AXES, 0),
         min_trials=MIN_TRIALS,

@@ -19,6 +19,8 @@ from unetpp.tune.storage import shown_url
 __all__ = [
     "METRIC_TITLES",
     "base_rows",
+    "confirmed_rows",
+    "confirmed_test",
     "cost_facts",
     "headline_cards",
     "leader_rows",
@@ -45,9 +47,10 @@ def headline_cards(data: SweepData) -> list[tuple[str, str, str]]:
     title = METRIC_TITLES[data.config.tune.metric]
     cards: list[tuple[str, str, str]] = []
     if data.best is not None:
-        cards.append(
-            (f"Best {title}", score(data.best.quality), f"trial {data.best.trial}, level {data.best.level}")
-        )
+        found = f"trial {data.best.trial}, level {data.best.level}"
+        if data.confirmed is not None:
+            found += ", confirmed with other seeds"
+        cards.append((f"Best {title}", score(data.best.quality), found))
         default = next((t for t in data.trials if t.is_default and t.quality is not None), None)
         if default is not None and default.quality is not None:
             # A difference to what a stopped trial had reached would not be the sweep's gain.
@@ -88,6 +91,33 @@ def leader_rows(data: SweepData) -> list[Row]:
         }
         for row in data.rows[:_SHOWN_ROWS]
     ]
+
+
+def confirmed_rows(data: SweepData) -> list[Row]:
+    """The candidates of a confirmation, best first, each beside the winner; empty without one."""
+    if data.confirmed is None:
+        return []
+    quality = {(row.trial, row.level): row.quality for row in data.rows}
+    rows = []
+    for found in data.confirmed["candidates"]:
+        against = data.confirmed["against_winner"].get(str(found["trial"]))
+        rows.append(
+            {
+                "trial": found["trial"],
+                "level": found["level"],
+                "quality": score(quality[found["trial"], found["level"]]),
+                "confirmed": score(found["dice_per_image"]),
+                "seeds": ", ".join(map(str, found.get("seeds", []))),
+                "against": "" if against is None else _against(against),
+            }
+        )
+    return rows
+
+
+def confirmed_test(data: SweepData) -> str:
+    """The winner's score on the test split, empty if it has none."""
+    test = {} if data.confirmed is None else data.confirmed.get("test", {})
+    return f"{score(test['dice'])} over {test['rows']} images" if test else ""
 
 
 def trial_rows(data: SweepData) -> list[Row]:
@@ -150,7 +180,7 @@ def sweep_commands(data: SweepData) -> list[tuple[str, str]]:
         commands.append(("Continue the sweep, if nothing runs it", resume_command(data.uri)))
     if data.best is None:
         return commands
-    run, level = trial_uri(data.uri, data.best.trial), ("--level", data.best.level)
+    run, level = data.best_run, ("--level", data.best.level)
     commands += [
         ("Score the winner on the test split", shown_command("evaluate", run, *level)),
         (
@@ -176,6 +206,14 @@ def varied(trials: Iterable[TrialData]) -> list[str]:
             counts[name] = counts.get(name, 0) + 1
     names = [name for name in counts if any(entry.get(name) != settings[0].get(name) for entry in settings)]
     return sorted(names, key=lambda name: -counts[name])
+
+
+def _against(found: dict[str, Any]) -> str:
+    told = "" if found["distinguishable"] else ", cannot be told apart"
+    return (
+        f"winner {found['mean_difference']:+.4f} [{found['ci_low']:+.4f}, {found['ci_high']:+.4f}], "
+        f"p = {found['p_value']:.2g}{told}"
+    )
 
 
 def _settings(settings: dict[str, Any], names: Sequence[str]) -> str:

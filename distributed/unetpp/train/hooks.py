@@ -17,7 +17,7 @@ from typing import Any
 
 from unetpp.config.run import RunConfig
 from unetpp.core.rundir import RunDir
-from unetpp.models.latency import measure_levels_s
+from unetpp.models.latency import device_name, measure_levels_s
 from unetpp.train.cadence import Cadence
 from unetpp.train.checkpoint import pack_checkpoint
 from unetpp.train.learner import Learner
@@ -94,6 +94,7 @@ class EpochHooks:
                 size_px=(side, side),
                 device=self._learner.device,
             )
+        metrics["val"]["device"] = device_name(self._learner.device)
         for level, seconds in self._latency_s.items():
             metrics["val"]["levels"][str(level)]["latency_s"] = seconds
 

@@ -114,7 +114,7 @@ def _progress(info: StepInfo) -> dict[str, float]:
         "step": info.step,
         "steps": info.steps,
         "images": sums.images,
-        "loss": sums.loss / max(sums.images, 1),
+        "loss": sums.mean_loss,
         "images_per_s": sums.images / max(sums.seconds, 1e-9),
         "data_wait": sums.wait_s / max(sums.seconds, 1e-9),
     }

@@ -145,6 +145,9 @@ def _step(trainee: Trainee, state: TrainState, host: HostBatch) -> StepResult:
 def _advance(state: TrainState, sums: EpochSums, result: StepResult, wait_s: float, seconds: float) -> None:
     sums.loss += result.loss_sum
     sums.images += result.images
+    if not result.finite:
+        sums.skipped_images += result.images
+        sums.skipped_steps += 1
     sums.wait_s += wait_s
     sums.seconds = seconds
     sums.steps += 1
@@ -160,15 +163,22 @@ def _assert_rows(trainee: Trainee, images: int) -> None:
 
 
 def _over_ranks(trainee: Trainee, sums: EpochSums) -> EpochSums:
-    """Loss and images added up, times averaged."""
+    """Loss and images added up, times averaged; every rank skips the same steps."""
     totals = torch.tensor(
-        [sums.loss, sums.images, sums.wait_s, sums.seconds],
+        [sums.loss, sums.images, sums.skipped_images, sums.wait_s, sums.seconds],
         dtype=torch.float64,
         device=trainee.learner.device,
     )
-    loss, images, wait_s, seconds = sum_over_ranks(totals).tolist()
-    world_size = trainee.world_size
-    return EpochSums(loss, int(images), seconds / world_size, wait_s / world_size, sums.steps)
+    loss, images, skipped_images, wait_s, seconds = sum_over_ranks(totals).tolist()
+    return EpochSums(
+        loss=loss,
+        images=int(images),
+        seconds=seconds / trainee.world_size,
+        wait_s=wait_s / trainee.world_size,
+        steps=sums.steps,
+        skipped_images=int(skipped_images),
+        skipped_steps=sums.skipped_steps,
+    )
 
 
 def _epoch_metrics(trainee: Trainee, state: TrainState, sums: EpochSums) -> dict[str, Any]:
@@ -176,7 +186,7 @@ def _epoch_metrics(trainee: Trainee, state: TrainState, sums: EpochSums) -> dict
     return {
         "epoch": state.epoch + 1,
         "step": state.global_step,
-        "loss": sums.loss / max(sums.images, 1),
+        "loss": sums.mean_loss,
         "lr": trainee.learner.optimizer.param_groups[0]["lr"],
         "images": sums.images,
         "images_per_s": sums.images / max(sums.seconds, 1e-9),
@@ -185,6 +195,7 @@ def _epoch_metrics(trainee: Trainee, state: TrainState, sums: EpochSums) -> dict
         "goodput": 1.0 - data_wait,
         "train_seconds": sums.seconds,
         "nonfinite_steps": state.nonfinite_steps,
+        "skipped_steps": sums.skipped_steps,
         "workers": trainee.world_size,
     }
 

@@ -3,6 +3,7 @@
 import logging
 
 from unetpp.config import Decision, Hardware, RunConfig, config_hash, replace, resolve
+from unetpp.config.node_labels import require_labelled_cluster
 from unetpp.config.placement import require_places, require_readers
 from unetpp.core.cache_folder import cache_folder
 from unetpp.core.errors import ConfigError, InputError
@@ -95,6 +96,7 @@ def resumed_config(config: RunConfig) -> RunConfig:
 
 def _require_room(config: RunConfig, hardware: Hardware) -> None:
     """Before the run's folder is claimed: the same command gives the same answer again."""
+    require_labelled_cluster(config)
     if config.scale.address is not None:
         require_readers(config, hardware)
         require_places(config, hardware)

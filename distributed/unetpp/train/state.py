@@ -1,5 +1,6 @@
 """Where a run stands: a few numbers that live in every checkpoint."""
 
+import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -18,13 +19,22 @@ class EpochSums:
     seconds: float = 0.0
     wait_s: float = 0.0
     steps: int = 0
+    skipped_images: int = 0
+    """Of steps that were not applied; their loss is not in `loss`."""
+    skipped_steps: int = 0
+
+    @property
+    def mean_loss(self) -> float:
+        """Over the images that were learnt from; NaN where there were none."""
+        scored = self.images - self.skipped_images
+        return self.loss / scored if scored else math.nan
 
     def share_of(self, rank: int) -> "EpochSums":
         """What a rank goes on counting from: rank 0 carries the counts, every rank the times.
 
         With one worker a loss is summed in the order of a run that was never stopped, to the last bit.
         """
-        return replace(self) if rank == 0 else replace(self, loss=0.0, images=0)
+        return replace(self) if rank == 0 else replace(self, loss=0.0, images=0, skipped_images=0)
 
 
 @dataclass

@@ -7,8 +7,9 @@ from collections import Counter
 import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
+from unetpp.tune.epochs import epoch_records, kept_levels
 from unetpp.tune.levels import headline
-from unetpp.tune.record import kept_levels, own_trials
+from unetpp.tune.record import own_trials
 
 __all__ = ["MIN_TRIALS", "parameter_importances"]
 
@@ -27,7 +28,7 @@ def parameter_importances(study: optuna.Study) -> dict[str, float]:
     """
     found = optuna.create_study(direction="maximize")
     for trial in own_trials(study):
-        levels = kept_levels(trial)
+        levels = kept_levels(epoch_records(trial))
         quality = headline(levels).quality if levels else math.nan
         if math.isfinite(quality):
             found.add_trial(

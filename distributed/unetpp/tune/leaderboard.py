@@ -1,25 +1,46 @@
 """A study's results, one row per (trial, level)."""
 
+import math
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from unetpp.config.tune import ObjectiveName
+from unetpp.tune.epochs import epoch_records, kept_levels
 from unetpp.tune.levels import LevelResult
 from unetpp.tune.pareto import pareto_front
-from unetpp.tune.record import is_infeasible, kept_levels, own_trials
+from unetpp.tune.record import NO_QUALITY, cause_of, is_infeasible, own_trials
 from unetpp.tune.study import objectives_of
 
-__all__ = ["LeaderRow", "best_row", "leaderboard", "pareto_rows", "sweep_summary", "trial_counts"]
+__all__ = [
+    "LeaderRow",
+    "best_row",
+    "complete_rows",
+    "failure_causes",
+    "in_order",
+    "leaderboard",
+    "pareto_rows",
+    "sweep_summary",
+    "trial_counts",
+    "trial_rows",
+]
 
 _FRONT: tuple[ObjectiveName, ...] = ("quality", "latency")
 """Axes of the front where the study itself has one objective."""
 
+_NUMBER = re.compile(r"\d+(\.\d+)?(e[+-]?\d+)?")
+
 RowState = Literal["COMPLETE", "PRUNED", "RUNNING"]
+_ROW_STATES: Mapping[TrialState, RowState] = {
+    TrialState.COMPLETE: "COMPLETE",
+    TrialState.PRUNED: "PRUNED",
+    TrialState.RUNNING: "RUNNING",
+}
 
 
 @dataclass(frozen=True)
@@ -37,14 +58,45 @@ def leaderboard(study: optuna.Study) -> list[LeaderRow]:
 
     A pruned trial's row is what it had reached: its checkpoint can be used like any other.
     """
-    rows = [row for trial in own_trials(study) if _row_state(trial) for row in _rows(trial)]
+    return in_order(
+        row
+        for trial in own_trials(study)
+        if trial.state in _ROW_STATES
+        for row in trial_rows(
+            trial.number, _ROW_STATES[trial.state], dict(trial.params), kept_levels(epoch_records(trial))
+        )
+    )
+
+
+def in_order(rows: Iterable[LeaderRow]) -> list[LeaderRow]:
+    """Best quality first; of equals the shallower, then the earlier."""
     return sorted(rows, key=lambda row: (-row.quality, row.level, row.trial))
+
+
+def trial_rows(
+    number: int, state: RowState, settings: dict[str, Any], kept: Sequence[LevelResult]
+) -> list[LeaderRow]:
+    """One trial's rows in order; a level whose quality is not finite has none."""
+    return in_order(
+        LeaderRow(**vars(level), trial=number, state=state, settings=settings)
+        for level in kept
+        if math.isfinite(level.quality)
+    )
 
 
 def best_row(rows: Sequence[LeaderRow]) -> LeaderRow | None:
     """The first row of a complete trial; of any other trial only where none is complete."""
     complete = [row for row in rows if row.state == "COMPLETE"]
     return next(iter(complete or rows), None)
+
+
+def complete_rows(rows: Iterable[LeaderRow]) -> list[LeaderRow]:
+    """The best row of each complete trial; rows are best first, and so are these."""
+    best: dict[int, LeaderRow] = {}
+    for row in rows:
+        if row.state == "COMPLETE":
+            best.setdefault(row.trial, row)
+    return list(best.values())
 
 
 def pareto_rows(study: optuna.Study, rows: Sequence[LeaderRow]) -> list[LeaderRow]:
@@ -65,15 +117,41 @@ def trial_counts(study: optuna.Study) -> dict[str, int]:
     }
 
 
-def sweep_summary(study: optuna.Study) -> dict[str, Any]:
+def failure_causes(study: optuna.Study) -> list[tuple[str, int]]:
+    """Why trials have no result, with the number of trials, the most frequent first.
+
+    Causes that differ in their numbers only are one, shown as the first trial has it.
+    """
+    shown: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for trial in own_trials(study):
+        if trial.state == TrialState.FAIL or is_infeasible(trial):
+            cause = cause_of(trial) or "unknown"
+        elif trial.state == TrialState.PRUNED and (kept := kept_levels(epoch_records(trial))):
+            if any(math.isfinite(level.quality) for level in kept):
+                continue
+            cause = NO_QUALITY
+        else:
+            continue
+        kind = _NUMBER.sub("#", cause)
+        shown.setdefault(kind, cause)
+        counts[kind] += 1
+    return [(shown[kind], count) for kind, count in counts.most_common()]
+
+
+def sweep_summary(study: optuna.Study, best: LeaderRow | None = None) -> dict[str, Any]:
     """The result of a sweep as one JSON object.
+
+    Args:
+        study: the sweep's.
+        best: the row that is called best; by default see `best_row`.
 
     Returns:
         trials: see `trial_counts`; best: {trial, level, value, params} or None; pareto: the same with
         latency_s, num_params and macs, by rising quality.
     """
     rows = leaderboard(study)
-    best = best_row(rows)
+    best = best or best_row(rows)
     return {
         "trials": trial_counts(study),
         "best": None if best is None else _json(best),
@@ -82,25 +160,6 @@ def sweep_summary(study: optuna.Study) -> dict[str, Any]:
             for row in reversed(pareto_rows(study, rows))
         ],
     }
-
-
-def _row_state(trial: FrozenTrial) -> RowState | None:
-    states: dict[TrialState, RowState] = {
-        TrialState.COMPLETE: "COMPLETE",
-        TrialState.PRUNED: "PRUNED",
-        TrialState.RUNNING: "RUNNING",
-    }
-    return states.get(trial.state)
-
-
-def _rows(trial: FrozenTrial) -> list[LeaderRow]:
-    state = _row_state(trial)
-    assert state is not None
-    return [
-        LeaderRow(**vars(level), trial=trial.number, state=state, settings=dict(trial.params))
-        for level in kept_levels(trial)
-        if level.quality == level.quality  # a NaN is no result
-    ]
 
 
 def _json(row: LeaderRow) -> dict[str, Any]:

@@ -1,10 +1,14 @@
 """A sweep's bookkeeping, without Ray: which trial is next, what it reported, when it and the sweep end.
 
 The study in its storage is the only truth. A resumed sweep opens it again, continues the trials that were
-running from their checkpoints, and replays what they reported into the early-stopping rule.
+running from their checkpoints, and enters what was reported and decided into the early-stopping rule.
+
+The study is read as a whole at the start and when a trial is asked for. A report reads nothing: what it needs
+to know is kept here, and it writes what is new.
 """
 
 import logging
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,23 +24,17 @@ from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.core.trial_folders import trial_uri
 from unetpp.models.cost import count_cost
+from unetpp.models.signature import level_signatures
 from unetpp.tune.apply import apply
 from unetpp.tune.budget import budget_of
-from unetpp.tune.leaderboard import LeaderRow, best_row, leaderboard
-from unetpp.tune.levels import NetworkCost, level_results
-from unetpp.tune.record import (
-    RUN,
-    SECONDS,
-    START_UP,
-    Outcome,
-    epochs_of,
-    finish,
-    own_trials,
-    record_epoch,
-    record_note,
-)
-from unetpp.tune.rungs import Report, Verdict, build_rule, replay
+from unetpp.tune.epochs import EpochRecord, epoch_records
+from unetpp.tune.leaderboard import LeaderRow
+from unetpp.tune.levels import LevelResult, NetworkCost, level_results
+from unetpp.tune.record import RUN, START_UP, Outcome, TrialRecord, own_trials
+from unetpp.tune.rungs import Verdict, build_rule
+from unetpp.tune.shared_latency import SharedLatency
 from unetpp.tune.space import Space
+from unetpp.tune.standings import Standings
 
 __all__ = ["Ledger", "SweepSetup", "TrialSpec"]
 
@@ -44,6 +42,8 @@ logger = logging.getLogger(__name__)
 
 _RAN = "ran_seconds"
 """The study's user attribute with the time its sweep has run, kept for a resume."""
+_RAN_EVERY_S = 10.0
+"""A killed driver's sweep forgets at most so much of it."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,12 @@ class TrialSpec:
 
 @dataclass
 class _Live:
-    config: RunConfig
+    record: TrialRecord
     costs: Mapping[int, NetworkCost]
+    networks: Mapping[int, str]
+    """Signature of every level's network."""
     launched_s: float = field(default_factory=time.monotonic)
-    seconds: dict[int, float] = field(default_factory=dict)
-    """By epoch: a trial that continues reports its earlier epochs again."""
+    reported: bool = False
     finished: bool = False
     stopped: bool = False
 
@@ -100,17 +101,20 @@ class Ledger:
         self.setup, self.study = setup, study
         self._rule = build_rule(setup.base.tune, setup.base.train.epochs)
         self._budget = budget_of(setup.base.tune)
+        self._latency = SharedLatency(study)
         self._live: dict[int, _Live] = {}
         self._taken: set[int] = set()
         # As if the sweep had begun so much earlier: pauses before a resume cost no budget.
         self._started_s = time.monotonic() - float(study.user_attrs.get(_RAN, 0.0))
+        self._ran_kept_s = -math.inf
         self._gpus = _trial_gpus(setup.resolved_base())
-        ended = [trial for trial in own_trials(study) if trial.state != TrialState.RUNNING]
-        self._ended_seconds = sum(float(trial.user_attrs.get(SECONDS, 0.0)) for trial in ended)
-        replay(
-            self._rule,
-            (Report(t.number, epoch, levels) for t in ended for epoch, levels in epochs_of(t).items()),
-        )
+        self.standings = Standings()
+        for trial in own_trials(study):
+            records = epoch_records(trial)
+            self.standings.add(trial, records)
+            for epoch, record in records.items():
+                if record.levels:
+                    self._rule.enter(trial.number, epoch, record.levels, record.verdict)
 
     def next_trial(self) -> TrialSpec | None:
         """The next trial to launch, or None if the budget allows no other.
@@ -121,42 +125,43 @@ class Ledger:
         while True:
             suggestion = self._unfinished()
             if suggestion is None:
-                if self._launched() >= self.setup.base.tune.trials or self.exhausted():
+                if self.standings.started >= self.setup.base.tune.trials or self.exhausted():
                     return None
                 suggestion = self.study.ask()
+            self.standings.launched(suggestion.number)
             self._taken.add(suggestion.number)
             spec = self._spec(suggestion)
             if spec is not None:
                 return spec
 
     def report(self, number: int, metrics: Mapping[str, Any]) -> Verdict:
-        """Record an epoch of a trial and decide whether it goes on."""
-        live = self._live[number]
+        """Record an epoch of a trial and decide whether it goes on.
+
+        A trial that continues reports its earlier epochs again: what was recorded and decided stands.
+        """
+        live, epoch = self._live[number], int(metrics["epoch"])
         live.finished = bool(metrics["finished"])
-        self.study.set_user_attr(_RAN, round(self._ran_s(), 3))
-        self._add_seconds(number, int(metrics["epoch"]), float(metrics["seconds"]))
-        if "val" in metrics:
-            scored = metrics["val"]["levels"]
-            latency = {int(level): float(values["latency_s"]) for level, values in scored.items()}
-            levels = level_results(metrics, self.setup.base.tune.metric, live.costs, latency)
-            record_epoch(self.study, number, int(metrics["epoch"]), levels)
-            decision = self._rule.decide(number, int(metrics["epoch"]), levels)
-            live.stopped = decision == "stop" and not live.finished
-        if not live.finished and self.exhausted() is not None:
-            live.stopped = True
+        self._note_start_up(live, float(metrics["seconds"]))
+        if epoch not in live.record.epochs:
+            self._record(live, epoch, metrics)
+        self._keep_ran_s()
+        recorded = live.record.epochs.get(epoch)
+        # Without a record the study has it that the trial has ended: somebody else ended it.
+        stops = recorded is None or recorded.verdict == "stop" or self.exhausted() is not None
+        live.stopped = stops and not live.finished
         return "stop" if live.stopped else "continue"
 
     def end(self, number: int, error: str | None = None) -> None:
         """Record how a trial ended; one that neither finished nor was stopped stays open for a resume."""
         live = self._live.pop(number)
-        self._ended_seconds += sum(live.seconds.values())
+        self._keep_ran_s(now=True)
         if error is not None:
             logger.warning("trial %d failed: %s", number, error)
-            finish(self.study, number, "FAIL", cause=error)
+            self._finish(live.record, "FAIL", error)
         elif live.finished:
-            finish(self.study, number, "COMPLETE")
+            self._finish(live.record, "COMPLETE")
         elif live.stopped:
-            finish(self.study, number, "PRUNED", cause=self.exhausted() or "")
+            self._finish(live.record, "PRUNED", self.exhausted() or "")
 
     def exhausted(self) -> str | None:
         """Why the sweep ends before its number of trials, or None."""
@@ -167,13 +172,12 @@ class Ledger:
 
     def best(self) -> LeaderRow | None:
         """The best (trial, level) so far."""
-        return best_row(leaderboard(self.study))
+        return self.standings.best
 
     @property
     def trial_seconds(self) -> float:
         """Training and validation time of all trials' epochs so far."""
-        live_seconds = sum(sum(live.seconds.values()) for live in self._live.values())
-        return self._ended_seconds + live_seconds
+        return self.standings.seconds
 
     @property
     def gpu_seconds(self) -> float:
@@ -188,15 +192,42 @@ class Ledger:
     def _ran_s(self) -> float:
         return time.monotonic() - self._started_s
 
-    def _add_seconds(self, number: int, epoch: int, seconds: float) -> None:
-        live = self._live[number]
-        if not live.seconds:
-            # A trial that continues reports its earlier epochs at once: nothing was measured then.
-            start_up_s = time.monotonic() - live.launched_s - seconds
-            if start_up_s > 0:
-                record_note(self.study, number, START_UP, round(start_up_s, 3))
-        live.seconds[epoch] = seconds
-        record_note(self.study, number, SECONDS, round(sum(live.seconds.values()), 3))
+    def _keep_ran_s(self, *, now: bool = False) -> None:
+        """Write how long the sweep has run, now and then."""
+        ran_s = self._ran_s()
+        if now or ran_s - self._ran_kept_s >= _RAN_EVERY_S:
+            self.study.set_user_attr(_RAN, round(ran_s, 3))
+            self._ran_kept_s = ran_s
+
+    def _note_start_up(self, live: _Live, seconds: float) -> None:
+        # A trial that continues reports its earlier epochs at once: nothing was measured then.
+        start_up_s = time.monotonic() - live.launched_s - seconds
+        if not live.reported and start_up_s > 0:
+            live.record.note(START_UP, round(start_up_s, 3))
+        live.reported = True
+
+    def _record(self, live: _Live, epoch: int, metrics: Mapping[str, Any]) -> None:
+        """Decide about an epoch and record both at once: a killed driver leaves neither or both."""
+        record, levels, seconds = live.record, self._levels(live, metrics), float(metrics["seconds"])
+        verdict = self._rule.decide(record.number, epoch, levels) if levels else "continue"
+        record.epoch(epoch, EpochRecord(levels, seconds, verdict))
+        self.standings.epoch(record.number, record.params, record.kept, seconds)
+
+    def _levels(self, live: _Live, metrics: Mapping[str, Any]) -> list[LevelResult]:
+        """The epoch's results; equal networks have one latency, whoever measures it."""
+        if "val" not in metrics:
+            return []
+        device = str(metrics["val"].get("device", ""))
+        latency_s = {
+            int(level): self._latency.of(live.networks[int(level)], device, float(values["latency_s"]))
+            for level, values in metrics["val"]["levels"].items()
+        }
+        return level_results(metrics, self.setup.base.tune.metric, live.costs, latency_s)
+
+    def _finish(self, record: TrialRecord, outcome: Outcome, cause: str = "", violation: float = 1.0) -> None:
+        ended = record.finish(outcome, cause=cause, violation=violation)
+        if ended is not None:
+            self.standings.ended(record.number, ended)
 
     def _unfinished(self) -> optuna.Trial | None:
         """A trial that nothing runs: its sweep was killed, or the answer that added it was lost."""
@@ -206,19 +237,18 @@ class Ledger:
                 return optuna.Trial(self.study, trial._trial_id)
         return None
 
-    def _launched(self) -> int:
-        return sum(trial.state != TrialState.WAITING for trial in own_trials(self.study))
-
     def _spec(self, suggestion: optuna.Trial) -> TrialSpec | None:
         number = suggestion.number
         try:
             config, decisions = self._plan(suggestion)
         except _RefusedError as refused:
             logger.warning("trial %d is not launched, %s: %s", number, refused.outcome.lower(), refused)
-            finish(self.study, number, refused.outcome, cause=str(refused), violation=refused.violation)
+            self._finish(TrialRecord(self.study, number), refused.outcome, str(refused), refused.violation)
             return None
-        record_note(self.study, number, RUN, config.run_uri)
-        self._live[number] = _Live(config, count_cost(config.model, int(config.data.crop)))
+        record, size_px = TrialRecord(self.study, number), int(config.data.crop)
+        record.note(RUN, config.run_uri)
+        costs, networks = count_cost(config.model, size_px), level_signatures(config.model, size_px)
+        self._live[number] = _Live(record, costs, networks)
         return TrialSpec(number, config, decisions)
 
     def _plan(self, suggestion: optuna.Trial) -> tuple[RunConfig, tuple[Decision, ...]]:

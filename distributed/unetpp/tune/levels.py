@@ -1,14 +1,13 @@
 """What one training says about each depth that it contains."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from unetpp.config.tune import MetricName, ObjectiveName
 
-__all__ = ["LevelResult", "NetworkCost", "costs", "dump_levels", "headline", "level_results", "load_levels"]
+__all__ = ["LevelResult", "NetworkCost", "costs", "headline", "level_results"]
 
 
 class NetworkCost(Protocol):
@@ -73,16 +72,6 @@ def costs(result: LevelResult, objectives: Sequence[ObjectiveName]) -> tuple[flo
         "macs": float(result.macs),
     }
     return tuple(values[name] for name in objectives)
-
-
-def dump_levels(levels: Sequence[LevelResult]) -> str:
-    """Compact JSON that `load_levels` reads back to equal results."""
-    return json.dumps([asdict(result) for result in levels], separators=(",", ":"))
-
-
-def load_levels(text: str) -> list[LevelResult]:
-    """Results written by `dump_levels`."""
-    return [LevelResult(**entry) for entry in json.loads(text)]
 
 
 def _finite(quality: float) -> float:

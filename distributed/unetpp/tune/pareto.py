@@ -3,42 +3,44 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from unetpp.config.tune import ObjectiveName
 from unetpp.tune.levels import LevelResult, costs
 
-__all__ = ["Point", "contributions", "dominates", "domination_ranks", "hypervolume", "pareto_front"]
+__all__ = ["Point", "contributions", "hypervolume", "non_dominated", "pareto_front"]
 
 Point = tuple[float, ...]
 _Row = TypeVar("_Row", bound=LevelResult)
 
 
-def dominates(one: Point, other: Point) -> bool:
-    """Whether `one` is nowhere worse and somewhere better."""
-    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
-
-
 def pareto_front(rows: Sequence[_Row], objectives: Sequence[ObjectiveName]) -> list[_Row]:
-    """Rows that no other row dominates, in their order; equal rows all stay."""
-    points = [costs(row, objectives) for row in rows]
-    return [
-        row
-        for row, point in zip(rows, points, strict=True)
-        if not any(dominates(other, point) for other in points)
-    ]
+    """Rows that no other row dominates, in their order; of equal ones the first."""
+    first: dict[Point, _Row] = {}
+    for row in rows:
+        first.setdefault(costs(row, objectives), row)
+    if not first:
+        return []
+    kept = set(non_dominated(np.array(list(first))).tolist())
+    return [row for index, row in enumerate(first.values()) if index in kept]
 
 
-def domination_ranks(points: Sequence[Point]) -> list[int]:
-    """0 for the front, 1 for the front of what remains without it, and so on."""
-    ranks = [-1] * len(points)
-    rank = 0
-    while -1 in ranks:
-        left = [index for index, found in enumerate(ranks) if found == -1]
-        for index in left:
-            if not any(dominates(points[other], points[index]) for other in left):
-                ranks[index] = -2
-        ranks = [rank if found == -2 else found for found in ranks]
-        rank += 1
-    return ranks
+def non_dominated(points: NDArray[np.float64]) -> NDArray[np.int_]:
+    """Indices, ascending, of the points that no other dominates: nowhere worse, somewhere better.
+
+    Args:
+        points: float (N, coordinates); infinities are ordinary values. Equal points all stay.
+    """
+    left = np.lexsort(points.T[::-1])
+    front: list[int] = []
+    while left.size:
+        # The first in lexicographic order is dominated by none that is left.
+        first, others = points[left[0]], points[left]
+        equal = (others == first).all(axis=1)
+        front.extend(left[equal].tolist())
+        left = left[~equal & ~(others >= first).all(axis=1)]
+    return np.sort(np.array(front, dtype=int))
 
 
 def hypervolume(points: Sequence[Point], reference: Point) -> float:
@@ -63,8 +65,14 @@ def hypervolume(points: Sequence[Point], reference: Point) -> float:
 
 def contributions(points: Sequence[Point], reference: Point) -> list[float]:
     """Volume that only this point dominates, for each point."""
-    whole = hypervolume(points, reference)
     return [
-        whole - hypervolume([*points[:index], *points[index + 1 :]], reference)
-        for index in range(len(points))
+        _own_volume(point, [*points[:index], *points[index + 1 :]], reference)
+        for index, point in enumerate(points)
     ]
+
+
+def _own_volume(point: Point, others: Sequence[Point], reference: Point) -> float:
+    """The box of a point less what the others cover of it; few of them matter, whatever their number."""
+    clipped = np.maximum(np.array(others, dtype=float).reshape(-1, len(point)), point)
+    nearest = [tuple(corner) for corner in clipped[non_dominated(clipped)].tolist()]
+    return hypervolume([point], reference) - hypervolume(nearest, reference)

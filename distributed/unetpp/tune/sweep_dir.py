@@ -5,6 +5,7 @@ dataset.json       the dataset manifest that every trial reads
 space/             the search space as it was run
 study.db           the study, unless tune.storage names another place
 trials/NNNN/       one run folder a trial, see core/rundir.py
+confirm/           the runs of a confirmation and its result, see confirm.py
 """
 
 from collections.abc import Sequence

@@ -1,26 +1,15 @@
 """A sweep's state for Prometheus, from its driver."""
 
-from collections import Counter
 from typing import Any
 
 import ray.tune
-from optuna.trial import TrialState
 
 from unetpp.train.metrics_export import Exporter, folder_name
 from unetpp.tune.ledger import Ledger
-from unetpp.tune.record import is_infeasible, own_trials
 from unetpp.tune.unsaved import Unsaved
 
-__all__ = ["SweepMetrics", "sweep_values", "trials_by_state"]
+__all__ = ["SweepMetrics", "sweep_values"]
 
-_STATES = {
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-}
-_INFEASIBLE = "infeasible"
 _SECONDS_PER_HOUR = 3600
 
 
@@ -44,17 +33,9 @@ class SweepMetrics(Unsaved, ray.tune.Callback):  # type: ignore[misc]  # ray is 
         self._export()
 
     def _export(self) -> None:
-        for state, count in trials_by_state(self._ledger).items():
+        for state, count in self._ledger.standings.counts.items():
             self._exporter.set({"unetpp_trials": count}, self._tags | {"state": state})
         self._exporter.set(sweep_values(self._ledger), self._tags)
-
-
-def trials_by_state(ledger: Ledger) -> dict[str, int]:
-    """Number of trials in each of the six states, absent ones included: a gauge does not forget by itself."""
-    found = Counter(
-        _INFEASIBLE if is_infeasible(trial) else _STATES[trial.state] for trial in own_trials(ledger.study)
-    )
-    return {state: found[state] for state in (*_STATES.values(), _INFEASIBLE)}
 
 
 def sweep_values(ledger: Ledger) -> dict[str, float]:

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from sweep_results import results
+from sweep_results import finish, record_epoch, results
 from unetpp.config import dump_yaml, load_config, replace
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.core.trial_folders import trial_uri
-from unetpp.tune.record import SECONDS, finish, record_epoch, record_note
 from unetpp.tune.space import load_space
 from unetpp.tune.study import open_study
 from unetpp.tune.sweep_dir import SWEEP_CONFIG, study_name
@@ -38,8 +37,7 @@ def sweep(tmp_path: Path, manifest: Manifest) -> str:
         )
         for epoch in range(1, epochs + 1):
             assert quality is not None
-            record_epoch(study, number, epoch, results(quality - 0.05, quality))
-        record_note(study, number, SECONDS, 60.0 * epochs)
+            record_epoch(study, number, epoch, results(quality - 0.05, quality), seconds=60.0)
     finish(study, 0, "COMPLETE")
     finish(study, 1, "FAIL", cause="OutOfMemoryError: <b>no</b> memory, password=hunter2")
     return str(folder)

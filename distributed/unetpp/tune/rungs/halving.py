@@ -1,5 +1,9 @@
 """Asynchronous successive halving (Li et al., 2020, arXiv:1810.05934), in the form that stops trials."""
 
+import bisect
+from collections.abc import Sequence
+from functools import partial
+
 from unetpp.tune.levels import LevelResult, costs, headline
 from unetpp.tune.rungs.ladder import Ladder
 from unetpp.tune.rungs.rule import rung_epochs
@@ -14,10 +18,22 @@ class AshaRule(Ladder):
     """
 
     def __init__(self, grace_epochs: int, reduction_factor: int, max_epochs: int) -> None:
-        super().__init__(rung_epochs(grace_epochs, reduction_factor, max_epochs), self._is_among_best)
-        self._reduction_factor = reduction_factor
+        super().__init__(
+            rung_epochs(grace_epochs, reduction_factor, max_epochs), partial(_Rung, reduction_factor)
+        )
 
-    def _is_among_best(self, trial_id: int, results: dict[int, list[LevelResult]]) -> bool:
-        cost = {trial: costs(headline(levels), ("quality",)) for trial, levels in results.items()}
-        better = sum(other <= cost[trial_id] for trial, other in cost.items() if trial != trial_id)
-        return better < max(1, len(results) // self._reduction_factor)
+
+class _Rung:
+    def __init__(self, reduction_factor: int) -> None:
+        self._reduction_factor = reduction_factor
+        self._costs: list[tuple[float, ...]] = []
+        """Of each trial, ascending."""
+        self._ahead = 0
+
+    def enter(self, levels: Sequence[LevelResult]) -> None:
+        cost = costs(headline(levels), ("quality",))
+        self._ahead = bisect.bisect_right(self._costs, cost)
+        self._costs.insert(self._ahead, cost)
+
+    def keeps_last(self) -> bool:
+        return self._ahead < max(1, len(self._costs) // self._reduction_factor)

@@ -1,11 +1,14 @@
 """Successive halving for several objectives, over the points (trial, level)."""
 
-import math
 from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
 
 from unetpp.config.tune import ObjectiveName
 from unetpp.tune.levels import LevelResult, costs
-from unetpp.tune.pareto import Point, contributions, domination_ranks
+from unetpp.tune.pareto import contributions, non_dominated
 from unetpp.tune.rungs.ladder import Ladder
 from unetpp.tune.rungs.rule import rung_epochs
 
@@ -29,46 +32,64 @@ class ParetoRule(Ladder):
         reduction_factor: int,
         max_epochs: int,
     ) -> None:
-        super().__init__(rung_epochs(grace_epochs, reduction_factor, max_epochs), self._is_kept)
-        self._objectives = tuple(objectives)
-        self._reduction_factor = reduction_factor
-
-    def _is_kept(self, trial_id: int, results: dict[int, list[LevelResult]]) -> bool:
-        standing = _standing(results, self._objectives)
-        if standing[trial_id][0] == 0:
-            return True
-        better = sum(other <= standing[trial_id] for trial, other in standing.items() if trial != trial_id)
-        return better < len(results) // self._reduction_factor
+        super().__init__(
+            rung_epochs(grace_epochs, reduction_factor, max_epochs),
+            partial(_Rung, tuple(objectives), reduction_factor),
+        )
 
 
-def _standing(
-    results: dict[int, list[LevelResult]], objectives: Sequence[ObjectiveName]
-) -> dict[int, tuple[int, float]]:
-    """(rank, -contribution) of each trial's best point; less is better."""
-    owners = [trial for trial, levels in results.items() for _ in levels]
-    points = [costs(level, objectives) for levels in results.values() for level in levels]
-    ranks = domination_ranks(points)
-    scaled = _scaled(points)
-    added = [0.0] * len(points)
-    reference = (_REFERENCE,) * len(objectives)
-    for rank in set(ranks):
-        members = [index for index, found in enumerate(ranks) if found == rank]
-        for index, volume in zip(
-            members, contributions([scaled[i] for i in members], reference), strict=True
-        ):
-            added[index] = volume
-    best: dict[int, tuple[int, float]] = {}
-    for owner, rank, volume in zip(owners, ranks, added, strict=True):
-        best[owner] = min(best.get(owner, (rank, -volume)), (rank, -volume))
-    return best
+class _Rung:
+    def __init__(self, objectives: Sequence[ObjectiveName], reduction_factor: int) -> None:
+        self._objectives, self._reduction_factor = objectives, reduction_factor
+        self._points: list[tuple[float, ...]] = []
+        self._owners: list[int] = []
+        self._trials = 0
+
+    def enter(self, levels: Sequence[LevelResult]) -> None:
+        self._points.extend(costs(level, self._objectives) for level in levels)
+        self._owners.extend([self._trials] * len(levels))
+        self._trials += 1
+
+    def keeps_last(self) -> bool:
+        """Goes front by front, and no further than to the trial's own or to where the places are taken."""
+        trial, places = self._trials - 1, self._trials // self._reduction_factor
+        points, owners = np.array(self._points), np.array(self._owners)
+        left, better = np.arange(len(points)), np.array([], dtype=int)
+        for rank in range(len(points)):
+            front = left[non_dominated(points[left])]
+            if trial in owners[front]:
+                return rank == 0 or len(better) + self._ahead(points, owners, front, better) < places
+            better = np.union1d(better, owners[front])
+            if len(better) >= places:
+                return False
+            left = np.setdiff1d(left, front, assume_unique=True)
+        raise AssertionError("every point is on some front")
+
+    def _ahead(
+        self, points: NDArray[np.float64], owners: NDArray[np.int_], front: NDArray[np.int_],
+        better: NDArray[np.int_],
+    ) -> int:  # fmt: skip
+        """Trials whose best point is on this front too and adds as much volume to it as the last one's."""
+        scaled = _scaled(points)[front]
+        volumes = contributions([tuple(point) for point in scaled], (_REFERENCE,) * points.shape[1])
+        best: dict[int, float] = {}
+        for owner, volume in zip(owners[front].tolist(), volumes, strict=True):
+            best[owner] = max(best.get(owner, 0.0), volume)
+        own = best[self._trials - 1]
+        taken = set(better.tolist())
+        return sum(
+            volume >= own
+            for owner, volume in best.items()
+            if owner != self._trials - 1 and owner not in taken
+        )
 
 
-def _scaled(points: list[Point]) -> list[Point]:
+def _scaled(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Each coordinate to [0, 1] over its finite values; infinite ones stay."""
-    columns = []
-    for column in zip(*points, strict=True):
-        finite = [value for value in column if math.isfinite(value)]
-        low, high = min(finite, default=0.0), max(finite, default=0.0)
-        span = (high - low) or 1.0
-        columns.append([(value - low) / span for value in column])
-    return list(zip(*columns, strict=True))
+    finite = np.where(np.isfinite(points), points, np.nan)
+    with np.errstate(all="ignore"):
+        known = np.isfinite(points).any(axis=0)
+        low = np.where(known, np.nanmin(np.where(known, finite, 0.0), axis=0), 0.0)
+        high = np.where(known, np.nanmax(np.where(known, finite, 0.0), axis=0), 0.0)
+    span = np.where(high > low, high - low, 1.0)
+    return (points - low) / span

@@ -1,36 +1,28 @@
 """What every rule can do."""
 
-from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Literal, Protocol
 
 from unetpp.tune.levels import LevelResult
 
-__all__ = ["Report", "Rule", "Verdict", "replay", "rung_epochs"]
+__all__ = ["Rule", "Verdict", "rung_epochs"]
 
 Verdict = Literal["continue", "stop"]
 
 
-class Report(NamedTuple):
-    """One trial's results after one epoch, as `decide` takes them."""
-
-    trial_id: int
-    epoch: int
-    """1-based."""
-    levels: Sequence[LevelResult]
-
-
 class Rule(Protocol):
-    """Decides after each epoch whether a trial goes on. Repeating a report repeats the decision."""
+    """Decides after each epoch whether a trial goes on. A report that is known is not judged again."""
 
     def decide(self, trial_id: int, epoch: int, levels: Sequence[LevelResult]) -> Verdict:
         """Remember a report and decide; `epoch` is 1-based, `levels` has at least one result."""
         ...
 
+    def enter(self, trial_id: int, epoch: int, levels: Sequence[LevelResult], verdict: Verdict) -> None:
+        """Remember a report of an earlier run of the sweep with the decision that was made then.
 
-def replay(rule: Rule, history: Iterable[Report]) -> None:
-    """Let a new rule remember the reports of an earlier run of the sweep, in the order they were made."""
-    for report in history:
-        rule.decide(*report)
+        Trials may come in any order, the epochs of each in theirs.
+        """
+        ...
 
 
 def rung_epochs(grace_epochs: int, reduction_factor: int, max_epochs: int) -> list[int]:
