@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 from fakes import write_dataset
 from machines import GIB, machine
 from sweeps import LAPTOP, SPACE, Recorder, start_sweep
-from unetpp.config import Decision, load_config, replace
+from unetpp.config import Decision, Hardware, Node, load_config, replace
 from unetpp.core.errors import ConfigError, ExistsError, InputError
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
@@ -187,7 +187,8 @@ def test_sweep_resumed_on_a_cluster_of_other_nodes_goes_on(tmp_path, data):
     start_sweep(tmp_path, data)
     overrides = ["scale.address=10.0.0.1:6379", "scale.labels={zone: a}", "data.workers=1"]
     config, space = load_started(str(tmp_path / "sweep"), overrides)
-    assert claim_sweep(plan_sweep(config, space, LAPTOP, resume=True), resume=True)
+    elsewhere = Hardware((Node(4, 8 * GIB, labels={"zone": "a"}),))
+    assert claim_sweep(plan_sweep(config, space, elsewhere, resume=True), resume=True)
 
 
 @pytest.mark.parametrize(
