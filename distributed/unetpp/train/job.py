@@ -14,7 +14,7 @@ from unetpp.config.run import RunConfig
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.data.batch import HostBatch
-from unetpp.data.prefetch import prefetch
+from unetpp.data.prefetch import Prefetch
 from unetpp.data.schedule import StreamPlan
 from unetpp.train.checkpoint import read_state, restore_learner
 from unetpp.train.hooks import EpochHooks
@@ -50,7 +50,7 @@ def run_job(job: TrainJob, session: Session, device: torch.device) -> TrainState
     found = run.checkpoints.latest()
     state = TrainState() if found is None else read_state(found[1])
     # Reading starts while the network is built; the generator is closed on every way out.
-    with closing(prefetch(session.batches(plan, state.position), _PREFETCHED_BATCHES)) as batches:
+    with closing(Prefetch(session.batches(plan, state.position), _PREFETCHED_BATCHES)) as batches:
         learner = Learner(job.config, job.manifest, total_steps, device)
         if found is not None:
             restore_learner(found[1], learner)

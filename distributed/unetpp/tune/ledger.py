@@ -100,6 +100,7 @@ class Ledger:
         self._budget = budget_of(setup.base.tune)
         self._live: dict[int, _Live] = {}
         self._taken: set[int] = set()
+        self._failed: set[int] = set()
         # As if the sweep had begun so much earlier: pauses before a resume cost no budget.
         self._started_s = time.monotonic() - float(study.user_attrs.get(_RAN, 0.0))
         self._gpus = _trial_gpus(setup.resolved_base())
@@ -150,11 +151,16 @@ class Ledger:
         self._ended_seconds += sum(live.seconds.values())
         if error is not None:
             logger.warning("trial %d failed: %s", number, error)
+            self._failed.add(number)
             finish(self.study, number, "FAIL", cause=error)
         elif live.finished:
             finish(self.study, number, "COMPLETE")
         elif live.stopped:
             finish(self.study, number, "PRUNED", cause=self.exhausted() or "")
+
+    def has_failed(self, number: int) -> bool:
+        """Whether the trial ended here and failed."""
+        return number in self._failed
 
     def exhausted(self) -> str | None:
         """Why the sweep ends before its number of trials, or None."""

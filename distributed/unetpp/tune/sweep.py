@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import optuna
 import ray
@@ -102,33 +103,36 @@ def claim_sweep(setup: SweepSetup, *, resume: bool) -> Sweep:
 
 def run_sweep(sweep: Sweep, listener: SweepListener, concurrent: int) -> Ledger:
     """Run trials on a connected Ray until the budget ends or Ctrl-C; returns the sweep's ledger."""
-    setup = sweep.setup
-    ledger, board = Ledger(setup, sweep.study), start_board()
-    decided = setup.resolved_base()
-    context = TrialContext(setup.manifest, board, _threads(decided, setup.hardware, concurrent))
-    trainable = ray.tune.with_resources(
-        ray.tune.with_parameters(run_trial, context=context), _bundle(decided)
-    )
-    with _scratch() as folder:
-        tuner = ray.tune.Tuner(
-            trainable,
-            tune_config=ray.tune.TuneConfig(
-                search_alg=LedgerSearcher(ledger, board),
-                num_samples=-1,
-                max_concurrent_trials=concurrent,
-                reuse_actors=True,
-            ),
-            run_config=ray.tune.RunConfig(
-                name="sweep",
-                storage_path=folder,
-                verbose=0,
-                callbacks=[SweepEvents(listener), SweepMetrics(ledger, Exporter())],
-                failure_config=ray.tune.FailureConfig(max_failures=setup.base.tune.max_failures),
-            ),
-        )
-        tuner.fit()
-    ray.kill(board)
+    ledger, board = Ledger(sweep.setup, sweep.study), start_board()
+    try:
+        with _scratch() as folder:
+            _tuner(sweep, ledger, board, listener, concurrent, folder).fit()
+    finally:
+        ray.kill(board)
     return ledger
+
+
+def _tuner(
+    sweep: Sweep, ledger: Ledger, board: Any, listener: SweepListener, concurrent: int, folder: str
+) -> ray.tune.Tuner:
+    setup, decided = sweep.setup, sweep.setup.resolved_base()
+    context = TrialContext(setup.manifest, board, _threads(decided, setup.hardware, concurrent))
+    return ray.tune.Tuner(
+        ray.tune.with_resources(ray.tune.with_parameters(run_trial, context=context), _bundle(decided)),
+        tune_config=ray.tune.TuneConfig(
+            search_alg=LedgerSearcher(ledger, board),
+            num_samples=-1,
+            max_concurrent_trials=concurrent,
+            reuse_actors=True,
+        ),
+        run_config=ray.tune.RunConfig(
+            name="sweep",
+            storage_path=folder,
+            verbose=0,
+            callbacks=[SweepEvents(listener, ledger.has_failed), SweepMetrics(ledger, Exporter())],
+            failure_config=ray.tune.FailureConfig(max_failures=setup.base.tune.max_failures),
+        ),
+    )
 
 
 def _bundle(decided: RunConfig) -> ray.tune.PlacementGroupFactory:
