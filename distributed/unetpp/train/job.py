@@ -49,16 +49,15 @@ def run_job(job: TrainJob, session: Session, device: torch.device) -> TrainState
     total_steps = plan.train_steps * job.config.train.epochs
     found = run.checkpoints.latest()
     state = TrainState() if found is None else read_state(found[1])
-    # Reading starts while the network is built; the generator is closed on every way out.
+    # Reading starts while the network is built; the reader is closed on every way out.
     with closing(Prefetch(session.batches(plan, state.position), _PREFETCHED_BATCHES)) as batches:
         learner = Learner(job.config, job.manifest, total_steps, device)
         if found is not None:
             restore_learner(found[1], learner)
             logger.info("continuing from step %d: epoch %d, step %d of it", found[0], state.epoch, state.step)
-        hooks = EpochHooks(job.config, run, learner, state, session)
         trainee = Trainee(learner, job.config, job.manifest, plan, session.rank, session.world_size)
-        _drive(trainee, state, batches, hooks, session)
-        hooks.close()
+        with closing(EpochHooks(job.config, run, learner, state, session)) as hooks:
+            _drive(trainee, state, batches, hooks, session)
     return state
 
 

@@ -41,7 +41,6 @@ class ProgressBoard:
     def update(self, progress: dict[str, Any]) -> bool:
         """Replace the progress inside the epoch; returns whether to stop."""
         self._progress = progress
-        self._groups |= {progress["placement_group"]} - {None}
         return self._stop
 
     def add_epoch(self, metrics: dict[str, Any]) -> None:
@@ -67,8 +66,12 @@ class ProgressBoard:
         """Whether the workers were asked to stop."""
         return self._stop
 
+    def hold(self, group: str) -> None:
+        """The workers' resources are in this placement group."""
+        self._groups.add(group)
+
     def groups(self) -> set[str]:
-        """Placement groups that workers were in."""
+        """Placement groups that hold or held workers' resources."""
         return self._groups
 
 
@@ -102,6 +105,8 @@ class _RaySession:
         self._board = board
         self._metrics = RunMetrics(job.run_uri, self.rank, Exporter())
         self._place, self._drain = _place(), DrainWatch()
+        if self._place["placement_group"] is not None:
+            ray.get(board.hold.remote(self._place["placement_group"]))
         self._pending: Any = None
         self._last_s = 0.0
 
