@@ -5,6 +5,7 @@ import pytest
 from fakes import write_dataset
 from unetpp.config import Hardware, flatten, load_config
 from unetpp.core.errors import ConfigError, ExistsError, InputError
+from unetpp.core.manifest import IGNORE
 from unetpp.core.rundir import RunDir
 from unetpp.train.prepare import new_run, resumed_run
 
@@ -50,6 +51,16 @@ def test_new_run_folder_that_is_no_dataset_is_refused(tmp_path):
     with pytest.raises(InputError, match="no packed dataset"):
         new_run(load_config(None, [f"data.uri={tmp_path / 'empty'}", f"out={tmp_path / 'run'}"]), LAPTOP)
     assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(IGNORE, "all of its pixels are ignored"), (0, "a pixel of square")]
+)
+def test_new_run_whose_validation_could_not_be_scored_is_refused(tmp_path, value, said):
+    write_dataset(tmp_path / "data", {"train": 8, "val": 3}, val_mask_value=value)
+    with pytest.raises(InputError, match=said):
+        new_run(load_config(None, [f"data.uri={tmp_path / 'data'}", f"out={tmp_path / 'run'}"]), LAPTOP)
+    assert not (tmp_path / "run").exists()
 
 
 def test_new_run_dataset_without_training_rows_is_refused(tmp_path):

@@ -8,6 +8,7 @@ from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.provenance import collect
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage, preflight
+from unetpp.data.scorable import require_scorable
 from unetpp.data.shard_size import shard_advice
 from unetpp.data.store import load_manifest
 from unetpp.train.job import TrainJob
@@ -22,6 +23,7 @@ def new_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Deci
 
     Raises:
         ConfigError: a value does not fit the dataset.
+        InputError: the dataset cannot be trained on, or its validation split cannot be scored.
         StorageError: the dataset or the run folder cannot be used.
         ExistsError: the run folder holds a run.
     """
@@ -35,6 +37,8 @@ def new_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Deci
         raise InputError(
             f"dataset {config.data.uri} has no rows in split train; pack it with smaller --val and --test"
         )
+    if "val" in manifest.splits and manifest.splits["val"].rows:
+        require_scorable(dataset, manifest, "val")
     if (advice := shard_advice(manifest, config.data.uri)) is not None:
         logger.warning(advice)
     resolved, decisions = resolve(config, manifest, hardware)

@@ -18,6 +18,7 @@ from unetpp.config import Hardware, RunConfig, dump_yaml, replace, resolve
 from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import Storage, open_storage, preflight
+from unetpp.data.scorable import require_scorable
 from unetpp.data.store import load_manifest
 from unetpp.train.metrics_export import Exporter
 from unetpp.tune.board import start_board
@@ -57,7 +58,7 @@ def plan_sweep(config: RunConfig, space: Space, hardware: Hardware, *, resume: b
     Raises:
         ConfigError: the space or the configuration breaks a rule.
         ExistsError: a sweep is there and `resume` is not set.
-        InputError: `resume` is set and no sweep is there.
+        InputError: `resume` is set and no sweep is there, or the validation split cannot be scored.
         StorageError: the dataset or the folder cannot be used.
     """
     storage = open_storage(config.run_uri)
@@ -156,6 +157,7 @@ def _require_space_fits(config: RunConfig, manifest: Manifest, hardware: Hardwar
             f"a sweep scores trials on the val split; dataset {config.data.uri} has none; "
             "pack it with --val 0.1"
         )
+    require_scorable(open_storage(config.data.uri), manifest, "val")
     return resolve(config, manifest, hardware)[0]
 
 
