@@ -157,11 +157,11 @@ def test_sweep_whose_trials_could_not_be_scored_is_refused(tmp_path):
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_cluster")
 def test_sweep_that_is_broken_off_leaves_no_board(tmp_path, data, monkeypatch):
-    class Driver(Exception):
+    class DriverError(Exception):
         pass
 
     def fit(_tuner):
-        raise Driver
+        raise DriverError
 
     boards = []
 
@@ -171,7 +171,7 @@ def test_sweep_that_is_broken_off_leaves_no_board(tmp_path, data, monkeypatch):
 
     monkeypatch.setattr("unetpp.tune.sweep.start_board", started)
     monkeypatch.setattr("ray.tune.Tuner.fit", fit)
-    with pytest.raises(Driver):
+    with pytest.raises(DriverError):
         run_sweep(start_sweep(tmp_path, data), Recorder(), concurrent=1)
     with pytest.raises(RayActorError):
         ray.get(boards[0].failure.remote(0))
