@@ -42,15 +42,16 @@ def test_sync_bn_in_eval_mode_uses_the_running_statistics():
     torch.testing.assert_close(model.eval()(x), expected(x))
 
 
-@pytest.mark.parametrize("sync", [True, False])
+@pytest.mark.parametrize(("device", "sync"), [("cpu", True), ("cpu", False), ("cuda", True)])
 @pytest.mark.parametrize("weights", [[1, 1, 0], [1, 0, 0]])
-def test_bn_with_images_of_weight_0_equals_bn_without_them(sync, weights):
+def test_bn_with_images_of_weight_0_equals_bn_without_them(device, sync, weights):
+    # The layers for GPUs are torch's where all images count; what they do here needs no GPU.
     torch.manual_seed(0)
     plain = nn.Sequential(
         nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4)
     )
     weighted, counted = copy.deepcopy(plain), CountedImages()
-    convert_bn(weighted, counted, CPU, sync=sync)
+    convert_bn(weighted, counted, torch.device(device), sync=sync)
     weight = torch.tensor(weights, dtype=torch.float32)
     x = torch.randn(3, 2, 9, 9)
     with counted.of(weight, uneven=True):
