@@ -24,13 +24,25 @@ SIDE_PX = 16
 
 
 def write_dataset(
-    folder: Path | str, rows: Mapping[str, int], *, rows_per_shard: int = 5, labelled: bool = False
+    folder: Path | str,
+    rows: Mapping[str, int],
+    *,
+    rows_per_shard: int = 5,
+    labelled: bool = False,
+    val_mask_value: int = 1,
 ) -> Manifest:
-    """Bright squares on noise, packed with the real writer; labels say in which half a square's top is."""
+    """Bright squares on noise, packed with the real writer; labels say in which half a square's top is.
+
+    Args:
+        val_mask_value: of the squares in the split val, where other than 1 it is that of all its pixels.
+    """
     storage, generator = open_storage(str(folder)), np.random.default_rng(0)
     splits: dict[str, SplitInfo] = {}
     for split, count in rows.items():
         samples = [_sample(f"{split}-{index}", generator, labelled=labelled) for index in range(count)]
+        if split == "val" and val_mask_value != 1:
+            for sample in samples:
+                sample.mask[:] = val_mask_value
         infos = []
         for first in range(0, count, rows_per_shard):
             part = samples[first : first + rows_per_shard]

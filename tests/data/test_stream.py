@@ -1,5 +1,7 @@
 """Batches through Ray Data are those of reading directly, whichever way their pixels take."""
 
+import threading
+
 import pytest
 
 from fakes import SIDE_PX, write_dataset
@@ -27,6 +29,17 @@ def plan_of(uri: str, manifest: Manifest, folder, cache_bytes: int) -> StreamPla
 def described(batch: HostBatch) -> tuple:
     pixels = (batch.images.tobytes(), batch.masks.tobytes(), batch.weights.tolist())
     return (batch.split, batch.epoch, batch.step, batch.global_size, batch.sample_ids, *pixels)
+
+
+def threads() -> set[threading.Thread]:
+    """But one that Ray Data leaves parked after every execution, even one that was read to its end."""
+    return {thread for thread in threading.enumerate() if thread.name != "Prefetcher"}
+
+
+def assert_ended(left: set[threading.Thread]) -> None:
+    for thread in left:
+        thread.join(30)  # of an execution that was shut down, they end by themselves
+        assert not thread.is_alive(), thread.name
 
 
 def read_directly(plan: StreamPlan, rank: int) -> list[tuple]:
@@ -78,5 +91,30 @@ def test_stream_of_a_damaged_shard_ends_in_a_typed_error(tmp_path, cache_bytes):
     path = tmp_path / "data" / shard.name
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     plan = plan_of(uri, manifest, tmp_path / "cache", cache_bytes)
-    with pytest.raises(CorruptionError, match=f"{shard.name}.*3 fetches"):
+    with pytest.raises(CorruptionError, match=f"^shard {shard.name}.*3 fetches") as raised:
         list(stream_batches(plan, rank=0, world_size=1, start=Position()))
+    assert type(raised.value) is CorruptionError
+
+
+@pytest.mark.parametrize("taken", [0, 1, 8], ids=["none", "first", "streamed"])
+def test_stream_closed_early_leaves_no_thread(tmp_path, taken):
+    uri = str(tmp_path / "data")
+    plan = plan_of(uri, write_dataset(uri, {"train": 23, "val": 5}), tmp_path / "cache", 0)
+    before = threads()
+    batches = stream_batches(plan, rank=0, world_size=1, start=Position())
+    for _ in range(taken):
+        next(batches)
+    batches.close()
+    assert_ended(threads() - before)
+
+
+def test_stream_whose_first_unit_fails_leaves_no_thread(tmp_path):
+    uri = str(tmp_path / "data")
+    manifest = write_dataset(uri, {"train": 23})
+    plan = plan_of(uri, manifest, tmp_path / "cache", 0)
+    for shard in manifest.splits["train"].shards:
+        (tmp_path / "data" / shard.name).unlink()
+    before = threads()
+    with pytest.raises(CorruptionError, match="is missing"):
+        next(stream_batches(plan, rank=0, world_size=1, start=Position()))
+    assert_ended(threads() - before)

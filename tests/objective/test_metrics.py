@@ -6,13 +6,16 @@ import torch
 
 from unetpp.core.errors import InputError
 from unetpp.models.output import ModelOutput
-from unetpp.objective.metrics import SegmentationMetrics
+from unetpp.objective.metrics import SegmentationMetrics, image_scores
 
 NAMES = {"binary": ["cell"], "multiclass": ["ground", "road", "roof"], "multilabel": ["a", "b", "c"]}
 
 
 def naive_metrics(logits, mask, task):
-    """Dice, IoU, precision, recall per class over all pixels, means over images, and accuracy, in numpy."""
+    """Dice, IoU, precision, recall per class over all pixels, means over images, and accuracy, in numpy.
+
+    An image's score is the mean over the classes that occur in its target or prediction.
+    """
     classes = range(logits.shape[1])
     valid = mask != 255
     predicted = (
@@ -26,22 +29,24 @@ def naive_metrics(logits, mask, task):
         "multiclass": mask[:, None] == indices,
         "multilabel": (mask[:, None] >> indices) & 1 == 1,
     }[task]
-    pooled, dices, ious, right = [], [], [], 0
+    pooled, right = [], 0
+    by_image = [[] for _ in mask]
     for c in classes:
         p, y = predicted[:, c] & valid, true[:, c] & valid
         both = (p & y).sum()
         pooled.append((2 * both / (p.sum() + y.sum()), both / (p | y).sum(), both / p.sum(), both / y.sum()))
         for n in range(len(mask)):
-            union = (p[n] | y[n]).sum()
-            dices.append(2 * (p[n] & y[n]).sum() / (p[n].sum() + y[n].sum()) if union else 1.0)
-            ious.append((p[n] & y[n]).sum() / union if union else 1.0)
+            overlap, union = (p[n] & y[n]).sum(), (p[n] | y[n]).sum()
+            if union:
+                by_image[n].append((2 * overlap / (p[n].sum() + y[n].sum()), overlap / union))
         right += both if task == "multiclass" else ((p == y) & valid).sum()
     pixels = valid.sum() * (1 if task == "multiclass" else len(classes))
     macro = dict(zip(("dice", "iou", "precision", "recall"), np.mean(pooled, 0), strict=True))
+    dice, iou = np.mean([np.mean(scores or [(1.0, 1.0)], 0) for scores in by_image], 0)
     return pooled, {
         **macro,
-        "dice_per_image": np.mean(dices),
-        "iou_per_image": np.mean(ious),
+        "dice_per_image": dice,
+        "iou_per_image": iou,
         "accuracy": right / pixels,
     }
 
@@ -148,3 +153,28 @@ def test_compute_nothing_scored_raises():
     metrics = SegmentationMetrics(1, (1,), "binary")
     with pytest.raises(InputError, match="no image with a valid pixel was scored"):
         metrics.compute(["cell"])
+
+
+def test_compute_rare_class_takes_no_credit_where_it_is_absent():
+    # The second class is in one image of ten and never found.
+    mask = torch.zeros(10, 2, 2, dtype=torch.uint8)
+    mask[0] = 1
+    logits = torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1).expand(10, 3, 2, 2)
+    metrics = SegmentationMetrics(3, (1,), "multiclass")
+    scores = metrics.update(ModelOutput((logits,), None), mask)
+    assert scores[0, :, 0].tolist() == [0.0] + [1.0] * 9
+    assert metrics.compute(NAMES["multiclass"])["dice_per_image"] == 0.9
+
+
+def test_image_scores_average_only_classes_that_occur():
+    # tp fp fn tn: class 0 right, class 1 half found, class 2 absent
+    counts = torch.tensor([[[4, 0, 0, 6], [2, 0, 2, 6], [0, 0, 0, 10]]])
+    dice, iou = image_scores(counts)[0].tolist()
+    assert dice == pytest.approx((1 + 4 / 6) / 2)
+    assert iou == pytest.approx((1 + 0.5) / 2)
+
+
+def test_image_scores_empty_truth_and_prediction_is_one_and_no_valid_pixel_is_nan():
+    scores = image_scores(torch.tensor([[[0, 0, 0, 9]], [[0, 0, 0, 0]]]))
+    assert scores[0].tolist() == [1, 1]
+    assert scores[1].isnan().all()

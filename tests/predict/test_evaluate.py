@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from unetpp.core.errors import ConfigError, InputError
-from unetpp.core.manifest import IGNORE
+from unetpp.core.manifest import IGNORE, Manifest, SplitInfo
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
-from unetpp.data.shards import iter_samples
-from unetpp.data.store import load_manifest
+from unetpp.data.shards import Sample, encode_shard, iter_samples, shard_info
+from unetpp.data.store import commit_manifest, load_manifest
 from unetpp.predict.evaluate import evaluate
 from unetpp.predict.evaluation_files import read_evaluation, read_evaluations, read_panel, read_per_image
 from unetpp.predict.predictor import Predictor
@@ -22,6 +22,28 @@ def _masks(run: str, split: str, level: int | None = None) -> list[tuple[np.ndar
     predictor = Predictor.from_run(run, level=level)
     samples = iter_samples(data, load_manifest(data), split)
     return [(sample.mask, predictor.predict(sample.image).mask) for sample in samples]
+
+
+def write_patchy(folder, manifest: Manifest, seed: int) -> tuple[str, int]:
+    """A test split whose images lack most classes; its URI and how many images are ignored altogether."""
+    generator, samples = np.random.default_rng(seed), []
+    values = {"binary": 2, "multiclass": 3, "multilabel": 4}[manifest.task]
+    for index in range(8):
+        image = generator.integers(0, 255, (12, 12, 3), dtype=np.uint8)
+        mask = np.zeros((12, 12), np.uint8)
+        if index % 2:
+            mask[3:9, 3:9] = generator.integers(0, values)
+        mask[generator.random((12, 12)) < 0.2] = IGNORE
+        if index == 5:
+            mask[:] = IGNORE
+        samples.append(Sample(f"p{index}", f"p{index}", image, mask, None, f"p{index}.png", (12, 12)))
+    storage, data = open_storage(folder), encode_shard(samples)
+    info = shard_info("test", 0, samples, data)
+    storage.write(info.name, data)
+    splits = {"test": SplitInfo(rows=len(samples), shards=(info,))}
+    changes = {"splits": splits, "sizes": {"12x12": 8}, "ignore_index": IGNORE}
+    commit_manifest(storage, manifest.model_copy(update=changes))
+    return storage.uri, 1
 
 
 def test_evaluate_binary_equals_pooled_scores_of_predicted_masks(make_run):
@@ -39,14 +61,20 @@ def test_evaluate_binary_equals_pooled_scores_of_predicted_masks(make_run):
     assert {"dice", "iou", "dice_per_image", "iou_per_image", "precision", "recall", "classes"} <= set(result)
 
 
-def test_evaluate_per_image_lines_average_to_dice_per_image(make_run):
-    run = make_run()
-    result = evaluate(run, split="val")
-    lines = read_per_image(RunDir(run).storage, "val")
-    assert [line["sample_id"] for line in lines] == ["s1-00", "s1-01", "s1-02", "s1-03"]
-    assert np.mean([line["dice"] for line in lines]) == pytest.approx(result["dice_per_image"])
-    shallow = np.mean([line["levels"]["1"]["iou"] for line in lines])
-    assert shallow == pytest.approx(result["levels"]["1"]["iou_per_image"])
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+def test_evaluate_per_image_lines_average_to_dice_per_image_at_every_level(make_run, tmp_path, task, seed):
+    run = make_run(task)
+    data, ignored = write_patchy(tmp_path / "patchy", RunDir(run).read_dataset(), seed)
+    result = evaluate(run, split="test", data_uri=data)
+    lines = read_per_image(RunDir(run).storage, "test")
+    assert len(lines) == result["rows"] - ignored
+    for score in ("dice", "iou"):
+        mean = np.mean([line[score] for line in lines])
+        assert mean == pytest.approx(result[f"{score}_per_image"], abs=1e-12)
+        for level, values in result["levels"].items():
+            mean = np.mean([line["levels"][level][score] for line in lines])
+            assert mean == pytest.approx(values[f"{score}_per_image"], abs=1e-12)
 
 
 def test_evaluate_multiclass_with_ignored_pixels_leaves_them_out(make_run):

@@ -8,6 +8,7 @@ from fakes import write_dataset
 from machines import machine
 from unetpp.config import flatten, load_config, replace
 from unetpp.core.errors import ConfigError, ExistsError, InputError
+from unetpp.core.manifest import IGNORE
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
 from unetpp.data.store import commit_manifest
@@ -55,6 +56,16 @@ def test_new_run_folder_that_is_no_dataset_is_refused(tmp_path):
     with pytest.raises(InputError, match="no packed dataset"):
         new_run(load_config(None, [f"data.uri={tmp_path / 'empty'}", f"out={tmp_path / 'run'}"]), LAPTOP)
     assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(IGNORE, "all of its pixels are ignored"), (0, "a pixel of square")]
+)
+def test_new_run_whose_validation_could_not_be_scored_is_refused(tmp_path, value, said):
+    write_dataset(tmp_path / "data", {"train": 8, "val": 3}, val_mask_value=value)
+    with pytest.raises(InputError, match=said):
+        new_run(load_config(None, [f"data.uri={tmp_path / 'data'}", f"out={tmp_path / 'run'}"]), LAPTOP)
+    assert not (tmp_path / "run").exists()
 
 
 def test_new_run_dataset_without_training_rows_is_refused(tmp_path):

@@ -3,16 +3,20 @@
 from pathlib import Path
 
 import pytest
+import ray
 from optuna.trial import TrialState
+from ray.exceptions import RayActorError
 
 from fakes import write_dataset
 from machines import GIB, machine
 from sweeps import LAPTOP, SPACE, Recorder, start_sweep
 from unetpp.config import Decision, Hardware, Node, load_config, replace
 from unetpp.core.errors import ConfigError, ExistsError, InputError
+from unetpp.core.manifest import IGNORE
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
 from unetpp.data.store import commit_manifest, load_manifest
+from unetpp.tune.board import start_board
 from unetpp.tune.leaderboard import sweep_summary
 from unetpp.tune.ledger import Ledger
 from unetpp.tune.space import Space, load_space
@@ -207,3 +211,33 @@ def test_sweep_worker_may_plan_with_its_part_of_the_device(tmp_path, data, overr
     config = load_config(None, [f"data.uri={data}", f"out={tmp_path / 'sweep'}", *fields])
     setup = plan_sweep(config, load_space(tmp_path / "space.py"), hardware, resume=False)
     assert setup.memory_bytes == int(share * 8 * 2**30)
+
+
+def test_sweep_whose_trials_could_not_be_scored_is_refused(tmp_path):
+    write_dataset(tmp_path / "data", {"train": 8, "val": 3}, val_mask_value=IGNORE)
+    with pytest.raises(InputError, match="all of its pixels are ignored"):
+        start_sweep(tmp_path, tmp_path / "data")
+    assert not (tmp_path / "sweep").exists()
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_cluster")
+def test_sweep_that_is_broken_off_leaves_no_board(tmp_path, data, monkeypatch):
+    class DriverError(Exception):
+        pass
+
+    def fit(_tuner):
+        raise DriverError
+
+    boards = []
+
+    def started():
+        boards.append(start_board())
+        return boards[-1]
+
+    monkeypatch.setattr("unetpp.tune.sweep.start_board", started)
+    monkeypatch.setattr("ray.tune.Tuner.fit", fit)
+    with pytest.raises(DriverError):
+        run_sweep(start_sweep(tmp_path, data), Recorder(), concurrent=1)
+    with pytest.raises(RayActorError):
+        ray.get(boards[0].failure.remote(0))

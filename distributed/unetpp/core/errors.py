@@ -6,6 +6,7 @@
         InputError              an input file or folder breaks a rule
         StorageError            a URI cannot be used: bucket, credential, endpoint, disk
           AccessError           one path is refused; others below the same URI may be allowed
+          OutageError           the storage did not answer until the retry deadline
         ExistsError             the output exists and would be overwritten
       CorruptionError           bytes do not match their digest after every refetch
       NonFiniteError            loss or gradients stayed NaN/Inf beyond the limit
@@ -13,7 +14,12 @@
 
 Messages state the rule, the value and the fix:
 ``batch_size=3 must be divisible by workers=2; use 4``.
+
+A worker that dies or fails is started again from its checkpoint, but not where the same data and
+configuration would only fail in the same way: classes say so by `may_pass`.
 """
+
+from collections.abc import Iterable, Iterator
 
 __all__ = [
     "AccessError",
@@ -23,9 +29,12 @@ __all__ = [
     "ExistsError",
     "InputError",
     "NonFiniteError",
+    "OutageError",
     "StorageError",
     "UnetppError",
     "UserError",
+    "final_error",
+    "own_error",
 ]
 
 
@@ -33,12 +42,15 @@ class UnetppError(Exception):
     """Base of every error that unetpp raises on purpose."""
 
     exit_code = 1
+    may_pass = True
+    """Whether another attempt may succeed, with nothing changed."""
 
 
 class UserError(UnetppError):
     """A mistake the caller can fix; the command line prints it without a traceback."""
 
     exit_code = 2
+    may_pass = False
 
 
 class ConfigError(UserError):
@@ -57,6 +69,12 @@ class AccessError(StorageError):
     """One path may not be read or written; others below the same URI may be allowed."""
 
 
+class OutageError(StorageError):
+    """The storage did not answer until the retry deadline."""
+
+    may_pass = True
+
+
 class ExistsError(UserError):
     """The output exists already and would be overwritten."""
 
@@ -64,10 +82,42 @@ class ExistsError(UserError):
 class CorruptionError(UnetppError):
     """Bytes differ from their recorded digest after every refetch."""
 
+    may_pass = False
+
 
 class NonFiniteError(UnetppError):
     """Loss or gradients stayed NaN or Inf beyond the allowed number of steps."""
 
+    may_pass = False
+
 
 class CheckpointError(UnetppError):
     """No usable checkpoint was found where one is needed."""
+
+    may_pass = False
+
+
+def own_error(error: BaseException) -> UnetppError | None:
+    """The error of this tree inside what Ray has wrapped around it, or None."""
+    for wrapped in _wrapped(error):
+        if (found := own_error(wrapped)) is not None:
+            return found
+    return error if isinstance(error, UnetppError) else None
+
+
+def final_error(errors: Iterable[BaseException]) -> UnetppError | None:
+    """The first of these that the same attempt would meet again; None where all may pass."""
+    found = (own_error(error) for error in errors)
+    return next((error for error in found if error is not None and not error.may_pass), None)
+
+
+def _wrapped(error: BaseException) -> Iterator[BaseException]:
+    """By the names that Ray's classes use: a task's cause, a controller's failure, workers' by rank."""
+    failures = getattr(error, "worker_failures", {})
+    for part in (
+        getattr(error, "cause", None),
+        getattr(error, "controller_failure", None),
+        *(failures[rank] for rank in sorted(failures)),
+    ):
+        if isinstance(part, BaseException):
+            yield part

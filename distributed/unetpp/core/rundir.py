@@ -7,6 +7,7 @@ provenance.json    code, versions and command
 metrics.jsonl      one object per epoch
 checkpoints/       see core/checkpoints.py
 tensorboard/       event files
+trackers.json      ids of this run in MLflow and W&B, which a resume goes on with
 result.json        written once, at the end
 """
 
@@ -28,6 +29,7 @@ _DATASET = "dataset.json"
 _PROVENANCE = "provenance.json"
 _METRICS = "metrics.jsonl"
 _RESULT = "result.json"
+_TRACKERS = "trackers.json"
 
 
 class RunDir:
@@ -115,6 +117,16 @@ class RunDir:
 
     def write_result(self, result: dict[str, Any]) -> None:
         self._write_json(_RESULT, result)
+
+    def read_trackers(self) -> dict[str, str]:
+        """Ids of this run by tracker."""
+        if not self.storage.exists(_TRACKERS):
+            return {}
+        ids: dict[str, str] = json.loads(self.storage.read(_TRACKERS))
+        return ids
+
+    def write_trackers(self, ids: dict[str, str]) -> None:
+        self._write_json(_TRACKERS, ids)
 
     def _write_json(self, name: str, value: Any) -> None:
         self.storage.write(name, json.dumps(value, indent=1).encode())

@@ -6,7 +6,7 @@ Exceptions are told apart by name and by the server's error code, so that no clo
 import errno
 from collections.abc import Iterator
 
-from unetpp.core.errors import AccessError, StorageError
+from unetpp.core.errors import AccessError, OutageError, StorageError
 from unetpp.core.logs import redact
 
 __all__ = [
@@ -85,36 +85,45 @@ def explain(error: BaseException, uri: str) -> StorageError:
         uri: what was accessed; it holds no credentials, they are refused when storage is opened.
 
     Returns:
-        An `AccessError` where only this path is known to be refused.
+        An `AccessError` where only this path is known to be refused, an `OutageError` where waiting may help.
     """
+    return _kind(error)(redact(f"cannot use {uri}: {_reason(error)}"))
+
+
+def _reason(error: BaseException) -> str:
     code, types = error_code(error), _type_names(error)
-    kind = StorageError
     if code == "NoSuchBucket":
-        said = "the bucket does not exist; create it or correct its name"
-    elif code in _CREDENTIAL_CODES:
-        said = (
+        return "the bucket does not exist; create it or correct its name"
+    if code in _CREDENTIAL_CODES:
+        return (
             f"the credential was refused ({code}); check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, "
             "AWS_SESSION_TOKEN and AWS_DEFAULT_REGION"
         )
-    elif types & _CREDENTIAL_TYPES:
-        said = (
+    if types & _CREDENTIAL_TYPES:
+        return (
             "no usable credential was found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE"
         )
-    elif code in _REGION_CODES:
-        said = f"the bucket lives in another region ({code}); set AWS_DEFAULT_REGION to it"
-    elif code in _PERMISSION_CODES or isinstance(error, PermissionError):
-        kind = AccessError
-        said = "permission denied; check that the credential is right and has access to this path"
-    elif "SSLError" in types:
-        said = "TLS failed; check the scheme of AWS_ENDPOINT_URL and the certificate bundle"
-    elif types & {"EndpointConnectionError", "ConnectTimeoutError", "ConnectionError", "HTTPClientError"}:
-        said = "the endpoint is unreachable; check the network and AWS_ENDPOINT_URL"
-    elif is_transient(error):
-        said = f"it kept failing ({code or type(error).__name__}) until the retry deadline; try again later"
-    else:
-        kind = AccessError if _is_of_one_path(error) else StorageError
-        said = _local_reason(error)
-    return kind(redact(f"cannot use {uri}: {said}"))
+    if code in _REGION_CODES:
+        return f"the bucket lives in another region ({code}); set AWS_DEFAULT_REGION to it"
+    if code in _PERMISSION_CODES or isinstance(error, PermissionError):
+        return "permission denied; check that the credential is right and has access to this path"
+    if "SSLError" in types:
+        return "TLS failed; check the scheme of AWS_ENDPOINT_URL and the certificate bundle"
+    if types & {"EndpointConnectionError", "ConnectTimeoutError", "ConnectionError", "HTTPClientError"}:
+        return "the endpoint is unreachable; check the network and AWS_ENDPOINT_URL"
+    if is_transient(error):
+        return f"it kept failing ({code or type(error).__name__}) until the retry deadline; try again later"
+    return _local_reason(error)
+
+
+def _kind(error: BaseException) -> type[StorageError]:
+    if is_transient(error):
+        return OutageError
+    if _type_names(error) & _CREDENTIAL_TYPES:
+        return StorageError
+    if error_code(error) in _PERMISSION_CODES or isinstance(error, PermissionError) or _is_of_one_path(error):
+        return AccessError
+    return StorageError
 
 
 def _is_of_one_path(error: BaseException) -> bool:

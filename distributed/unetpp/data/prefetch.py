@@ -2,10 +2,10 @@
 
 import queue
 import threading
-from collections.abc import Generator
-from typing import TypeVar
+from collections.abc import Generator, Iterator
+from typing import Generic, TypeVar
 
-__all__ = ["prefetch"]
+__all__ = ["Prefetch"]
 
 T = TypeVar("T")
 
@@ -19,29 +19,59 @@ class _End:
         self.error = error
 
 
-def prefetch(source: Generator[T, None, None], depth: int) -> Generator[T, None, None]:
+class Prefetch(Generic[T]):
     """The items of `source`, of which up to `depth` are read ahead from now on.
 
-    Errors of the source are raised where its item would have come. Closing the result closes the source.
+    Errors of the source are raised where its item would have come. Whoever makes one closes it, whether or
+    not anything was taken: `close` ends the thread and closes the source.
     """
-    items: queue.Queue[T | _End] = queue.Queue(depth)
-    closed = threading.Event()
-    thread = threading.Thread(target=_fill, args=(source, items, closed), name="prefetch", daemon=True)
-    thread.start()
-    return _drain(items, closed, thread)
+
+    def __init__(self, source: Generator[T, None, None], depth: int) -> None:
+        self._items: queue.Queue[T | _End] = queue.Queue(depth)
+        self._closed = threading.Event()
+        self._ended = False
+        arguments = (source, self._items, self._closed)
+        self._thread = threading.Thread(target=_fill, args=arguments, name="prefetch", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        if self._ended or self._closed.is_set():
+            raise StopIteration
+        item = self._items.get()
+        if not isinstance(item, _End):
+            return item
+        self._ended = True
+        if item.error is not None:
+            raise item.error
+        raise StopIteration
+
+    def close(self) -> None:
+        """End the thread, which closes the source; waits for the item that is being read."""
+        self._closed.set()
+        self._thread.join()
 
 
 def _fill(source: Generator[T, None, None], items: "queue.Queue[T | _End]", closed: threading.Event) -> None:
     end = _End()
     try:
+        _put_all(source, items, closed)
+    except BaseException as error:  # raised again where the item would have come
+        end = _End(error)
+    _put(items, end, closed)
+
+
+def _put_all(
+    source: Generator[T, None, None], items: "queue.Queue[T | _End]", closed: threading.Event
+) -> None:
+    try:
         for item in source:
             if not _put(items, item, closed):
                 return
-    except BaseException as error:  # raised again where the item would have come
-        end = _End(error)
     finally:
         source.close()
-    _put(items, end, closed)
 
 
 def _put(items: "queue.Queue[T | _End]", item: T | _End, closed: threading.Event) -> bool:
@@ -52,19 +82,3 @@ def _put(items: "queue.Queue[T | _End]", item: T | _End, closed: threading.Event
             continue
         return True
     return False
-
-
-def _drain(
-    items: "queue.Queue[T | _End]", closed: threading.Event, thread: threading.Thread
-) -> Generator[T, None, None]:
-    try:
-        while True:
-            item = items.get()
-            if isinstance(item, _End):
-                if item.error is not None:
-                    raise item.error
-                return
-            yield item
-    finally:
-        closed.set()
-        thread.join()

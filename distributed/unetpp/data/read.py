@@ -16,7 +16,7 @@ from unetpp.data.batch import HostBatch
 from unetpp.data.cache import open_cache
 from unetpp.data.cache_counts import NO_COUNTS, CacheCounts
 from unetpp.data.crop import crop_or_pad, draw_corner
-from unetpp.data.order import StepShare, step_share
+from unetpp.data.order import StepShare
 from unetpp.data.schedule import StreamPlan, Unit
 from unetpp.data.shard_reader import ShardReader
 from unetpp.data.shard_rows import ShardRows
@@ -84,12 +84,7 @@ def open_unit(plan: StreamPlan, unit: Unit, *, rank: int, world_size: int, reade
     order = plan.order(unit.split, unit.epoch)
     batch_size = plan.batch_size if unit.split == "train" else plan.val_batch_size(world_size)
     steps = range(unit.first, unit.last)
-    shares = {
-        step: step_share(
-            step, num_rows=order.num_rows, batch_size=batch_size, rank=rank, world_size=world_size
-        )
-        for step in steps
-    }
+    shares = {step: plan.share(unit.split, step, rank=rank, world_size=world_size) for step in steps}
     positions = [share.positions for share in shares.values()]
     rows = order.rows(np.concatenate(positions))
     rows_of_step = np.split(rows, np.cumsum([len(part) for part in positions])[:-1])

@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from unetpp.core.manifest import Manifest, ShardInfo, SplitInfo
-from unetpp.data.order import EpochOrder, epoch_order, num_steps, sequential_order, units
+from unetpp.data.order import (
+    EpochOrder,
+    StepShare,
+    epoch_order,
+    num_steps,
+    sequential_order,
+    step_share,
+    units,
+)
 
 __all__ = ["Position", "StreamPlan", "Unit", "schedule"]
 
@@ -58,6 +66,17 @@ class StreamPlan:
         """Validation batches in an epoch that validates."""
         rows = self._split("val").rows
         return num_steps(rows, self.val_batch_size(world_size), drop_last=False)
+
+    def share(self, split: str, step: int, *, rank: int, world_size: int) -> StepShare:
+        """One worker's rows of a step of train or val."""
+        batch_size = self.batch_size if split == "train" else self.val_batch_size(world_size)
+        return step_share(
+            step,
+            num_rows=self._split(split).rows,
+            batch_size=batch_size,
+            rank=rank,
+            world_size=world_size,
+        )
 
     def validates(self, epoch: int) -> bool:
         """Whether the epoch, counted from 0, ends with a validation."""

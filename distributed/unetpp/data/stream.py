@@ -23,9 +23,11 @@ from typing import Any
 import pyarrow as pa
 import ray
 import ray.data
+from ray.exceptions import RayTaskError
 
+from unetpp.core.errors import own_error
 from unetpp.data.batch import CachedUnit, HostBatch
-from unetpp.data.prefetch import prefetch
+from unetpp.data.prefetch import Prefetch
 from unetpp.data.read import open_reader, open_unit
 from unetpp.data.schedule import Position, StreamPlan, Unit, schedule
 from unetpp.data.shard_reader import ShardReader
@@ -53,7 +55,7 @@ def stream_batches(
     for units in _executions(plan, world_size, start):
         here = _read_here(plan, units, reader)
         elsewhere = units[len(here) :]
-        with closing(prefetch(_stream(plan, elsewhere, rank, world_size), _BLOCKS_AHEAD)) as blocks:
+        with closing(Prefetch(_stream(plan, elsewhere, rank, world_size), _BLOCKS_AHEAD)) as blocks:
             for unit in here:
                 yield from open_unit(plan, unit, rank=rank, world_size=world_size, reader=reader).batches()
             for block in blocks:
@@ -108,9 +110,12 @@ def _stream(
         compute=ray.data.TaskPoolStrategy(size=plan.reading_tasks),
         label_selector=_nodes(plan, node_id),
     )
-    # Ray gives out nothing before its prefetched blocks are there, which would be whole units here;
-    # what reads ahead is the execution itself.
-    yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    try:
+        # Ray gives out nothing before its prefetched blocks are there, which would be whole units here;
+        # what reads ahead is the execution itself.
+        yield from dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    except RayTaskError as error:
+        raise (own_error(error) or error) from error
 
 
 def _nodes(plan: StreamPlan, node_id: str) -> dict[str, str] | None:

@@ -4,7 +4,8 @@ Pooled values treat all pixels of all images as one; per-image values are means 
 
 - A class occurs if a pixel of it is in a target or a prediction. Macro values are means over the classes
   that occur; a class that does not has None for its values. If none occurs, all is right: macro values are 1.
-- In one image, a class that is neither in target nor prediction scores 1 (Dice and IoU).
+- An image's score is the mean over the classes that occur in it; 1 where none does. `dice_per_image` and
+  `iou_per_image` are the means of these, here and wherever scores of single images are kept or compared.
 - Precision without a predicted pixel and recall without a true one are 0 for a class that occurs.
 - Images without a single valid pixel count nowhere.
 - Accuracy is over pixels (multilabel: over pixels and labels).
@@ -21,7 +22,7 @@ from unetpp.core.manifest import Task
 from unetpp.objective.counts import count_pixels
 from unetpp.objective.targets import NetworkOutput
 
-__all__ = ["SegmentationMetrics", "dice_iou"]
+__all__ = ["SegmentationMetrics", "dice_iou", "image_scores"]
 
 _SCORES = ("dice", "iou", "precision", "recall")
 
@@ -41,25 +42,29 @@ class SegmentationMetrics:
         self.task: Task = task
         self.images = 0
         self.counts = torch.zeros(len(levels), num_classes, 4, dtype=torch.int64)
-        self.image_sums = torch.zeros(len(levels), num_classes, 2, dtype=torch.float64)
+        self.image_sums = torch.zeros(len(levels), 2, dtype=torch.float64)
 
-    def update(self, output: NetworkOutput, mask: Tensor, weight: Tensor | None = None) -> None:
-        """Add a batch.
+    def update(self, output: NetworkOutput, mask: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Add a batch and return the scores of its images.
 
         Args:
             output: a `ModelOutput`.
             mask: uint8 (N, *size), see `encode_target`.
             weight: bool (N,), False for images that do not count, such as a batch's padding.
+
+        Returns:
+            float64 (levels, N, 2): Dice and IoU of each image, NaN for one that does not count.
         """
-        per_level = torch.stack([count_pixels(logits, mask, self.task) for logits in output[0]])
-        counted = per_level[0].sum((1, 2)) > 0
-        if weight is not None:
-            counted &= weight
         # (levels, N, C, 4), one transfer for all levels
-        per_level = per_level[:, counted].cpu()
-        self.images += per_level.shape[1]
+        per_level = torch.stack([count_pixels(logits, mask, self.task) for logits in output[0]]).cpu()
+        if weight is not None:
+            per_level[:, ~weight.cpu()] = 0
+        scores = image_scores(per_level)
+        counted = ~scores[0].isnan().any(-1)
+        self.images += int(counted.sum())
         self.counts += per_level.sum(1)
-        self.image_sums += dice_iou(per_level).sum(1)
+        self.image_sums += scores[:, counted].sum(1)
+        return scores
 
     def state(self) -> Tensor:
         """Everything accumulated, flat float64; workers' states add up, exactly below 2**53 pixels."""
@@ -100,7 +105,7 @@ class SegmentationMetrics:
     def _scalars(self, index: int) -> dict[str, float]:
         counts, occurs = self.counts[index], _occurs(self.counts[index])
         pooled = _macro(_pooled_scores(counts), occurs)
-        per_image = _macro(self.image_sums[index] / self.images, occurs)
+        per_image = (self.image_sums[index] / self.images).tolist()
         return {
             **dict(zip(_SCORES, pooled, strict=True)),
             "dice_per_image": per_image[0],
@@ -126,6 +131,19 @@ def dice_iou(counts: Tensor) -> Tensor:
     return torch.stack([dice, iou], -1)
 
 
+def image_scores(counts: Tensor) -> Tensor:
+    """Dice and IoU of single images: int64 (..., C, 4) counts to float64 (..., 2).
+
+    The mean over the classes that occur in the image's target or prediction; 1 where none does, NaN for an
+    image without a valid pixel.
+    """
+    occurs = _occurs(counts)
+    sums = (dice_iou(counts) * occurs.unsqueeze(-1)).sum(-2)
+    number = occurs.sum(-1, keepdim=True)
+    scores = torch.where(number > 0, sums / number.clamp(min=1), 1.0)
+    return torch.where(counts.sum((-2, -1)).unsqueeze(-1) > 0, scores, torch.nan)
+
+
 def _pooled_scores(counts: Tensor) -> Tensor:
     """int64 (C, 4) -> float64 (C, 4): dice, iou, precision, recall."""
     tp, fp, fn, _ = counts.double().unbind(-1)
@@ -135,8 +153,8 @@ def _pooled_scores(counts: Tensor) -> Tensor:
 
 
 def _occurs(counts: Tensor) -> Tensor:
-    """bool (C,)."""
-    return counts[:, :3].sum(-1) > 0
+    """int64 (..., C, 4) -> bool (..., C)."""
+    return counts[..., :3].sum(-1) > 0
 
 
 def _macro(values: Tensor, occurs: Tensor) -> list[float]:

@@ -17,16 +17,16 @@ from unetpp.data.shards import Sample
 from unetpp.models.inference import predict_logits
 from unetpp.models.load import LoadedRun
 from unetpp.models.output import ModelOutput
-from unetpp.objective.counts import confusion_matrix, count_pixels
+from unetpp.objective.counts import confusion_matrix
 from unetpp.objective.hd95 import hausdorff95
 from unetpp.objective.image_labels import ImageLabelMetrics
-from unetpp.objective.metrics import SegmentationMetrics, dice_iou
+from unetpp.objective.metrics import SegmentationMetrics
 from unetpp.predict.device import autocast
 from unetpp.predict.examples import Examples
 from unetpp.predict.overlay import panel_png
 from unetpp.predict.predictor import masks_from_probabilities, probabilities_from_logits
 
-__all__ = ["Scorer", "image_scores"]
+__all__ = ["Scorer"]
 
 _KEPT_EXAMPLES = 4
 
@@ -69,14 +69,14 @@ class Scorer:
                 self._model, self._normalise(pixels.to(self.device)), window_px=self.window_px
             )
         output = ModelOutput(tuple(logits.float() for logits in output.levels), output.image)
-        self._metrics.update(output, masks)
+        scores = self._metrics.update(output, masks)
         known = [-1 if sample.label is None else sample.label for sample in samples]
         self._labels.update(output, torch.tensor(known, device=self.device))
         if self._hd95 is not None:
             self._hd95.append(hausdorff95(output.levels[-1], masks, self.manifest.task).cpu())
         if self.manifest.task != "multilabel":
             self._confusion += confusion_matrix(output.levels[-1], masks, len(self._confusion)).cpu()
-        self._add_lines(samples, output, masks, truths)
+        self._add_lines(samples, output, scores, truths)
         self.rows += len(samples)
 
     def scores(self) -> dict[str, Any]:
@@ -100,12 +100,8 @@ class Scorer:
         return {"labels": labels, "counts": self._confusion.tolist()}
 
     def _add_lines(
-        self, samples: Sequence[Sample], output: ModelOutput, masks: Tensor, truths: NDArray[np.uint8]
+        self, samples: Sequence[Sample], output: ModelOutput, scores: Tensor, truths: NDArray[np.uint8]
     ) -> None:
-        # (levels, N, 2)
-        scores = torch.stack(
-            [image_scores(count_pixels(logits, masks, self.manifest.task)) for logits in output.levels]
-        ).cpu()
         probabilities = probabilities_from_logits(output.levels[-1], self.manifest.task)
         predicted = masks_from_probabilities(probabilities, self.manifest.task).cpu().numpy()
         for row, sample in enumerate(samples):
@@ -121,17 +117,3 @@ class Scorer:
                 int(((truths[row] > 0) & (truths[row] != IGNORE)).sum()),
                 partial(panel_png, sample.image, truths[row], predicted[row], self.manifest),
             )
-
-
-def image_scores(counts: Tensor) -> Tensor:
-    """Dice and IoU of single images: int64 (N, K, 4) counts to float64 (N, 2).
-
-    The mean over the classes that occur in the image's truth or prediction; 1 where none does, NaN for an
-    image without a valid pixel.
-    """
-    occurs = counts[..., :3].sum(-1) > 0
-    # (N, K, 2) weighted by (N, K, 1)
-    sums = (dice_iou(counts) * occurs.unsqueeze(-1)).sum(1)
-    number = occurs.sum(1, keepdim=True)
-    scores = torch.where(number > 0, sums / number.clamp(min=1), 1.0)
-    return torch.where(counts.sum((1, 2)).unsqueeze(-1) > 0, scores, torch.nan)

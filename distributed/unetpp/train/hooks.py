@@ -40,9 +40,10 @@ class EpochHooks:
         self._is_writer = session.rank == 0
         # Epochs past the checkpoint that a lost worker had already written are trained again.
         self._epochs = [e for e in run.read_metrics() if e["epoch"] <= state.epoch] if self._is_writer else []
-        self._trackers = Trackers(config, run) if self._is_writer else None
         self._latency_s: dict[int, float] = {}
         self._cadence = Cadence(config.train.checkpoint_every_steps, config.train.checkpoint_minutes)
+        # Last: whoever has the hooks closes the trackers.
+        self._trackers = Trackers(config, run) if self._is_writer else None
 
     def wish_after(self, info: StepInfo) -> Request:
         """Whether this rank asks for a checkpoint; the writer speaks for all.
@@ -78,9 +79,9 @@ class EpochHooks:
         self._cadence.saved()
 
     def close(self) -> None:
-        """Flush the trackers."""
+        """End the trackers' runs."""
         if self._trackers is not None:
-            self._trackers.close()
+            self._trackers.close(finished=self._state.finished)
 
     def _add_latency(self, metrics: dict[str, Any]) -> None:
         """Seconds of a forward pass of each pruned level, beside its scores; weights do not change them."""

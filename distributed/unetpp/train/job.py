@@ -14,7 +14,7 @@ from unetpp.config.run import RunConfig
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.data.batch import HostBatch
-from unetpp.data.prefetch import prefetch
+from unetpp.data.prefetch import Prefetch
 from unetpp.data.schedule import StreamPlan
 from unetpp.train.checkpoint import read_state, restore_learner
 from unetpp.train.hooks import EpochHooks
@@ -53,16 +53,15 @@ def run_job(job: TrainJob, session: Session, device: torch.device) -> TrainState
     state.finished = state.ended_by(job.config.train) is not None
     if state.finished:
         return state
-    # Reading starts while the network is built; the generator is closed on every way out.
-    with closing(prefetch(session.batches(plan, state.position), _PREFETCHED_BATCHES)) as batches:
+    # Reading starts while the network is built; the reader is closed on every way out.
+    with closing(Prefetch(session.batches(plan, state.position), _PREFETCHED_BATCHES)) as batches:
         learner = Learner(job.config, job.manifest, total_steps, device)
         if found is not None:
             restore_learner(found[1], learner)
             logger.info("continuing from step %d: epoch %d, step %d of it", found[0], state.epoch, state.step)
-        hooks = EpochHooks(job.config, run, learner, state, session)
         trainee = Trainee(learner, job.config, job.manifest, plan, session.rank, session.world_size)
-        _drive(trainee, state, batches, hooks, session)
-        hooks.close()
+        with closing(EpochHooks(job.config, run, learner, state, session)) as hooks:
+            _drive(trainee, state, batches, hooks, session)
     return state
 
 

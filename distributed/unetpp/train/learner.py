@@ -15,7 +15,7 @@ from unetpp.models.normalise import Normalise
 from unetpp.models.unetpp import UNetPlusPlus
 from unetpp.objective import Objective, build_objective
 from unetpp.train.optim import build_optimizer, build_schedule
-from unetpp.train.sync_bn import convert_sync_bn
+from unetpp.train.sync_bn import CountedImages, convert_bn
 
 __all__ = ["Learner"]
 
@@ -35,8 +35,9 @@ class Learner:
         # All ranks draw the same weights, so nothing needs to be broadcast to start equal.
         torch.manual_seed(derive_seed("weights", config.train.seed))
         model = build_model(config.model)
-        if config.train.sync_bn:
-            convert_sync_bn(model, device)
+        self.counted = CountedImages()
+        if config.train.sync_bn or _workers() > 1:
+            convert_bn(model, self.counted, device, sync=bool(config.train.sync_bn))
         memory_format = torch.channels_last if config.train.channels_last else torch.contiguous_format
         self.model: UNetPlusPlus = model.to(device)
         self.model.to(memory_format=memory_format)  # type: ignore[call-overload]  # missing in torch's stubs
@@ -62,7 +63,7 @@ class Learner:
 
     def _wrap(self, config: RunConfig) -> nn.Module:
         network: nn.Module = torch.compile(self.model) if config.train.compile else self.model  # type: ignore[assignment]
-        if dist.is_initialized() and dist.get_world_size() > 1:
+        if _workers() > 1:
             device_ids = [self.device] if self.device.type == "cuda" else None
             # Shared statistics are equal on all ranks already; others follow rank 0's.
             return DistributedDataParallel(
@@ -72,3 +73,7 @@ class Learner:
                 broadcast_buffers=not config.train.sync_bn,
             )
         return network
+
+
+def _workers() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1

@@ -26,6 +26,7 @@ from unetpp.data.batch import HostBatch
 from unetpp.data.cache_counts import NO_COUNTS, CacheCounts
 from unetpp.data.schedule import StreamPlan
 from unetpp.train.collective import max_over_ranks, sum_over_ranks
+from unetpp.train.delivery import Delivery
 from unetpp.train.learner import Learner
 from unetpp.train.session import Request
 from unetpp.train.state import EpochSums, TrainState
@@ -82,11 +83,14 @@ def training(
         NonFiniteError: more steps than `train.max_nonfinite` had a NaN or Inf gradient.
         UnetppError: the stream did not deliver the scheduled batches or rows.
     """
+    delivery = Delivery(batches, trainee.plan, trainee.rank, trainee.world_size)
     for epoch in range(state.epoch, trainee.config.train.epochs):
         sums, counts = state.sums.share_of(trainee.rank), NO_COUNTS
         started_s = time.perf_counter() - sums.seconds
         for step in range(state.step, trainee.plan.train_steps):
-            batch, wait_s = _next_batch(batches, epoch, step)
+            asked_s = time.perf_counter()
+            batch = delivery.take("train", epoch, step)
+            wait_s = time.perf_counter() - asked_s
             result = _step(trainee, state, batch)
             counts += batch.counts
             _advance(state, sums, result, wait_s, time.perf_counter() - started_s)
@@ -101,23 +105,15 @@ def training(
         metrics["cache"] = _cache_metrics(trainee, counts)
         _assert_rows(trainee, metrics["images"])
         if trainee.plan.validates(epoch):
-            steps = trainee.plan.val_steps(trainee.world_size)
+            steps = range(trainee.plan.val_steps(trainee.world_size))
+            val_batches = (delivery.take("val", epoch, step) for step in steps)
             window_px = trainee.config.window_px
-            metrics["val"] = validate(trainee.learner, batches, steps, trainee.manifest, window_px)
+            metrics["val"] = validate(trainee.learner, val_batches, trainee.manifest, window_px)
         metrics["seconds"] = time.perf_counter() - started_s
         metrics["wall_time"] = time.time()
         state.seconds += metrics["seconds"]
         state.epoch, state.step, state.sums = epoch + 1, 0, EpochSums()
         yield EpochInfo(metrics)
-
-
-def _next_batch(batches: Iterator[HostBatch], epoch: int, step: int) -> tuple[HostBatch, float]:
-    started_s = time.perf_counter()
-    batch = next(batches, None)
-    if batch is None or (batch.split, batch.epoch, batch.step) != ("train", epoch, step):
-        found = None if batch is None else (batch.split, batch.epoch, batch.step)
-        raise UnetppError(f"the stream must deliver train step {step} of epoch {epoch}; it delivered {found}")
-    return batch, time.perf_counter() - started_s
 
 
 def _step(trainee: Trainee, state: TrainState, host: HostBatch) -> StepResult:

@@ -10,6 +10,7 @@ from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.provenance import collect
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage, preflight
+from unetpp.data.scorable import require_scorable
 from unetpp.data.shard_size import shard_advice
 from unetpp.data.store import lacks_split, load_manifest, require_shards
 from unetpp.train.checkpoint import last_state
@@ -26,6 +27,7 @@ def new_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Deci
 
     Raises:
         ConfigError: a value does not fit the dataset or the hardware, or the cluster has no room.
+        InputError: the dataset cannot be trained on, or its validation split cannot be scored.
         StorageError: the dataset or the run folder cannot be used.
         ExistsError: the run folder holds a run.
     """
@@ -37,6 +39,8 @@ def new_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Deci
     manifest = load_manifest(dataset)
     if (missing := lacks_split(manifest, "train", config.data.uri)) is not None:
         raise InputError(f"{missing}; name one that has, and score this one with evaluate data.uri=")
+    if "val" in manifest.splits and manifest.splits["val"].rows:
+        require_scorable(dataset, manifest, "val")
     if (advice := shard_advice(manifest, config.data.uri)) is not None:
         logger.warning(advice)
     resolved, decisions = resolve(config, manifest, hardware)

@@ -68,7 +68,8 @@ def train_step(
     for is_last, part in _parts(batch, accumulate):
         sync = contextlib.nullcontext() if is_last else _no_sync(learner)
         with sync:
-            with learner.autocast():
+            uneven = batch.global_size % world_size != 0
+            with learner.autocast(), learner.counted.of(part.weights, uneven=uneven):
                 output = learner.network(part.images)
             losses = learner.objective(output, part.masks, part.labels) * part.weights
             loss = losses.sum() * (world_size / batch.global_size)

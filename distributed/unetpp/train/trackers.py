@@ -2,8 +2,9 @@
 
 import logging
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,36 +22,56 @@ class Tracker(Protocol):
 
     def log(self, values: Mapping[str, float], step: int) -> None: ...
 
-    def close(self) -> None: ...
+    def close(self, *, finished: bool) -> None: ...
 
 
 class Trackers:
-    """Every configured tracker; one that raises is dropped with a warning."""
+    """Every configured tracker; one that raises is closed and dropped with a warning.
+
+    A resumed run goes on in the tracker's own run, whose id is kept in the run folder from its first moment.
+    """
 
     def __init__(self, config: RunConfig, run: RunDir) -> None:
-        self._live: list[Tracker] = []
-        for name in config.train.trackers:
-            self._try(name, partial(self._open, name, config, run))
+        self._live: dict[str, Tracker] = {}
+        try:
+            for name in config.train.trackers:
+                self._open(name, config, run)
+        except BaseException:
+            self.close(finished=False)
+            raise
 
     def log(self, metrics: Mapping[str, Any]) -> None:
+        """Record the numbers of an epoch."""
         values = dict(scalars(metrics))
-        for tracker in list(self._live):
-            self._try(tracker, partial(tracker.log, values, int(metrics["step"])))
+        for name, tracker in list(self._live.items()):
+            with _switched_off(name) as failure:
+                tracker.log(values, int(metrics["step"]))
+            if failure:
+                self._close(name, finished=False)
 
-    def close(self) -> None:
-        for tracker in list(self._live):
-            self._try(tracker, tracker.close)
+    def close(self, *, finished: bool) -> None:
+        """End the trackers' runs; `finished` tells those from runs that stopped before their end."""
+        for name in list(self._live):
+            self._close(name, finished=finished)
 
     def _open(self, name: TrackerName, config: RunConfig, run: RunDir) -> None:
-        self._live.append(_OPEN[name](config, run))
+        with _switched_off(name):
+            self._live[name] = _OPEN[name](config, run)
 
-    def _try(self, tracker: Any, action: Callable[[], None]) -> None:
-        try:
-            action()
-        except Exception as error:  # any failure of an outside service must leave training alone
-            logger.warning("tracker %s failed and is switched off: %r", _name(tracker), error)
-            if tracker in self._live:
-                self._live.remove(tracker)
+    def _close(self, name: str, *, finished: bool) -> None:
+        with _switched_off(name):
+            self._live.pop(name).close(finished=finished)
+
+
+@contextmanager
+def _switched_off(name: str) -> Iterator[list[Exception]]:
+    """Any failure of an outside service leaves training alone; it is in what this yields."""
+    failures: list[Exception] = []
+    try:
+        yield failures
+    except Exception as error:
+        failures.append(error)
+        logger.warning("tracker %s failed and is switched off: %r", name, error)
 
 
 def scalars(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
@@ -60,10 +81,6 @@ def scalars(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield from scalars(value, f"{prefix}{name}/")
         elif isinstance(value, int | float):
             yield f"{prefix}{name}", float(value)
-
-
-def _name(tracker: Any) -> str:
-    return tracker if isinstance(tracker, str) else type(tracker).__name__.strip("_").lower()
 
 
 class _TensorBoard:
@@ -84,7 +101,7 @@ class _TensorBoard:
             for path in self._folder.iterdir():
                 self._run.storage.put(path, f"tensorboard/{path.name}")
 
-    def close(self) -> None:
+    def close(self, *, finished: bool) -> None:  # noqa: ARG002 - event files know no such state
         self._writer.close()
         if self._scratch is not None:
             self._scratch.cleanup()
@@ -95,27 +112,45 @@ class _Mlflow:
         import mlflow
 
         self._mlflow = mlflow
-        mlflow.start_run(run_name=run.uri)
-        mlflow.log_params({"run": run.uri, "depth": config.model.depth, "dense": config.model.dense})
+        known = run.read_trackers().get("mlflow")
+        self._id: str = mlflow.start_run(run_id=known, run_name=None if known else run.uri).info.run_id
+        if known is not None:
+            return
+        try:
+            _keep(run, "mlflow", self._id)
+            mlflow.log_params({"run": run.uri, "depth": config.model.depth, "dense": config.model.dense})
+        except BaseException:
+            self.close(finished=False)
+            raise
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        self._mlflow.log_metrics(dict(values), step=step)
+        self._mlflow.log_metrics(dict(values), step=step, run_id=self._id)
 
-    def close(self) -> None:
-        self._mlflow.end_run()
+    def close(self, *, finished: bool) -> None:
+        self._mlflow.end_run("FINISHED" if finished else "KILLED")
 
 
 class _Wandb:
     def __init__(self, config: RunConfig, run: RunDir) -> None:
         import wandb
 
-        self._run = wandb.init(name=run.uri, config=config.model_dump(mode="json"))
+        known = run.read_trackers().get("wandb")
+        if known is not None:
+            self._run = wandb.init(id=known, resume="allow")
+            return
+        new = uuid.uuid4().hex
+        _keep(run, "wandb", new)
+        self._run = wandb.init(id=new, name=run.uri, config=config.model_dump(mode="json"))
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         self._run.log(dict(values), step=step)
 
-    def close(self) -> None:
-        self._run.finish()
+    def close(self, *, finished: bool) -> None:
+        self._run.finish(exit_code=int(not finished))
+
+
+def _keep(run: RunDir, name: TrackerName, tracker_id: str) -> None:
+    run.write_trackers(run.read_trackers() | {name: tracker_id})
 
 
 _OPEN: dict[TrackerName, Callable[[RunConfig, RunDir], Tracker]] = {

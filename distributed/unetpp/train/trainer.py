@@ -5,6 +5,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import fsspec.core
@@ -13,13 +14,19 @@ import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
-from unetpp.core.errors import NonFiniteError, UnetppError
+from unetpp.core.errors import UnetppError, own_error
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
 from unetpp.core.trial_folders import trial_of
 from unetpp.train.interruptions import TellInterruptions
 from unetpp.train.job import TrainJob
-from unetpp.train.worker import ProgressBoard, WorkerArguments, start_beside_caller, train_worker
+from unetpp.train.worker import (
+    ProgressBoard,
+    WorkerArguments,
+    release,
+    start_beside_caller,
+    train_worker,
+)
 
 __all__ = ["Listener", "fit"]
 
@@ -56,35 +63,53 @@ def fit(job: TrainJob, listener: Listener, *, concurrent: int = 1) -> bool:
         concurrent: trainings that share the machines, this one included.
 
     Raises:
-        UnetppError: the workers failed more often than `scale.max_failures`.
+        UnetppError: an error of a worker that it would meet again, or the workers failed more often than
+            `scale.max_failures`.
     """
     scratch = _scratch(job)
     board = start_beside_caller(ProgressBoard)
-    outcome: dict[str, BaseException] = {}
+    try:
+        error, stopped = _run(lambda: _trainer(job, board, scratch, concurrent).fit(), board, listener)
+    finally:
+        ray.kill(board)
+        scratch.delete("")
+    if error is None:
+        return not stopped
+    own = own_error(error)
+    if stopped and own is None:
+        logger.warning("the workers died before they had stopped; the run stands at its last checkpoint")
+        return False
+    raise (own or _explain(error)) from error
+
+
+def _run(train: Callable[[], object], board: Any, listener: Listener) -> tuple[BaseException | None, bool]:
+    """What training ended with, and whether it was stopped; no worker is left on any way out."""
+    outcome: list[BaseException] = []
 
     def run() -> None:
         try:
-            _trainer(job, board, scratch, concurrent).fit()
+            train()
         except BaseException as error:  # carried to the caller's thread
-            outcome["error"] = error
+            outcome.append(error)
 
     thread = threading.Thread(target=run, name="torch-trainer", daemon=True)
     thread.start()
     try:
         stopped = _watch(thread, board, listener)
-    except KeyboardInterrupt:
+    except BaseException as error:
+        # Asked a second time, or the listener gave up: without a step that ends soon, by force.
+        _end(thread, board, grace_s=0 if isinstance(error, KeyboardInterrupt) else _STOP_TIMEOUT_S)
         raise
-    except BaseException:
-        # The listener gave up: the workers stop at their next step and free what they hold.
-        board.request_stop.remote()
+    return next(iter(outcome), None), stopped
+
+
+def _end(thread: threading.Thread, board: Any, grace_s: float) -> None:
+    """Stop the workers before their next step or, after the grace time, where they are."""
+    ray.get(board.request_stop.remote())
+    thread.join(grace_s)
+    if thread.is_alive():
+        release(ray.get(board.groups.remote()))
         thread.join(_STOP_TIMEOUT_S)
-        raise
-    finally:
-        ray.kill(board)
-        scratch.delete("")
-    if "error" in outcome:
-        raise _explain(outcome["error"]) from outcome["error"]
-    return not stopped
 
 
 def _watch(thread: threading.Thread, board: Any, listener: Listener) -> bool:
@@ -167,13 +192,11 @@ def _for_ray(storage: Storage) -> tuple[str, pyarrow.fs.FileSystem | None]:
 
 
 def _explain(error: BaseException) -> UnetppError:
-    """The cause in one line, typed where a worker raised one of our own errors."""
+    """The cause in one line, where no error of ours is in it."""
     text = str(error)
     for line in reversed(text.splitlines()):
         name, _, message = line.strip().partition(": ")
         kind = name.rsplit(".", 1)[-1]
-        if kind == NonFiniteError.__name__:
-            return NonFiniteError(message)
         if kind.endswith(("Error", "Exception")) and message:
             return UnetppError(f"training failed: {kind}: {message}")
     return UnetppError(f"training failed: {text.splitlines()[-1] if text else type(error).__name__}")

@@ -1,7 +1,6 @@
 """Score every level on the validation split; counts are summed over workers, never averages."""
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -20,9 +19,9 @@ __all__ = ["validate"]
 
 @torch.no_grad()
 def validate(
-    learner: Learner, batches: Iterator[HostBatch], num_batches: int, manifest: Manifest, window_px: int
+    learner: Learner, batches: Iterable[HostBatch], manifest: Manifest, window_px: int
 ) -> dict[str, Any]:
-    """Read exactly `num_batches` validation batches and score them at their own size.
+    """Score this rank's share of the validation split, images at their own size.
 
     Returns:
         The same values on every rank, see `SegmentationMetrics.compute`; `image_labels` with the scores of
@@ -33,7 +32,7 @@ def validate(
     metrics = SegmentationMetrics(manifest.num_classes, levels, manifest.task)
     labels = ImageLabelMetrics(len(manifest.image_labels))
     model.eval()
-    for host in itertools.islice(batches, num_batches):
+    for host in batches:
         batch = to_device(host, learner, augment=None, seed=0)
         with learner.autocast():
             output = predict_logits(model, batch.images, window_px=window_px)

@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from typing import Any, TypedDict
 
 import ray
@@ -11,6 +11,7 @@ import ray.train
 import ray.train.torch
 import ray.util
 import torch
+from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from unetpp.config.hardware import available_cpus
@@ -24,7 +25,7 @@ from unetpp.train.job import TrainJob, run_job
 from unetpp.train.metrics_export import Exporter, RunMetrics
 from unetpp.train.session import Request
 
-__all__ = ["ProgressBoard", "WorkerArguments", "start_beside_caller", "train_worker"]
+__all__ = ["ProgressBoard", "WorkerArguments", "release", "start_beside_caller", "train_worker"]
 
 _HEARTBEAT_S = 0.25
 
@@ -36,6 +37,7 @@ class ProgressBoard:
         self._progress: dict[str, Any] = {}
         self._epochs: list[dict[str, Any]] = []
         self._warnings: list[str] = []
+        self._groups: set[str] = set()
         self._stop = False
 
     def update(self, progress: dict[str, Any]) -> bool:
@@ -62,11 +64,32 @@ class ProgressBoard:
         """Ask the workers to stop before their next step."""
         self._stop = True
 
+    def is_stop_requested(self) -> bool:
+        """Whether the workers were asked to stop."""
+        return self._stop
+
+    def hold(self, group: str) -> None:
+        """The workers' resources are in this placement group."""
+        self._groups.add(group)
+
+    def groups(self) -> set[str]:
+        """Placement groups that hold or held workers' resources."""
+        return self._groups
+
 
 def start_beside_caller(actor_class: type[Any]) -> Any:
     """Start an actor on the machine of whoever calls: it is lost with its caller and not before."""
     strategy = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     return ray.remote(num_cpus=0, scheduling_strategy=strategy)(actor_class).remote()
+
+
+def release(groups: Collection[str]) -> None:
+    """Free what workers hold or held, and end those; groups that are gone are passed over.
+
+    Ray Train leaves this to an actor that asks Ray's dashboard, which an embedded Ray does not have.
+    """
+    for group in groups:
+        ray.util.remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(group))))
 
 
 class WorkerArguments(TypedDict):
@@ -86,6 +109,8 @@ class _RaySession:
         self._board = board
         self._metrics = RunMetrics(job.run_uri, self.rank, Exporter())
         self._place, self._drain = _place(), DrainWatch()
+        if self._place["placement_group"] is not None:
+            ray.get(board.hold.remote(self._place["placement_group"]))
         self._pending: Any = None
         self._last_s = 0.0
 

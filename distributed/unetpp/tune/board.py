@@ -1,15 +1,10 @@
 """An actor between the trials and the driver: decisions one way, causes of failure the other."""
 
-from collections.abc import Collection
 from typing import Any
-
-import ray
-import ray.util
-from ray.util.placement_group import PlacementGroup
 
 from unetpp.train.worker import start_beside_caller
 
-__all__ = ["DecisionBoard", "StopTrial", "release", "start_board"]
+__all__ = ["DecisionBoard", "StopTrial", "start_board"]
 
 
 class StopTrial(Exception):  # noqa: N818 - it ends a trial well
@@ -52,15 +47,6 @@ class DecisionBoard:
     def failure(self, number: int) -> str | None:
         """What the trial said, if anything."""
         return self._failures.get(number)
-
-
-def release(groups: Collection[str]) -> None:
-    """Free what workers held whose driver was killed; groups that are gone are passed over.
-
-    Ray Train leaves this to an actor that asks Ray's dashboard, which an embedded Ray does not have.
-    """
-    for group in groups:
-        ray.util.remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(group))))
 
 
 def start_board() -> Any:

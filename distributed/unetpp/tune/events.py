@@ -1,5 +1,6 @@
 """Tune's callbacks as the few events that someone who watches a sweep wants."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import ray.tune
@@ -25,8 +26,8 @@ class SweepListener(Protocol):
 class SweepEvents(Unsaved, ray.tune.Callback):  # type: ignore[misc]  # ray is not typed
     """Runs in the driver, after the ledger has been told; Tune passes every argument by name."""
 
-    def __init__(self, listener: SweepListener) -> None:
-        self._listener = listener
+    def __init__(self, listener: SweepListener, has_failed: Callable[[int], bool]) -> None:
+        self._listener, self._has_failed = listener, has_failed
 
     def on_trial_start(self, trial: Any, **_: Any) -> None:
         self._listener.started(_number(trial), trial.config["config"])
@@ -35,7 +36,11 @@ class SweepEvents(Unsaved, ray.tune.Callback):  # type: ignore[misc]  # ray is n
         self._listener.epoch(_number(trial), reported_metrics(result))
 
     def on_trial_complete(self, trial: Any, **_: Any) -> None:
-        self._listener.ended(_number(trial))
+        number = _number(trial)
+        if self._has_failed(number):
+            self._listener.failed(number)
+        else:
+            self._listener.ended(number)
 
     def on_trial_error(self, trial: Any, **_: Any) -> None:
         self._listener.failed(_number(trial))

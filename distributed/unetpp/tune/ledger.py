@@ -104,6 +104,7 @@ class Ledger:
         self._latency = SharedLatency(study)
         self._live: dict[int, _Live] = {}
         self._taken: set[int] = set()
+        self._failed: set[int] = set()
         # As if the sweep had begun so much earlier: pauses before a resume cost no budget.
         self._started_s = time.monotonic() - float(study.user_attrs.get(_RAN, 0.0))
         self._ran_kept_s = -math.inf
@@ -157,11 +158,16 @@ class Ledger:
         self._keep_ran_s(now=True)
         if error is not None:
             logger.warning("trial %d failed: %s", number, error)
+            self._failed.add(number)
             self._finish(live.record, "FAIL", error)
         elif live.finished:
             self._finish(live.record, "COMPLETE")
         elif live.stopped:
             self._finish(live.record, "PRUNED", self.exhausted() or "")
+
+    def has_failed(self, number: int) -> bool:
+        """Whether the trial ended here and failed."""
+        return number in self._failed
 
     def exhausted(self) -> str | None:
         """Why the sweep ends before its number of trials, or None."""

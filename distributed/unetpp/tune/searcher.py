@@ -7,7 +7,7 @@ from typing import Any
 import ray
 from ray.tune.search import Searcher
 
-from unetpp.tune.board import release
+from unetpp.train.worker import release
 from unetpp.tune.ledger import Ledger
 from unetpp.tune.trainable import reported_metrics
 from unetpp.tune.unsaved import Unsaved
@@ -44,11 +44,10 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]  # ray is not typ
 
     def on_trial_complete(self, trial_id: str, error: bool = False, **_: Any) -> None:
         number = self._numbers.pop(trial_id)
-        cause = None
+        # A trial that must not be tried again has said so and ended without an error.
+        cause = ray.get(self._board.failure.remote(number))
         if error:
-            cause = (
-                ray.get(self._board.failure.remote(number)) or "its process died; see memory and Ray's logs"
-            )
+            cause = cause or "its process died; see memory and Ray's logs"
             release(ray.get(self._board.begin.remote(number)))
         self._ledger.end(number, cause)
 

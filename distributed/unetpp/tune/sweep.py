@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import optuna
 import ray
@@ -26,6 +27,7 @@ from unetpp.config.train import ScaleConfig
 from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import Storage, open_storage, preflight
+from unetpp.data.scorable import require_scorable
 from unetpp.data.store import lacks_split, load_manifest
 from unetpp.train.metrics_export import Exporter
 from unetpp.tune.board import start_board
@@ -71,7 +73,7 @@ def plan_sweep(config: RunConfig, space: Space, hardware: Hardware, *, resume: b
     Raises:
         ConfigError: the space or the configuration breaks a rule, or no trial finds a place.
         ExistsError: a sweep is there and `resume` is not set.
-        InputError: `resume` is set and no sweep is there.
+        InputError: `resume` is set and no sweep is there, or the validation split cannot be scored.
         StorageError: the dataset or the folder cannot be used.
     """
     storage = open_storage(config.run_uri)
@@ -148,33 +150,36 @@ def measure_epoch(setup: SweepSetup, concurrent: int) -> float | None:
 
 def run_sweep(sweep: Sweep, listener: SweepListener, concurrent: int) -> Ledger:
     """Run trials on a connected Ray until the budget ends or Ctrl-C; returns the sweep's ledger."""
-    setup = sweep.setup
-    ledger, board = Ledger(setup, sweep.study), start_board()
-    decided = setup.resolved_base()
-    context = TrialContext(setup.manifest, board, concurrent)
-    trainable = ray.tune.with_resources(
-        ray.tune.with_parameters(run_trial, context=context), _bundle(decided)
-    )
-    with _scratch() as folder:
-        tuner = ray.tune.Tuner(
-            trainable,
-            tune_config=ray.tune.TuneConfig(
-                search_alg=LedgerSearcher(ledger, board),
-                num_samples=-1,
-                max_concurrent_trials=concurrent,
-                reuse_actors=True,
-            ),
-            run_config=ray.tune.RunConfig(
-                name="sweep",
-                storage_path=folder,
-                verbose=0,
-                callbacks=[SweepEvents(listener), SweepMetrics(ledger, Exporter())],
-                failure_config=ray.tune.FailureConfig(max_failures=setup.base.tune.max_failures),
-            ),
-        )
-        tuner.fit()
-    ray.kill(board)
+    ledger, board = Ledger(sweep.setup, sweep.study), start_board()
+    try:
+        with _scratch() as folder:
+            _tuner(sweep, ledger, board, listener, concurrent, folder).fit()
+    finally:
+        ray.kill(board)
     return ledger
+
+
+def _tuner(
+    sweep: Sweep, ledger: Ledger, board: Any, listener: SweepListener, concurrent: int, folder: str
+) -> ray.tune.Tuner:
+    setup, decided = sweep.setup, sweep.setup.resolved_base()
+    context = TrialContext(setup.manifest, board, concurrent)
+    return ray.tune.Tuner(
+        ray.tune.with_resources(ray.tune.with_parameters(run_trial, context=context), _bundle(decided)),
+        tune_config=ray.tune.TuneConfig(
+            search_alg=LedgerSearcher(ledger, board),
+            num_samples=-1,
+            max_concurrent_trials=concurrent,
+            reuse_actors=True,
+        ),
+        run_config=ray.tune.RunConfig(
+            name="sweep",
+            storage_path=folder,
+            verbose=0,
+            callbacks=[SweepEvents(listener, ledger.has_failed), SweepMetrics(ledger, Exporter())],
+            failure_config=ray.tune.FailureConfig(max_failures=setup.base.tune.max_failures),
+        ),
+    )
 
 
 def _bundle(decided: RunConfig) -> ray.tune.PlacementGroupFactory:
@@ -195,6 +200,7 @@ def _require_space_fits(config: RunConfig, manifest: Manifest, hardware: Hardwar
             raise InputError(
                 f"a sweep trains on train and scores trials on val; {missing}; pack it with both"
             )
+    require_scorable(open_storage(config.data.uri), manifest, "val")
     return resolve(config, manifest, hardware, sweep=True)[0]
 
 
@@ -206,6 +212,8 @@ def _sweep_exists(storage: Storage) -> ExistsError:
 def _scratch() -> Iterator[str]:
     """Tune's own files are thrown away: the study and the trials' run folders are what must survive."""
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    # A trial that fails for good ends without a report, which Tune takes for a mistake otherwise.
+    os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
     # Tune's newer reporter prints a table before the first trial however silent it is asked to be.
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     # It logs every failed trial's traceback, secrets included; the ledger says the cause in a line.

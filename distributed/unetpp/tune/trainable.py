@@ -13,6 +13,7 @@ import torch
 from unetpp.config.hardware import available_cpus
 from unetpp.config.run import RunConfig
 from unetpp.config.shares import worker_threads
+from unetpp.core.errors import final_error
 from unetpp.core.logs import redact
 from unetpp.core.manifest import Manifest
 from unetpp.core.provenance import collect
@@ -25,7 +26,8 @@ from unetpp.train.job import TrainJob, run_job
 from unetpp.train.metrics_export import Exporter, RunMetrics
 from unetpp.train.session import Request
 from unetpp.train.trainer import fit
-from unetpp.tune.board import StopTrial, release
+from unetpp.train.worker import release
+from unetpp.tune.board import StopTrial
 
 __all__ = ["TrialContext", "failure_cause", "reported_metrics", "run_trial"]
 
@@ -66,7 +68,9 @@ def run_trial(params: dict[str, Any], context: TrialContext) -> None:
         return
     except Exception as error:
         ray.get(context.board.fail.remote(number, failure_cause(error)))
-        raise
+        # Tune starts a trial again whatever it raises; this one would fail in the same way.
+        if final_error([error]) is None:
+            raise
 
 
 def reported_metrics(result: Mapping[str, Any]) -> dict[str, Any]:

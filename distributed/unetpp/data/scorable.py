@@ -1,0 +1,88 @@
+"""Whether a split can be scored at all, before anything is trained for it."""
+
+import io
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from unetpp.core.errors import InputError
+from unetpp.core.manifest import IGNORE, Manifest
+from unetpp.core.storage import Storage
+
+__all__ = ["require_scorable"]
+
+
+def require_scorable(storage: Storage, manifest: Manifest, split: str) -> None:
+    """Refuse a split whose scores would say nothing, whatever the network predicts.
+
+    Masks are read up to the first one that suffices, which as a rule is the first of all, and nothing else.
+
+    Raises:
+        InputError: every pixel is ignored, or none is of a class where the task has a background.
+        StorageError: the storage refuses.
+    """
+    needs_foreground = manifest.task != "multiclass"
+    if not needs_foreground and manifest.ignore_index is None:
+        return
+    counts = False
+    try:
+        for mask in _masks(storage, manifest, split):
+            counted = mask[mask < 128] if manifest.task == "multilabel" else mask[mask != IGNORE]
+            counts |= counted.size > 0
+            if counted.any() if needs_foreground else counts:
+                return
+    except (FileNotFoundError, pa.ArrowException):
+        return  # damage is found and named by whoever reads the shard for training
+    if not counts:
+        raise InputError(
+            f"split {split} of {storage.uri} must hold pixels that count; all of its pixels are ignored; "
+            "check which mask value is meant to be ignored and pack again"
+        )
+    names = ", ".join(entry.name for entry in manifest.classes)
+    raise InputError(
+        f"split {split} of {storage.uri} must hold a pixel of {names}, without which Dice says nothing; "
+        f"no mask has one; pack again so that {split} gets images with foreground"
+    )
+
+
+def _masks(storage: Storage, manifest: Manifest, split: str) -> Iterator[NDArray[np.uint8]]:
+    """Pixels of the masks of each row group, flat, in storage order."""
+    for shard in manifest.splits[split].shards:
+        with pq.ParquetFile(pa.PythonFile(_StoredFile(storage, shard.name, shard.bytes), "r")) as file:
+            for group in range(file.num_row_groups):
+                for mask in file.read_row_group(group, columns=["mask"])["mask"]:
+                    yield np.frombuffer(mask.as_buffer(), np.uint8)
+
+
+class _StoredFile(io.RawIOBase):
+    """A stored file of which only what is asked for travels."""
+
+    def __init__(self, storage: Storage, name: str, size_bytes: int) -> None:
+        super().__init__()
+        self._storage, self._name, self._size_bytes = storage, name, size_bytes
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size_bytes}[whence]
+        self._position = start + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        end = self._size_bytes if size < 0 else min(self._position + size, self._size_bytes)
+        data = (
+            bytes(self._storage.read_range(self._name, self._position, end)) if end > self._position else b""
+        )
+        self._position += len(data)
+        return data
