@@ -7,6 +7,7 @@
         StorageError            a URI cannot be used: bucket, credential, endpoint, disk
           AccessError           one path is refused; others below the same URI may be allowed
         ExistsError             the output exists and would be overwritten
+        OwnedError              another process works on the run or sweep
       CorruptionError           bytes do not match their digest after every refetch
       NonFiniteError            loss or gradients stayed NaN/Inf beyond the limit
       CheckpointError           no usable checkpoint where one is needed
@@ -23,6 +24,7 @@ __all__ = [
     "ExistsError",
     "InputError",
     "NonFiniteError",
+    "OwnedError",
     "StorageError",
     "UnetppError",
     "UserError",
@@ -59,6 +61,10 @@ class AccessError(StorageError):
 
 class ExistsError(UserError):
     """The output exists already and would be overwritten."""
+
+
+class OwnedError(UserError):
+    """Another process works on the run or sweep, or has taken it over."""
 
 
 class CorruptionError(UnetppError):
