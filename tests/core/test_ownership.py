@@ -106,21 +106,23 @@ def test_ownership_elsewhere_is_refused_once_its_heartbeat_moves(
     with Ownership(heartbeat_s=0.01) as first:
         first.claim(storage)
         elsewhere("another machine")
-        with Ownership(lease_s=60) as second, pytest.raises(OwnedError, match="only one process"):
-            second.claim(storage)
+        with pytest.raises(OwnedError, match="only one process"):
+            Ownership(lease_s=60).claim(storage)
 
 
 def test_ownership_elsewhere_without_a_heartbeat_is_taken_over_after_the_lease(
     storage: Storage, elsewhere: Callable[[str], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    time = Time()
-    with pytest.raises(OwnedError, match="was taken over by process"), owner_of() as first:
-        claim = first.claim(storage)
-        elsewhere("another machine")
-        with owner_of(time) as second:
-            assert second.claim(storage).holds()
-            assert time.now_s >= 30
-            assert not claim.holds()
+    first, time = owner_of(), Time()
+    claim = first.claim(storage)
+    elsewhere("another machine")
+    with owner_of(time) as second:
+        assert second.claim(storage).holds()
+        assert time.now_s >= 30
+        assert not claim.holds()
+        with pytest.raises(OwnedError, match="was taken over by process"):
+            first.__exit__(None, None, None)
+    assert [record["released"] for record in records(storage)] == [False, True]
     assert "waiting 30 s for a heartbeat" in caplog.text
     assert "one that has died" in caplog.text
 
@@ -150,19 +152,28 @@ def test_ownership_overtaken_stops_its_process_and_leaves_the_new_owner_alone(st
     assert storage.read("owners/00002.json") == second.to_bytes()
 
 
-@pytest.mark.usefixtures("keyboard")
-def test_ownership_overtaken_interrupts_the_main_thread_with_the_reason(tmp_path: Path) -> None:
-    storage = open_storage(tmp_path)
-    with pytest.raises(OwnedError, match="was taken over"), Ownership(heartbeat_s=0.01) as first:
-        first.claim(storage)
-        storage.write("owners/00002.json", first._record.to_bytes())
+def stand_still_until_overtaken(storage: Storage) -> None:
+    with Ownership(heartbeat_s=0.01) as owner:
+        owner.claim(storage)
+        storage.write("owners/00002.json", owner_record.OwnerRecord.of_this_process().to_bytes())
         threading.Event().wait(30)
 
 
-def test_ownership_no_thread_is_left_on_any_way_out(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), owner_of() as owner:
-        owner.claim(open_storage(tmp_path))
+@pytest.mark.usefixtures("keyboard")
+def test_ownership_overtaken_interrupts_the_main_thread_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(OwnedError, match="was taken over"):
+        stand_still_until_overtaken(open_storage(tmp_path))
+
+
+def fail_as_owner(storage: Storage) -> None:
+    with owner_of() as owner:
+        owner.claim(storage)
         raise RuntimeError
+
+
+def test_ownership_no_thread_is_left_on_any_way_out(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        fail_as_owner(open_storage(tmp_path))
     assert [thread.name for thread in threading.enumerate() if thread.name == "ownership"] == []
     assert [record["released"] for record in records(open_storage(tmp_path))] == [True]
 

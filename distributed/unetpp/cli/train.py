@@ -14,6 +14,7 @@ from unetpp.core.commands import shown_command
 if TYPE_CHECKING:
     from unetpp.config import RunConfig
     from unetpp.config.planning import Decision
+    from unetpp.core.ownership import Ownership
     from unetpp.train.job import TrainJob
 
 __all__ = ["print_changes", "print_decisions", "register", "run_training", "split_arguments"]
@@ -56,24 +57,31 @@ def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]
     Raises:
         UserError: something the caller can fix.
     """
+    from unetpp.core.logs import setup_logging
+    from unetpp.core.ownership import Ownership
+
+    setup_logging("WARNING")
+    with Ownership() as owner:
+        return _train(config, owner, resume=resume)
+
+
+def _train(config: "RunConfig", owner: "Ownership", *, resume: bool) -> dict[str, Any]:
     from unetpp.cli.progress import TrainProgress
     from unetpp.config import detect_hardware
     from unetpp.config.node_labels import require_labelled_cluster
-    from unetpp.core.logs import setup_logging
     from unetpp.core.rundir import RunDir
     from unetpp.train.prepare import new_run, resumed_run
     from unetpp.train.summary import summarise
 
-    setup_logging("WARNING")
     started_s = time.monotonic()
     if resume:
-        job, decisions = resumed_run(config, detect_hardware())
+        job, decisions = resumed_run(config, detect_hardware(), owner)
         _print_resumed(job.config, decisions)
         if (ended := _ended(job)) is not None:
             return ended
     else:
         require_labelled_cluster(config)
-        job, decisions = new_run(config, detect_hardware())
+        job, decisions = new_run(config, detect_hardware(), owner)
         print_decisions(decisions)
     scale = job.config.scale
     first_epoch = len(RunDir(job.run_uri).read_metrics())
@@ -87,6 +95,7 @@ def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]
             if scale.address is not None:
                 require_places(job.config, driver_cpus=0)
             finished = fit(job, progress)
+    owner.require()
     result = summarise(
         job, finished=finished, wall_s=time.monotonic() - started_s, start_up_s=progress.start_up_s
     )

@@ -12,6 +12,7 @@ from unetpp.core.commands import shown_command
 
 if TYPE_CHECKING:
     from unetpp.config import RunConfig
+    from unetpp.core.ownership import Ownership
     from unetpp.train.job import TrainJob
     from unetpp.tune.space import Space
     from unetpp.tune.sweep import Sweep
@@ -79,6 +80,7 @@ def _tune(config: "RunConfig", space: "Space", *, resume: bool) -> dict[str, Any
     from unetpp.config.node_labels import require_labelled_cluster
     from unetpp.core.errors import ConfigError
     from unetpp.core.logs import setup_logging
+    from unetpp.core.ownership import Ownership
     from unetpp.launch.connect import connected
     from unetpp.tune.placement import NESTED_DRIVER_CPUS, concurrency
     from unetpp.tune.sweep import claim_sweep, plan_sweep
@@ -101,16 +103,20 @@ def _tune(config: "RunConfig", space: "Space", *, resume: bool) -> dict[str, Any
         # The Ray that starts here has logical CPUs to spare for what drives the workers.
         here = {"CPU": float(hardware.cpus), "GPU": float(hardware.gpus)}
         concurrent = concurrency(base, [here], driver_cpus=0)
-    with connected(address, workers=base.max_workers * concurrent, cpus_per_worker=cpus):
+    with (
+        Ownership() as owner,
+        connected(address, workers=base.max_workers * concurrent, cpus_per_worker=cpus),
+    ):
         if address is not None:
             concurrent = require_places(base, driver_cpus=NESTED_DRIVER_CPUS)
-        result = _run(claim_sweep(setup, resume=resume), concurrent)
+        result = _run(claim_sweep(setup, resume=resume, owner=owner), owner, concurrent)
     _print_best(result)
     return result
 
 
-def _run(sweep: "Sweep", concurrent: int) -> dict[str, Any]:
+def _run(sweep: "Sweep", owner: "Ownership", concurrent: int) -> dict[str, Any]:
     from unetpp.cli.sweep_table import SweepTable
+    from unetpp.core.errors import OwnedError
     from unetpp.tune.budget import estimate
     from unetpp.tune.kept_space import resume_command
     from unetpp.tune.leaderboard import sweep_summary
@@ -126,7 +132,10 @@ def _run(sweep: "Sweep", concurrent: int) -> dict[str, Any]:
             note(estimate(epoch_s, base.train.epochs, concurrent, base.tune))
         with SweepTable(base.model_dump(mode="json"), base.train.epochs) as table:
             ledger = run_sweep(sweep, table, concurrent)
+        owner.require()
         confirmed = _confirm(sweep) if base.tune.confirm and not ledger.interrupted else None
+    except OwnedError:
+        raise
     except (Exception, KeyboardInterrupt):
         note(f"the sweep did not end; nothing is lost. Continue: {resume_command(setup.sweep_uri)}")
         raise
@@ -140,6 +149,8 @@ def _run(sweep: "Sweep", concurrent: int) -> dict[str, Any]:
 
 
 def _confirm(sweep: "Sweep") -> dict[str, Any]:
+    from dataclasses import replace
+
     from unetpp.cli.progress import TrainProgress
     from unetpp.train.trainer import fit
     from unetpp.tune.confirm import candidates, confirm
@@ -150,7 +161,7 @@ def _confirm(sweep: "Sweep") -> dict[str, Any]:
     def train(job: "TrainJob") -> bool:
         note(f"training {job.run_uri}")
         with TrainProgress(job.config.train.epochs) as progress:
-            return fit(job, progress)
+            return fit(replace(job, claim=sweep.claim), progress)
 
     chosen = candidates(leaderboard(sweep.study), setup.base.tune.confirm, setup.sweep_uri)
     result = confirm(chosen, setup.manifest, setup.sweep_uri, train)

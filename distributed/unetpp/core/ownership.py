@@ -121,7 +121,7 @@ class Ownership:
         self._lost.set()
         storage = open_storage(claim.uri)
         raise OwnedError(
-            f"{claim.uri} was taken over by {_read(storage, _newest(storage))}; nothing was written here since"
+            f"{claim.uri} was taken over by {_read(storage, _newest(storage))}; this process has stopped"
         )
 
     def _outlive(self, storage: Storage, number: int) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from unetpp.config.run import RunConfig
 from unetpp.core.manifest import Manifest
+from unetpp.core.ownership import Claim
 from unetpp.core.rundir import RunDir
 from unetpp.data.batch import HostBatch
 from unetpp.data.prefetch import prefetch
@@ -37,6 +38,8 @@ class TrainJob:
     config: RunConfig
     manifest: Manifest
     run_uri: str
+    claim: Claim | None = None
+    """Of whoever started the workers: once it was lost they write nothing more."""
 
 
 def run_job(job: TrainJob, session: Session, device: torch.device) -> TrainState:
@@ -59,7 +62,7 @@ def run_job(job: TrainJob, session: Session, device: torch.device) -> TrainState
         if found is not None:
             restore_learner(found[1], learner)
             logger.info("continuing from step %d: epoch %d, step %d of it", found[0], state.epoch, state.step)
-        hooks = EpochHooks(job.config, run, learner, state, session)
+        hooks = EpochHooks(job.config, run, learner, state, session, job.claim)
         trainee = Trainee(learner, job.config, job.manifest, plan, session.rank, session.world_size)
         _drive(trainee, state, batches, hooks, session)
         hooks.close()

@@ -6,6 +6,7 @@ from unetpp.config import Decision, Hardware, RunConfig, config_hash, replace, r
 from unetpp.config.node_labels import require_labelled_cluster
 from unetpp.core.cache_folder import cache_folder
 from unetpp.core.errors import ConfigError, InputError
+from unetpp.core.ownership import Ownership
 from unetpp.core.provenance import collect
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage, preflight
@@ -20,10 +21,16 @@ __all__ = ["new_run", "resumed_run"]
 logger = logging.getLogger(__name__)
 
 
-def new_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Decision, ...]]:
+def new_run(
+    config: RunConfig, hardware: Hardware, owner: Ownership | None = None
+) -> tuple[TrainJob, tuple[Decision, ...]]:
     """Decide every `auto`, claim the run folder and write what is known before the first step.
 
+    Args:
+        owner: of this process; None where the caller has seen to it that no other works on the run.
+
     Raises:
+        OwnedError: another process works on the run.
         ConfigError: a value does not fit the dataset.
         StorageError: the dataset or the run folder cannot be used.
         ExistsError: the run folder holds a run.
@@ -41,21 +48,29 @@ def new_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Deci
     resolved, decisions = resolve(config, manifest, hardware)
     run = RunDir(resolved.run_uri)
     preflight(run.storage, write=True)
+    run.require_new()
+    claim = None if owner is None else owner.claim(run.storage)
     run.create(
         resolved.model_dump(mode="json"),
         [{"field": d.field, "value": d.value, "reason": d.reason} for d in decisions],
         manifest,
         collect(config_hash=config_hash(resolved)),
     )
-    return TrainJob(resolved, manifest, resolved.run_uri), decisions
+    return TrainJob(resolved, manifest, resolved.run_uri, claim), decisions
 
 
-def resumed_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Decision, ...]]:
+def resumed_run(
+    config: RunConfig, hardware: Hardware, owner: Ownership | None = None
+) -> tuple[TrainJob, tuple[Decision, ...]]:
     """Continue the run at the configured place with its own configuration and dataset version.
 
     What was given is applied and kept for the next resume, see `resume.py`; the decisions say what changed.
 
+    Args:
+        owner: as for a new run.
+
     Raises:
+        OwnedError: another process works on the run.
         InputError: there is no run, or shards of its dataset version are gone.
         ConfigError: the command gives a value that must stay as the run was started.
     """
@@ -66,12 +81,13 @@ def resumed_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[
     asked = replace(stored, {**applied_changes(given, stored), "out": given.out, "name": given.name})
     resumed, _ = resolve(asked, manifest, hardware)
     require_labelled_cluster(resumed)
+    claim = None if owner is None else owner.claim(run.storage)
     state = last_state(run)
     resumed = replace(resumed, {"train.epochs": last_epoch(resumed, state)})
     if state.ended_by(resumed.train) is None:
         fix = "name the place that they were moved to with data.uri=, or start a new run with another out="
         require_shards(open_storage(resumed.data.uri), manifest, ("train", "val"), fix=fix)
-    job = TrainJob(resumed, manifest, resumed.run_uri)
+    job = TrainJob(resumed, manifest, resumed.run_uri, claim)
     steps = stream_plan(job).train_steps
     decisions = explain_changes(stored, resumed, state, train_steps=steps, asked=asked)
     if resumed != stored:

@@ -24,6 +24,7 @@ from unetpp.tune.budget import budget_of
 from unetpp.tune.feasibility import check
 from unetpp.tune.leaderboard import LeaderRow, best_row, leaderboard
 from unetpp.tune.levels import NetworkCost, level_results
+from unetpp.tune.publish import Publisher, Unpublished
 from unetpp.tune.record import (
     RUN,
     SECONDS,
@@ -94,8 +95,9 @@ class _RefusedError(Exception):
 class Ledger:
     """Talks to the study; used by one process, the sweep's driver."""
 
-    def __init__(self, setup: SweepSetup, study: optuna.Study) -> None:
+    def __init__(self, setup: SweepSetup, study: optuna.Study, publisher: Publisher | None = None) -> None:
         self.setup, self.study = setup, study
+        self._publisher = publisher or Unpublished()
         self._rule = build_rule(setup.base.tune, setup.base.train.epochs)
         self._budget = budget_of(setup.base.tune)
         self._live: dict[int, _Live] = {}
@@ -125,6 +127,7 @@ class Ledger:
             self._taken.add(suggestion.number)
             spec = self._spec(suggestion)
             if spec is not None:
+                self._publisher.now()
                 return spec
 
     def report(self, number: int, metrics: Mapping[str, Any]) -> Verdict:
@@ -138,6 +141,7 @@ class Ledger:
             latency = {int(level): float(values["latency_s"]) for level, values in scored.items()}
             levels = level_results(metrics, self.setup.base.tune.metric, live.costs, latency)
             record_epoch(self.study, number, int(metrics["epoch"]), levels)
+            self._publisher.soon()
             decision = self._rule.decide(number, int(metrics["epoch"]), levels)
             live.stopped = decision == "stop" and not live.finished
         if not live.finished and self.exhausted() is not None:
@@ -155,6 +159,7 @@ class Ledger:
             finish(self.study, number, "COMPLETE")
         elif live.stopped:
             finish(self.study, number, "PRUNED", cause=self.exhausted() or "")
+        self._publisher.now()
 
     def exhausted(self) -> str | None:
         """Why the sweep ends before its number of trials, or None."""

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from unetpp.config import Hardware, RunConfig, dump_yaml, replace, resolve
 from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.manifest import Manifest
+from unetpp.core.ownership import Claim, Ownership
 from unetpp.core.storage import Storage, open_storage, preflight
 from unetpp.data.store import lacks_split, load_manifest
 from unetpp.train.metrics_export import Exporter
@@ -24,16 +25,19 @@ from unetpp.tune.events import SweepEvents, SweepListener
 from unetpp.tune.kept_space import SPACE_FOLDER, remember_space
 from unetpp.tune.ledger import Ledger, SweepSetup
 from unetpp.tune.placement import trial_resources
+from unetpp.tune.publish import Publisher, StudyPublisher, Unpublished
 from unetpp.tune.record import own_trials
 from unetpp.tune.searcher import LedgerSearcher
 from unetpp.tune.seeding import enqueue_default, warm_start
 from unetpp.tune.space import Space, check_space
 from unetpp.tune.storage import shown_url
 from unetpp.tune.study import open_study
+from unetpp.tune.study_file import fetch
 from unetpp.tune.sweep_dir import (
     SWEEP_CONFIG,
     no_sweep,
     read_dataset,
+    require_no_password,
     study_name,
     study_url,
     write_dataset,
@@ -51,10 +55,12 @@ _MEMORY_SHARE = 0.8
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep that can run: its setup and its study."""
+    """A sweep that can run: its setup, its study and who makes it last."""
 
     setup: SweepSetup
     study: optuna.Study
+    publisher: Publisher
+    claim: Claim | None
 
 
 def plan_sweep(config: RunConfig, space: Space, hardware: Hardware, *, resume: bool) -> SweepSetup:
@@ -69,7 +75,7 @@ def plan_sweep(config: RunConfig, space: Space, hardware: Hardware, *, resume: b
     storage = open_storage(config.run_uri)
     data = open_storage(config.data.uri)
     config = replace(config, {"out": storage.uri, "name": "", "data.uri": data.uri})
-    study_url(config, storage)
+    require_no_password(config)
     check_space(space, config)
     preflight(data, write=False)
     preflight(storage, write=True)
@@ -80,15 +86,23 @@ def plan_sweep(config: RunConfig, space: Space, hardware: Hardware, *, resume: b
     return SweepSetup(storage.uri, config, space, manifest, hardware, _worker_bytes(decided, hardware))
 
 
-def claim_sweep(setup: SweepSetup, *, resume: bool) -> Sweep:
-    """Open the study and write what a resume needs.
+def claim_sweep(setup: SweepSetup, *, resume: bool, owner: Ownership | None = None) -> Sweep:
+    """Become the sweep's owner, open the study and write what a resume needs.
+
+    Args:
+        owner: of this process; None where the caller has seen to it that no other works on the sweep.
 
     Raises:
+        OwnedError: another process works on the sweep.
         ConfigError: the study was started with another space or configuration.
         ExistsError: the study is another sweep's.
         StorageError: the study's storage cannot be used.
     """
     config, space, storage = setup.base, setup.space, open_storage(setup.sweep_uri)
+    claim = None if owner is None else owner.claim(storage)
+    if not resume and storage.exists(SWEEP_CONFIG):
+        raise _sweep_exists(storage)  # started and ended since it was planned
+    publisher = _publisher(config, storage, claim)
     url, name = study_url(config, storage), study_name(config)
     study = open_study(url, name, space=space, config=config)
     if not resume:
@@ -103,17 +117,20 @@ def claim_sweep(setup: SweepSetup, *, resume: bool) -> Sweep:
         for file, text in space.files:
             storage.write(f"{SPACE_FOLDER}/{file}", text.encode())
         write_dataset(storage, setup.manifest)
+        publisher.now()
     remember_space(space)
+    # Last: its presence says that the others are there.
     storage.write(SWEEP_CONFIG, dump_yaml(config).encode())
-    return Sweep(setup, study)
+    return Sweep(setup, study, publisher, claim)
 
 
 def run_sweep(sweep: Sweep, listener: SweepListener, concurrent: int) -> Ledger:
     """Run trials on a connected Ray until the budget ends or Ctrl-C; returns the sweep's ledger."""
     setup = sweep.setup
-    ledger, board = Ledger(setup, sweep.study), start_board()
+    ledger, board = Ledger(setup, sweep.study, sweep.publisher), start_board()
     decided = setup.resolved_base()
-    context = TrialContext(setup.manifest, board, _threads(decided, setup.hardware, concurrent))
+    threads = _threads(decided, setup.hardware, concurrent)
+    context = TrialContext(setup.manifest, board, threads, sweep.claim)
     trainable = ray.tune.with_resources(
         ray.tune.with_parameters(run_trial, context=context), _bundle(decided)
     )
@@ -134,9 +151,19 @@ def run_sweep(sweep: Sweep, listener: SweepListener, concurrent: int) -> Ledger:
                 failure_config=ray.tune.FailureConfig(max_failures=setup.base.tune.max_failures),
             ),
         )
-        tuner.fit()
+        try:
+            tuner.fit()
+        finally:
+            sweep.publisher.stop()
     ray.kill(board)
     return ledger
+
+
+def _publisher(config: RunConfig, storage: Storage, claim: Claim | None) -> Publisher:
+    """Of a study that only this machine has; that one begins as what was published."""
+    if config.tune.storage or storage.is_local:
+        return Unpublished()
+    return StudyPublisher(fetch(storage), storage, claim)
 
 
 def _bundle(decided: RunConfig) -> ray.tune.PlacementGroupFactory:

@@ -13,6 +13,7 @@ import torch
 from unetpp.config.run import RunConfig
 from unetpp.core.logs import redact
 from unetpp.core.manifest import Manifest
+from unetpp.core.ownership import Claim
 from unetpp.core.provenance import collect
 from unetpp.core.rundir import RunDir
 from unetpp.data.batch import HostBatch
@@ -40,6 +41,8 @@ class TrialContext:
     board: Any
     threads: int
     """Of the process of a one-worker trial."""
+    claim: Claim | None = None
+    """Of the sweep's driver."""
 
 
 def run_trial(params: dict[str, Any], context: TrialContext) -> None:
@@ -51,7 +54,7 @@ def run_trial(params: dict[str, Any], context: TrialContext) -> None:
     release(ray.get(context.board.begin.remote(number)))
     reporter = _Reporter(number, context.board)
     try:
-        job = _job(config, params["decisions"], context.manifest)
+        job = _job(config, params["decisions"], context)
         # The driver may have died before it recorded what was reported; recording again changes nothing.
         for metrics in RunDir(job.run_uri).read_metrics():
             reporter(metrics)
@@ -81,12 +84,12 @@ def failure_cause(error: BaseException) -> str:
     return redact(" ".join(text.split()))
 
 
-def _job(config: RunConfig, decisions: list[dict[str, Any]], manifest: Manifest) -> TrainJob:
+def _job(config: RunConfig, decisions: list[dict[str, Any]], context: TrialContext) -> TrainJob:
     run = RunDir(config.run_uri)
     if not run.exists():
-        run.create(config.model_dump(mode="json"), decisions, manifest, collect())
+        run.create(config.model_dump(mode="json"), decisions, context.manifest, collect())
     # A trial that goes on reads what it was started with: its checkpoint's position counts those rows.
-    return TrainJob(config, run.read_dataset(), config.run_uri)
+    return TrainJob(config, run.read_dataset(), config.run_uri, context.claim)
 
 
 def _device(config: RunConfig) -> torch.device:
