@@ -81,6 +81,7 @@ def _tune(config: "RunConfig", space: "Space", *, resume: bool) -> dict[str, Any
     from unetpp.core.errors import ConfigError
     from unetpp.core.logs import setup_logging
     from unetpp.core.ownership import Ownership
+    from unetpp.core.storage import open_storage
     from unetpp.launch.connect import connected
     from unetpp.tune.placement import NESTED_DRIVER_CPUS, concurrency
     from unetpp.tune.sweep import claim_sweep, plan_sweep
@@ -103,13 +104,13 @@ def _tune(config: "RunConfig", space: "Space", *, resume: bool) -> dict[str, Any
         # The Ray that starts here has logical CPUs to spare for what drives the workers.
         here = {"CPU": float(hardware.cpus), "GPU": float(hardware.gpus)}
         concurrent = concurrency(base, [here], driver_cpus=0)
-    with (
-        Ownership() as owner,
-        connected(address, workers=base.max_workers * concurrent, cpus_per_worker=cpus),
-    ):
-        if address is not None:
-            concurrent = require_places(base, driver_cpus=NESTED_DRIVER_CPUS)
-        result = _run(claim_sweep(setup, resume=resume, owner=owner), owner, concurrent)
+    with Ownership() as owner:
+        if resume:  # refused before Ray starts
+            owner.claim(open_storage(setup.sweep_uri))
+        with connected(address, workers=base.max_workers * concurrent, cpus_per_worker=cpus):
+            if address is not None:
+                concurrent = require_places(base, driver_cpus=NESTED_DRIVER_CPUS)
+            result = _run(claim_sweep(setup, resume=resume, owner=owner), owner, concurrent)
     _print_best(result)
     return result
 

@@ -93,10 +93,14 @@ class Ownership:
     def claim(self, storage: Storage) -> Claim:
         """Become the owner of what lies at the storage's root, before anything else is written there.
 
+        Claiming it again changes nothing.
+
         Raises:
             OwnedError: a living process owns it.
         """
-        assert self._claim is None
+        if self._claim is not None:
+            assert self._claim.uri == storage.uri
+            return self._claim
         while True:
             number = _newest(storage)
             if number:
