@@ -1,4 +1,4 @@
-"""A sweep onto object storage, without a database: its driver and machine are lost, others want to go on too."""
+"""A sweep onto object storage, without a database: its driver and machine are lost, two others go on."""
 
 import json
 import os

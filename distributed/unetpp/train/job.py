@@ -17,7 +17,7 @@ from unetpp.core.rundir import RunDir
 from unetpp.data.batch import HostBatch
 from unetpp.data.prefetch import prefetch
 from unetpp.data.schedule import StreamPlan
-from unetpp.train.checkpoint import read_state, restore_learner
+from unetpp.train.checkpoint import agreed_checkpoint, read_state, restore_learner
 from unetpp.train.hooks import EpochHooks
 from unetpp.train.learner import Learner
 from unetpp.train.loop import EpochInfo, PauseInfo, StepInfo, Trainee, training
@@ -45,12 +45,15 @@ class TrainJob:
 def run_job(job: TrainJob, session: Session, device: torch.device) -> TrainState:
     """Train until the last epoch, early stopping or a request to stop, and return where the run stands.
 
-    Continues from the newest checkpoint that verifies, where the run has one.
+    Continues from the newest checkpoint that rank 0 can verify, where the run has one.
+
+    Raises:
+        CheckpointError: another rank does not have that checkpoint.
     """
     run = RunDir(job.run_uri)
     plan = stream_plan(job)
     total_steps = plan.train_steps * job.config.train.epochs
-    found = run.checkpoints.latest()
+    found = agreed_checkpoint(run.checkpoints, session.rank, device)
     state = TrainState() if found is None else read_state(found[1])
     # Epochs and patience may have changed since it was saved.
     state.finished = state.ended_by(job.config.train) is not None

@@ -125,9 +125,15 @@ def claim_sweep(setup: SweepSetup, *, resume: bool, owner: Ownership | None = No
 
 
 def run_sweep(sweep: Sweep, listener: SweepListener, concurrent: int) -> Ledger:
-    """Run trials on a connected Ray until the budget ends or Ctrl-C; returns the sweep's ledger."""
+    """Run trials on a connected Ray until the budget ends or Ctrl-C; returns the sweep's ledger.
+
+    Raises:
+        StorageError: the study's storage was away for too long, or the study cannot be published.
+        OwnedError: another process has taken over.
+    """
     setup = sweep.setup
     ledger, board = Ledger(setup, sweep.study, sweep.publisher), start_board()
+    searcher = LedgerSearcher(ledger, board)
     decided = setup.resolved_base()
     threads = _threads(decided, setup.hardware, concurrent)
     context = TrialContext(setup.manifest, board, threads, sweep.claim)
@@ -138,7 +144,7 @@ def run_sweep(sweep: Sweep, listener: SweepListener, concurrent: int) -> Ledger:
         tuner = ray.tune.Tuner(
             trainable,
             tune_config=ray.tune.TuneConfig(
-                search_alg=LedgerSearcher(ledger, board),
+                search_alg=searcher,
                 num_samples=-1,
                 max_concurrent_trials=concurrent,
                 reuse_actors=True,
@@ -153,8 +159,12 @@ def run_sweep(sweep: Sweep, listener: SweepListener, concurrent: int) -> Ledger:
         )
         try:
             tuner.fit()
+        except Exception as error:
+            raise (searcher.failure or error) from None
         finally:
             sweep.publisher.stop()
+    if searcher.failure is not None:
+        raise searcher.failure
     ray.kill(board)
     return ledger
 
