@@ -16,6 +16,7 @@ from unetpp.core.storage import Storage, open_storage
 from unetpp.tune import publish
 from unetpp.tune.ledger import Ledger
 from unetpp.tune.publish import StudyPublisher, Unpublished
+from unetpp.tune.record import WARM_START_OF
 from unetpp.tune.study_file import driver_file, reader_file
 from unetpp.tune.sweep import run_sweep
 from unetpp.tune.sweep_dir import load_sweep
@@ -111,6 +112,14 @@ def test_study_what_this_machine_kept_of_an_earlier_driver_does_not_count(ledger
     ledger.report(spec.number, epoch_metrics(1, 0.5))
     again = continued(tmp_path, bucket)
     assert again.study.trials[0].intermediate_values == {}
+
+
+def test_study_warm_starts_another_sweep_by_the_uri_of_its_own(ledger, bucket, tmp_path):
+    play_trial(ledger, 0.5)
+    (tmp_path / "next").mkdir()
+    sweep = start_sweep(tmp_path / "next", tmp_path / "data", f'tune.warm_start=["{bucket}/sweep"]')
+    copied = [trial for trial in sweep.study.trials if WARM_START_OF in trial.user_attrs]
+    assert [(trial.value, trial.params) for trial in copied] == [(0.5, ledger.study.trials[0].params)]
 
 
 def test_study_is_a_plain_file_for_optuna(ledger, bucket, tmp_path):

@@ -26,7 +26,7 @@ from unetpp.data.store import load_manifest, require_shards
 from unetpp.tune.kept_space import kept_space
 from unetpp.tune.optuna_logs import route_logs
 from unetpp.tune.space import Space, load_space
-from unetpp.tune.storage import existing_file, has_password, open_storage_url, shown_url
+from unetpp.tune.storage import existing_file, has_password, is_database_url, open_storage_url, shown_url
 from unetpp.tune.study import SPACE_SHA256, SPACE_SOURCE
 from unetpp.tune.study_file import driver_file, reader_file
 
@@ -171,7 +171,8 @@ def require_no_password(config: RunConfig) -> None:
     Raises:
         ConfigError: one holds a password.
     """
-    for field, urls in (("storage", [config.tune.storage]), ("warm_start", config.tune.warm_start)):
+    earlier = [url for url in config.tune.warm_start if is_database_url(url)]
+    for field, urls in (("storage", [config.tune.storage]), ("warm_start", earlier)):
         for url in urls:
             if url and has_password(url):
                 raise ConfigError(
