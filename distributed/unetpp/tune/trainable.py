@@ -54,7 +54,7 @@ def run_trial(params: dict[str, Any], context: TrialContext) -> None:
     release(ray.get(context.board.begin.remote(number)))
     reporter = _Reporter(number, context.board)
     try:
-        job = _job(config, params["decisions"], context)
+        job = _job(config, params["decisions"], context.manifest, context.claim)
         # The driver may have died before it recorded what was reported; recording again changes nothing.
         for metrics in RunDir(job.run_uri).read_metrics():
             reporter(metrics)
@@ -84,12 +84,14 @@ def failure_cause(error: BaseException) -> str:
     return redact(" ".join(text.split()))
 
 
-def _job(config: RunConfig, decisions: list[dict[str, Any]], context: TrialContext) -> TrainJob:
+def _job(
+    config: RunConfig, decisions: list[dict[str, Any]], manifest: Manifest, claim: Claim | None = None
+) -> TrainJob:
     run = RunDir(config.run_uri)
     if not run.exists():
-        run.create(config.model_dump(mode="json"), decisions, context.manifest, collect())
+        run.create(config.model_dump(mode="json"), decisions, manifest, collect())
     # A trial that goes on reads what it was started with: its checkpoint's position counts those rows.
-    return TrainJob(config, run.read_dataset(), config.run_uri, context.claim)
+    return TrainJob(config, run.read_dataset(), config.run_uri, claim)
 
 
 def _device(config: RunConfig) -> torch.device:
