@@ -31,9 +31,7 @@ _OPERATIONS_A_TRIAL, _OPERATIONS_AN_EPOCH = 5, 4
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--epochs", type=int, default=50)
     arguments = parser.parse_args()
@@ -47,11 +45,11 @@ def main() -> None:
         download_s = median_s(lambda: storage.get(STUDY_FILE, taken))
         put_s, get_s = object_s(storage)
         size_mib = file.stat().st_size / 2**20
-    print(f"{arguments.trials} trials x {arguments.epochs} epochs, {size_mib:.1f} MiB at the end")
-    print(f"the last snapshot: {snapshot_s:.3f} s to take, {upload_s:.3f} s to upload")
+    print(f"{arguments.trials} trials x {arguments.epochs} epochs: {size_mib:.1f} MiB at the end, ", end="")
+    print(f"the last snapshot {snapshot_s:.3f} s to take and {upload_s:.3f} s to upload")
     count = arguments.trials * (_OPERATIONS_A_TRIAL + _OPERATIONS_AN_EPOCH * arguments.epochs)
     at_once, each_s = 2 * arguments.trials, snapshot_s + upload_s
-    header = ("way", "requests while it runs", "s the driver waits", "requests of a resume", "s of a resume")
+    header = ("way", "requests while it runs", "s the driver waits", "requests to resume", "s to resume")
     in_background = f"{at_once}, and one in {max(3.0, 30 * each_s):.0f} s in the background"
     rows = [
         ("snapshots", in_background, f"{at_once * each_s / 2:.0f}", 1, f"{download_s:.2f}"),
