@@ -62,13 +62,13 @@ def s3_server(folder: Path | None = None, *options: str) -> Iterator[dict[str, s
             "serve",
             "s3",
             str(folder),
-            *options,
             "--addr",
             address,
             "--auth-key",
             "key,secret",
             "--dir-cache-time",
             "0s",
+            *options,
         ]
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
             try:

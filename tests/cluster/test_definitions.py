@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -243,3 +244,10 @@ def test_dockerfile_copies_what_the_build_needs_and_the_context_lets_it_through(
     assert names <= {path.name for path in ROOT.iterdir()}
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert names <= allowed
+
+
+def test_dockerfile_installs_every_extra_that_a_sweep_on_a_cluster_can_need():
+    (named,) = re.findall(r"pip install [^\n]*\.\[([\w,]+)\]", (CLUSTER / "Dockerfile").read_text())
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(named.split(",")) <= set(extras)
+    assert {"cluster", "samplers", "postgres"} <= set(named.split(","))

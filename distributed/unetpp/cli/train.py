@@ -13,6 +13,7 @@ from unetpp.core.commands import shown_command
 if TYPE_CHECKING:
     from unetpp.config import Hardware, RunConfig
     from unetpp.config.planning import Decision
+    from unetpp.core.ownership import Ownership
     from unetpp.train.job import TrainJob
 
 __all__ = ["print_changes", "print_decisions", "register", "run_training", "split_arguments"]
@@ -55,19 +56,26 @@ def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]
     Raises:
         UserError: something the caller can fix.
     """
-    from unetpp.cli.progress import TrainProgress
     from unetpp.core.logs import setup_logging
+    from unetpp.core.ownership import Ownership
+
+    setup_logging("WARNING")
+    with Ownership() as owner:
+        return _train(config, owner, resume=resume)
+
+
+def _train(config: "RunConfig", owner: "Ownership", *, resume: bool) -> dict[str, Any]:
+    from unetpp.cli.progress import TrainProgress
     from unetpp.core.rundir import RunDir
     from unetpp.launch.cluster_hardware import hardware_for
     from unetpp.train.prepare import resumed_config
     from unetpp.train.summary import summarise
     from unetpp.train.trainer import fit
 
-    setup_logging("WARNING")
     started_s = time.monotonic()
     base = resumed_config(config) if resume else config
     with hardware_for(base.scale) as hardware:
-        job = _prepare(config, hardware, resume=resume)
+        job = _prepare(config, hardware, owner, resume=resume)
         if resume and (ended := _ended(job)) is not None:
             return ended
         first_epoch = len(RunDir(job.run_uri).read_metrics())
@@ -77,6 +85,7 @@ def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]
             workers, cpus = job.config.max_workers, float(job.config.scale.cpus_per_worker)
             with connected(base.scale.address, workers=workers, cpus_per_worker=cpus):
                 finished = fit(job, progress)
+        owner.require()
     result = summarise(
         job, finished=finished, wall_s=time.monotonic() - started_s, start_up_s=progress.start_up_s
     )
@@ -84,15 +93,15 @@ def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]
     return result
 
 
-def _prepare(config: "RunConfig", hardware: "Hardware", *, resume: bool) -> "TrainJob":
+def _prepare(config: "RunConfig", hardware: "Hardware", owner: "Ownership", *, resume: bool) -> "TrainJob":
     from unetpp.config.placement import waiting
     from unetpp.train.prepare import new_run, resumed_run
 
     if resume:
-        job, decisions = resumed_run(config, hardware)
+        job, decisions = resumed_run(config, hardware, owner)
         _print_resumed(job.config, decisions)
     else:
-        job, decisions = new_run(config, hardware)
+        job, decisions = new_run(config, hardware, owner)
         print_decisions(decisions)
     if missing := waiting(job.config, hardware, 1):
         note(missing)

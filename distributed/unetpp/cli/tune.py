@@ -12,6 +12,7 @@ from unetpp.core.errors import UnetppError
 
 if TYPE_CHECKING:
     from unetpp.config import RunConfig
+    from unetpp.core.ownership import Ownership
     from unetpp.train.job import TrainJob
     from unetpp.tune.space import Space
     from unetpp.tune.sweep import Sweep
@@ -83,6 +84,8 @@ def _tune(config: "RunConfig", space: "Space", *, resume: bool) -> dict[str, Any
     from unetpp.config.placement import waiting
     from unetpp.core.errors import ConfigError
     from unetpp.core.logs import setup_logging
+    from unetpp.core.ownership import Ownership
+    from unetpp.core.storage import open_storage
     from unetpp.launch.cluster_hardware import hardware_for
     from unetpp.launch.connect import connected
     from unetpp.tune.sweep import claim_sweep, plan_sweep
@@ -92,9 +95,10 @@ def _tune(config: "RunConfig", space: "Space", *, resume: bool) -> dict[str, Any
     if not config.data.uri:
         raise ConfigError("data.uri is empty; name a packed dataset: data.uri=URI")
     require_labelled_cluster(config)
-    with hardware_for(config.scale) as hardware:
+    with Ownership() as owner, hardware_for(config.scale) as hardware:
         setup = plan_sweep(config, space, hardware, resume=resume)
         if resume:
+            owner.claim(open_storage(setup.sweep_uri))  # refused before Ray starts
             note(f"continuing {setup.sweep_uri} on version {setup.manifest.version} of its dataset")
             print_changes(changes_since(setup.base))
         base, decisions = resolve(setup.base, setup.manifest, hardware, sweep=True)
@@ -103,13 +107,14 @@ def _tune(config: "RunConfig", space: "Space", *, resume: bool) -> dict[str, Any
             note(missing)
         workers, cpus = base.max_workers * setup.concurrent, float(base.scale.cpus_per_worker)
         with connected(base.scale.address, workers=workers, cpus_per_worker=cpus):
-            result = _run(claim_sweep(setup, resume=resume))
+            result = _run(claim_sweep(setup, resume=resume, owner=owner), owner)
     _print_best(result)
     return result
 
 
-def _run(sweep: "Sweep") -> dict[str, Any]:
+def _run(sweep: "Sweep", owner: "Ownership") -> dict[str, Any]:
     from unetpp.cli.sweep_table import SweepTable
+    from unetpp.core.errors import OwnedError
     from unetpp.tune.budget import estimate
     from unetpp.tune.kept_space import resume_command
     from unetpp.tune.sweep import measure_epoch, run_sweep
@@ -124,9 +129,12 @@ def _run(sweep: "Sweep") -> dict[str, Any]:
             note(estimate(epoch_s, base.train.epochs, concurrent, base.tune))
         with SweepTable(base.model_dump(mode="json"), base.train.epochs) as table:
             ledger = run_sweep(sweep, table, concurrent)
+        owner.require()
         finished = not ledger.interrupted
         if finished and base.tune.confirm:
             finished = _confirm(sweep)
+    except OwnedError:
+        raise
     except (Exception, KeyboardInterrupt):
         note(f"the sweep did not end; nothing is lost. Continue: {resume_command(setup.sweep_uri)}")
         raise
@@ -157,6 +165,8 @@ def _no_result(causes: list[tuple[str, int]]) -> str:
 
 def _confirm(sweep: "Sweep") -> bool:
     """Confirm the best trials; False if a training was stopped."""
+    from dataclasses import replace
+
     from unetpp.cli.progress import TrainProgress
     from unetpp.train.trainer import fit
     from unetpp.tune.confirm import candidates, confirm
@@ -167,7 +177,7 @@ def _confirm(sweep: "Sweep") -> bool:
     def train(job: "TrainJob") -> bool:
         note(f"training {job.run_uri}")
         with TrainProgress(job.config.train.epochs) as progress:
-            return fit(job, progress)
+            return fit(replace(job, claim=sweep.claim), progress)
 
     chosen = candidates(leaderboard(sweep.study), setup.base.tune.confirm, setup.sweep_uri)
     if not chosen:

@@ -32,11 +32,11 @@ class TuneConfig(Section):
     max_concurrent: int | Auto = Field(AUTO)
     """Trials that run at once, 1 or more."""
     storage: str = ""
-    """Optuna storage URL; empty for an SQLite file in the sweep's folder."""
+    """Optuna storage URL; empty for the SQLite file study.db in the sweep's folder or bucket."""
     study_name: str = ""
     """The study's name in its storage; empty for the name of the sweep's folder."""
     warm_start: tuple[str, ...] = ()
-    """Storage URLs of earlier studies whose finished trials the sampler learns from."""
+    """Earlier sweeps, or storage URLs of studies, whose finished trials the sampler learns from."""
     hours: float = Field(0.0, ge=0)
     """Wall-clock limit in hours; 0 is none."""
     gpu_hours: float = Field(0.0, ge=0)

@@ -8,6 +8,7 @@
           AccessError           one path is refused; others below the same URI may be allowed
           OutageError           the storage did not answer until the retry deadline
         ExistsError             the output exists and would be overwritten
+        OwnedError              another process works on the run or sweep
       CorruptionError           bytes do not match their digest after every refetch
       NonFiniteError            loss or gradients stayed NaN/Inf beyond the limit
       CheckpointError           no usable checkpoint where one is needed
@@ -30,6 +31,7 @@ __all__ = [
     "InputError",
     "NonFiniteError",
     "OutageError",
+    "OwnedError",
     "StorageError",
     "UnetppError",
     "UserError",
@@ -77,6 +79,10 @@ class OutageError(StorageError):
 
 class ExistsError(UserError):
     """The output exists already and would be overwritten."""
+
+
+class OwnedError(UserError):
+    """Another process works on the run or sweep, or has taken it over."""
 
 
 class CorruptionError(UnetppError):

@@ -4,6 +4,7 @@ config.yaml        effective configuration, every `auto` decided
 decisions.json     what was decided automatically and why
 dataset.json       the dataset manifest the run was started with
 provenance.json    code, versions and command
+owners/            which process works on the run, see core/ownership.py
 metrics.jsonl      one object per epoch
 checkpoints/       see core/checkpoints.py
 tensorboard/       event files
@@ -56,6 +57,15 @@ class RunDir:
             )
         return self
 
+    def require_new(self) -> None:
+        """Check that nothing was started here.
+
+        Raises:
+            ExistsError: a run is here already.
+        """
+        if self.exists():
+            raise self._exists_error()
+
     def create(
         self,
         config: dict[str, Any],
@@ -68,14 +78,12 @@ class RunDir:
         Raises:
             ExistsError: a run is here already.
         """
-        if self.exists():
-            raise ExistsError(
-                f"a run exists at {self.uri}; use --resume to continue it or another out= for a new one"
-            )
+        self.require_new()
         self._write_json(_DECISIONS, decisions)
         self.storage.write(_DATASET, manifest.model_dump_json(indent=1).encode())
         self._write_json(_PROVENANCE, provenance)
-        self.storage.write(RUN_CONFIG, _to_yaml(config))
+        if not self.storage.write_if_absent(RUN_CONFIG, _to_yaml(config)):
+            raise self._exists_error()
 
     def change_config(self, config: dict[str, Any], *, reopen: bool) -> None:
         """Replace the configuration of a run that goes on; `reopen` takes its result back first."""
@@ -127,6 +135,11 @@ class RunDir:
 
     def write_trackers(self, ids: dict[str, str]) -> None:
         self._write_json(_TRACKERS, ids)
+
+    def _exists_error(self) -> ExistsError:
+        return ExistsError(
+            f"a run exists at {self.uri}; use --resume to continue it or another out= for a new one"
+        )
 
     def _write_json(self, name: str, value: Any) -> None:
         self.storage.write(name, json.dumps(value, indent=1).encode())

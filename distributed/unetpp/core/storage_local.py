@@ -31,6 +31,10 @@ class LocalBackend:
     def size(self, path: str) -> int:
         return os.stat(path).st_size
 
+    def stamp(self, path: str) -> str:
+        found = os.stat(path)
+        return f"{found.st_ino}-{found.st_size}-{found.st_mtime_ns}"
+
     def write(self, path: str, data: bytes) -> None:
         with _temporary(path) as temporary:
             _write_durably(temporary, data)

@@ -68,6 +68,9 @@ class ObjectBackend:
     def size(self, path: str) -> int:
         return int(self._fs.info(path)["size"])
 
+    def stamp(self, path: str) -> str:
+        return str(self._fs.ukey(path))
+
     def write(self, path: str, data: bytes) -> None:
         self._fs.pipe_file(path, data)
 

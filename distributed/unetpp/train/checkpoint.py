@@ -6,6 +6,7 @@ optimizer.pt        optimiser and schedule, tensors only
 state.json          TrainState
 """
 
+import hashlib
 import io
 import json
 from collections.abc import Mapping
@@ -15,12 +16,15 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from unetpp.core.checkpoints import CheckpointStore
+from unetpp.core.errors import CheckpointError
 from unetpp.core.rundir import RunDir
 from unetpp.models.load import EMA_FILE, MODEL_FILE
+from unetpp.train.collective import from_rank_0, max_over_ranks
 from unetpp.train.learner import Learner
 from unetpp.train.state import TrainState
 
-__all__ = ["last_state", "pack_checkpoint", "read_state", "restore_learner"]
+__all__ = ["agreed_checkpoint", "last_state", "pack_checkpoint", "read_state", "restore_learner"]
 
 _OPTIMIZER_FILE = "optimizer.pt"
 _STATE_FILE = "state.json"
@@ -45,6 +49,34 @@ def pack_checkpoint(learner: Learner, state: TrainState) -> dict[str, bytes]:
     torch.save(progress, stream)
     files[_OPTIMIZER_FILE] = stream.getvalue()
     return files
+
+
+def agreed_checkpoint(
+    store: CheckpointStore, rank: int, device: torch.device
+) -> tuple[int, dict[str, bytes]] | None:
+    """The checkpoint that rank 0 finds newest, on every rank; None where it finds none.
+
+    Raises:
+        CheckpointError: a rank does not have that checkpoint.
+    """
+    found = store.latest() if rank == 0 else None
+    # Folders of two nodes may hold a checkpoint of the same step from different trainings.
+    step, digest = from_rank_0([-1, 0] if found is None else [found[0], _digest(found[1])], device)
+    lacking = ""
+    if rank != 0 and step >= 0:
+        try:
+            found = step, store.load(step)
+            lacking = "" if _digest(found[1]) == digest else "its checkpoint of that step is another one"
+        except CheckpointError as error:
+            lacking = str(error)
+    # Nobody goes on alone: the others would wait for it in their next collective.
+    if not max_over_ranks(int(bool(lacking)), device):
+        return found
+    raise CheckpointError(
+        f"all workers must start from the checkpoint of step {step} that rank 0 has in "
+        f"{store.storage.uri}; {lacking or 'another rank does not have it'}; "
+        "out= must be a folder that all nodes share, or a bucket"
+    )
 
 
 def read_state(files: Mapping[str, bytes]) -> TrainState:
@@ -77,6 +109,11 @@ def restore_learner(files: Mapping[str, bytes], learner: Learner) -> None:
     if learner.ema is not None:
         learner.ema.module.load_state_dict(safetensors.torch.load(files[EMA_FILE]))
         learner.ema.n_averaged.fill_(progress["averaged"])
+
+
+def _digest(files: Mapping[str, bytes]) -> int:
+    """Of where a training stood, its times included: as good as its identity."""
+    return int.from_bytes(hashlib.sha256(files[_STATE_FILE]).digest()[:7])
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

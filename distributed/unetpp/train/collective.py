@@ -1,10 +1,12 @@
 """Sums and maxima over all workers; a run without a process group is a world of one."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-__all__ = ["max_over_ranks", "sum_over_ranks"]
+__all__ = ["from_rank_0", "max_over_ranks", "sum_over_ranks"]
 
 
 def sum_over_ranks(values: Tensor) -> Tensor:
@@ -21,3 +23,12 @@ def max_over_ranks(value: int, device: torch.device) -> int:
     largest = torch.tensor([value], device=device)
     dist.all_reduce(largest, op=dist.ReduceOp.MAX)
     return int(largest.item())
+
+
+def from_rank_0(values: Sequence[int], device: torch.device) -> list[int]:
+    """Rank 0's integers, on every rank; each rank gives as many."""
+    if not (dist.is_initialized() and dist.get_world_size() > 1):
+        return list(values)
+    sent = torch.tensor(values, device=device, dtype=torch.int64)
+    dist.broadcast(sent, src=0)
+    return [int(value) for value in sent.tolist()]

@@ -13,9 +13,11 @@ between the two trains the epoch again and replaces its line; the other way roun
 Inside an epoch there is only the checkpoint, where `cadence.py` finds it due.
 """
 
+import logging
 from typing import Any
 
 from unetpp.config.run import RunConfig
+from unetpp.core.ownership import Claim
 from unetpp.core.rundir import RunDir
 from unetpp.models.latency import device_name, measure_levels_s
 from unetpp.train.cadence import Cadence
@@ -28,16 +30,24 @@ from unetpp.train.trackers import Trackers
 
 __all__ = ["EpochHooks"]
 
+logger = logging.getLogger(__name__)
+
 
 class EpochHooks:
     """The hooks of one worker; only rank 0 writes."""
 
     def __init__(
-        self, config: RunConfig, run: RunDir, learner: Learner, state: TrainState, session: Session
+        self,
+        config: RunConfig,
+        run: RunDir,
+        learner: Learner,
+        state: TrainState,
+        session: Session,
+        claim: Claim | None = None,
     ) -> None:
         self._config, self._run, self._learner = config, run, learner
         self._state, self._session = state, session
-        self._is_writer = session.rank == 0
+        self._is_writer, self._claim, self._lost = session.rank == 0, claim, False
         # Epochs past the checkpoint that a lost worker had already written are trained again.
         self._epochs = [e for e in run.read_metrics() if e["epoch"] <= state.epoch] if self._is_writer else []
         self._latency_s: dict[int, float] = {}
@@ -48,8 +58,10 @@ class EpochHooks:
     def wish_after(self, info: StepInfo) -> Request:
         """Whether this rank asks for a checkpoint; the writer speaks for all.
 
-        After the last step of an epoch the epoch's own checkpoint follows.
+        After the last step of an epoch the epoch's own checkpoint follows. A run that was taken over stops.
         """
+        if self._lost:
+            return Request.STOP
         due = self._is_writer and info.step < info.steps and self._cadence.is_due(self._state.global_step)
         return Request.SAVE if due else Request.GO_ON
 
@@ -58,7 +70,7 @@ class EpochHooks:
         is_best = self._score(info.metrics)
         self._state.finished = self._state.ended_by(self._config.train) is not None
         info.metrics["finished"] = self._state.finished
-        if self._trackers is not None:
+        if self._trackers is not None and self._may_write():
             self._add_latency(info.metrics)
             self._epochs.append(info.metrics)
             self._run.write_metrics(self._epochs)
@@ -68,7 +80,7 @@ class EpochHooks:
 
     def save(self, *, best: bool = False) -> None:
         """Write a checkpoint of the current state, from rank 0."""
-        if not self._is_writer:
+        if not self._may_write():
             return
         store, step = self._run.checkpoints, self._state.global_step
         store.save(step, pack_checkpoint(self._learner, self._state))
@@ -82,6 +94,13 @@ class EpochHooks:
         """End the trackers' runs."""
         if self._trackers is not None:
             self._trackers.close(finished=self._state.finished)
+
+    def _may_write(self) -> bool:
+        """Whether this is the rank that writes, and its run has not been taken over."""
+        if self._is_writer and self._claim is not None and not self._claim.holds():
+            logger.warning("%s was taken over by another process; nothing more is written", self._run.uri)
+            self._is_writer, self._lost = False, True
+        return self._is_writer
 
     def _add_latency(self, metrics: dict[str, Any]) -> None:
         """Seconds of a forward pass of each pruned level, beside its scores; weights do not change them."""

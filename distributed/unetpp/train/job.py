@@ -12,11 +12,12 @@ import torch
 
 from unetpp.config.run import RunConfig
 from unetpp.core.manifest import Manifest
+from unetpp.core.ownership import Claim
 from unetpp.core.rundir import RunDir
 from unetpp.data.batch import HostBatch
 from unetpp.data.prefetch import Prefetch
 from unetpp.data.schedule import StreamPlan
-from unetpp.train.checkpoint import read_state, restore_learner
+from unetpp.train.checkpoint import agreed_checkpoint, read_state, restore_learner
 from unetpp.train.hooks import EpochHooks
 from unetpp.train.learner import Learner
 from unetpp.train.loop import EpochInfo, PauseInfo, StepInfo, Trainee, training
@@ -37,17 +38,22 @@ class TrainJob:
     config: RunConfig
     manifest: Manifest
     run_uri: str
+    claim: Claim | None = None
+    """Of whoever started the workers: once it was lost they write nothing more."""
 
 
 def run_job(job: TrainJob, session: Session, device: torch.device) -> TrainState:
     """Train until the last epoch, early stopping or a request to stop, and return where the run stands.
 
-    Continues from the newest checkpoint that verifies, where the run has one.
+    Continues from the newest checkpoint that rank 0 can verify, where the run has one.
+
+    Raises:
+        CheckpointError: another rank does not have that checkpoint.
     """
     run = RunDir(job.run_uri)
     plan = stream_plan(job)
     total_steps = plan.train_steps * job.config.train.epochs
-    found = run.checkpoints.latest()
+    found = agreed_checkpoint(run.checkpoints, session.rank, device)
     state = TrainState() if found is None else read_state(found[1])
     # Epochs and patience may have changed since it was saved.
     state.finished = state.ended_by(job.config.train) is not None
@@ -60,7 +66,7 @@ def run_job(job: TrainJob, session: Session, device: torch.device) -> TrainState
             restore_learner(found[1], learner)
             logger.info("continuing from step %d: epoch %d, step %d of it", found[0], state.epoch, state.step)
         trainee = Trainee(learner, job.config, job.manifest, plan, session.rank, session.world_size)
-        with closing(EpochHooks(job.config, run, learner, state, session)) as hooks:
+        with closing(EpochHooks(job.config, run, learner, state, session, job.claim)) as hooks:
             _drive(trainee, state, batches, hooks, session)
     return state
 

@@ -7,6 +7,7 @@ from unetpp.config.node_labels import require_labelled_cluster
 from unetpp.config.placement import require_places, require_readers
 from unetpp.core.cache_folder import cache_folder
 from unetpp.core.errors import ConfigError, InputError
+from unetpp.core.ownership import Ownership
 from unetpp.core.provenance import collect
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage, preflight
@@ -22,10 +23,16 @@ __all__ = ["new_run", "resumed_config", "resumed_run"]
 logger = logging.getLogger(__name__)
 
 
-def new_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Decision, ...]]:
+def new_run(
+    config: RunConfig, hardware: Hardware, owner: Ownership | None = None
+) -> tuple[TrainJob, tuple[Decision, ...]]:
     """Decide every `auto`, claim the run folder and write what is known before the first step.
 
+    Args:
+        owner: of this process; None where the caller has seen to it that no other works on the run.
+
     Raises:
+        OwnedError: another process works on the run.
         ConfigError: a value does not fit the dataset or the hardware, or the cluster has no room.
         InputError: the dataset cannot be trained on, or its validation split cannot be scored.
         StorageError: the dataset or the run folder cannot be used.
@@ -47,21 +54,29 @@ def new_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Deci
     _require_room(resolved, hardware)
     run = RunDir(resolved.run_uri)
     preflight(run.storage, write=True)
+    run.require_new()
+    claim = None if owner is None else owner.claim(run.storage)
     run.create(
         resolved.model_dump(mode="json"),
         [{"field": d.field, "value": d.value, "reason": d.reason} for d in decisions],
         manifest,
         collect(config_hash=config_hash(resolved)),
     )
-    return TrainJob(resolved, manifest, resolved.run_uri), decisions
+    return TrainJob(resolved, manifest, resolved.run_uri, claim), decisions
 
 
-def resumed_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[Decision, ...]]:
+def resumed_run(
+    config: RunConfig, hardware: Hardware, owner: Ownership | None = None
+) -> tuple[TrainJob, tuple[Decision, ...]]:
     """Continue the run at the configured place with its own configuration and dataset version.
 
     What was given is applied and kept for the next resume, see `resume.py`; the decisions say what changed.
 
+    Args:
+        owner: as for a new run.
+
     Raises:
+        OwnedError: another process works on the run.
         InputError: there is no run, or shards of its dataset version are gone.
         ConfigError: the command gives a value that must stay as the run was started.
     """
@@ -70,12 +85,13 @@ def resumed_run(config: RunConfig, hardware: Hardware) -> tuple[TrainJob, tuple[
     stored, manifest = RunConfig.model_validate(run.read_config()), run.read_dataset()
     resumed, _ = resolve(asked, manifest, hardware)
     _require_room(resumed, hardware)
+    claim = None if owner is None else owner.claim(run.storage)
     state = last_state(run)
     resumed = replace(resumed, {"train.epochs": last_epoch(resumed, state)})
     if state.ended_by(resumed.train) is None:
         fix = "name the place that they were moved to with data.uri=, or start a new run with another out="
         require_shards(open_storage(resumed.data.uri), manifest, ("train", "val"), fix=fix)
-    job = TrainJob(resumed, manifest, resumed.run_uri)
+    job = TrainJob(resumed, manifest, resumed.run_uri, claim)
     steps = stream_plan(job).train_steps
     decisions = explain_changes(stored, resumed, state, train_steps=steps, asked=asked)
     if resumed != stored:

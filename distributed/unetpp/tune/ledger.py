@@ -30,6 +30,7 @@ from unetpp.tune.budget import budget_of
 from unetpp.tune.epochs import EpochRecord, epoch_records
 from unetpp.tune.leaderboard import LeaderRow
 from unetpp.tune.levels import LevelResult, NetworkCost, level_results
+from unetpp.tune.publish import Publisher, Unpublished
 from unetpp.tune.record import RUN, START_UP, Outcome, TrialRecord, own_trials
 from unetpp.tune.rungs import Verdict, build_rule
 from unetpp.tune.shared_latency import SharedLatency
@@ -97,8 +98,9 @@ class _RefusedError(Exception):
 class Ledger:
     """Talks to the study; used by one process, the sweep's driver."""
 
-    def __init__(self, setup: SweepSetup, study: optuna.Study) -> None:
+    def __init__(self, setup: SweepSetup, study: optuna.Study, publisher: Publisher | None = None) -> None:
         self.setup, self.study = setup, study
+        self._publisher = publisher or Unpublished()
         self._rule = build_rule(setup.base.tune, setup.base.train.epochs)
         self._budget = budget_of(setup.base.tune)
         self._latency = SharedLatency(study)
@@ -133,6 +135,7 @@ class Ledger:
             self._taken.add(suggestion.number)
             spec = self._spec(suggestion)
             if spec is not None:
+                self._publisher.now()
                 return spec
 
     def report(self, number: int, metrics: Mapping[str, Any]) -> Verdict:
@@ -145,6 +148,7 @@ class Ledger:
         self._note_start_up(live, float(metrics["seconds"]))
         if epoch not in live.record.epochs:
             self._record(live, epoch, metrics)
+            self._publisher.soon()
         self._keep_ran_s()
         recorded = live.record.epochs.get(epoch)
         # Without a record the study has it that the trial has ended: somebody else ended it.
@@ -164,6 +168,7 @@ class Ledger:
             self._finish(live.record, "COMPLETE")
         elif live.stopped:
             self._finish(live.record, "PRUNED", self.exhausted() or "")
+        self._publisher.now()
 
     def has_failed(self, number: int) -> bool:
         """Whether the trial ended here and failed."""

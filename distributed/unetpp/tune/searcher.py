@@ -1,5 +1,7 @@
 """The sweep's ledger as a Ray Tune searcher."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,12 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]  # ray is not typ
         super().__init__(metric="loss", mode="min")
         self._ledger, self._board = ledger, board
         self._numbers: dict[str, int] = {}
+        self.failure: Exception | None = None
+        """What the ledger raised first; Tune turns it into text, or goes on for a while."""
 
     def suggest(self, trial_id: str) -> Any:
-        spec = self._ledger.next_trial()
+        with self._remembering_failure():
+            spec = self._ledger.next_trial()
         if spec is None:
             return Searcher.FINISHED
         self._numbers[trial_id] = spec.number
@@ -36,20 +41,24 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]  # ray is not typ
         }
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        number = self._numbers[trial_id]
         metrics = reported_metrics(result)
-        if self._ledger.report(number, metrics) == "stop":
+        with self._remembering_failure():
+            number = self._numbers[trial_id]
+            verdict = self._ledger.report(number, metrics)
+        if verdict == "stop":
             # Waited for: the trial asks as soon as this returns.
             ray.get(self._board.stop.remote(number, int(metrics["epoch"])))
 
     def on_trial_complete(self, trial_id: str, error: bool = False, **_: Any) -> None:
-        number = self._numbers.pop(trial_id)
+        with self._remembering_failure():
+            number = self._numbers.pop(trial_id)
         # A trial that must not be tried again has said so and ended without an error.
         cause = ray.get(self._board.failure.remote(number))
         if error:
             cause = cause or "its process died; see memory and Ray's logs"
             release(ray.get(self._board.begin.remote(number)))
-        self._ledger.end(number, cause)
+        with self._remembering_failure():
+            self._ledger.end(number, cause)
 
     def save(self, checkpoint_path: str) -> None:
         """Tune asks for a file; what a resumed sweep needs is in the study."""
@@ -57,3 +66,13 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]  # ray is not typ
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing was saved."""
+
+    @contextmanager
+    def _remembering_failure(self) -> Iterator[None]:
+        if self.failure is not None:
+            raise self.failure
+        try:
+            yield
+        except Exception as error:
+            self.failure = error
+            raise

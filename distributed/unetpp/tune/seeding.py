@@ -15,8 +15,9 @@ from unetpp.config.run import RunConfig
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.tune.record import IS_DEFAULT, WARM_START_OF
 from unetpp.tune.space import Space
-from unetpp.tune.storage import existing_file, open_storage_url, shown_url
+from unetpp.tune.storage import existing_file, is_database_url, open_storage_url, shown_url
 from unetpp.tune.study import CONFIG_ATTR
+from unetpp.tune.sweep_dir import load_sweep
 
 __all__ = ["enqueue_default", "warm_start"]
 
@@ -143,7 +144,9 @@ def _agrees(field: Any, value: Any) -> bool:
 
 def _studies(url: str, study: optuna.Study) -> list[optuna.Study]:
     found: list[optuna.Study] = []
-    if existing_file(url):
+    if not is_database_url(url):
+        found = [load_sweep(url)[1]]
+    elif existing_file(url):
         storage = open_storage_url(url)
         names = optuna.get_all_study_names(storage)
         found = [optuna.load_study(study_name=name, storage=storage) for name in names]

@@ -10,7 +10,7 @@ from unetpp.core.errors import StorageError
 from unetpp.core.retry import Retry
 from unetpp.tune.patient_storage import PatientStorage, is_passing
 
-__all__ = ["existing_file", "has_password", "open_storage_url", "shown_url"]
+__all__ = ["existing_file", "has_password", "is_database_url", "open_storage_url", "shown_url"]
 
 _SQLITE_LOCK_WAIT_S = 10
 """SQLite waits inside one call that Ctrl-C cannot interrupt; the storage repeats it for longer."""
@@ -51,6 +51,15 @@ def existing_file(url: str) -> bool:
     with _explained(url):
         parsed = sqlalchemy.make_url(url)
     return parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").is_file()
+
+
+def is_database_url(text: str) -> bool:
+    """Whether it names a kind of database; the folder or URI of a sweep does not."""
+    try:
+        sqlalchemy.make_url(text).get_dialect()
+    except (sqlalchemy.exc.ArgumentError, sqlalchemy.exc.NoSuchModuleError):
+        return False
+    return True
 
 
 def has_password(url: str) -> bool:

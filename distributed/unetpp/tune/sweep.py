@@ -26,6 +26,7 @@ from unetpp.config.shares import worker_memory_bytes
 from unetpp.config.train import ScaleConfig
 from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.manifest import Manifest
+from unetpp.core.ownership import Claim, Ownership
 from unetpp.core.storage import Storage, open_storage, preflight
 from unetpp.data.scorable import require_scorable
 from unetpp.data.store import lacks_split, load_manifest
@@ -35,16 +36,19 @@ from unetpp.tune.events import SweepEvents, SweepListener
 from unetpp.tune.kept_space import SPACE_FOLDER, remember_space
 from unetpp.tune.ledger import Ledger, SweepSetup
 from unetpp.tune.probe import seconds_per_epoch
+from unetpp.tune.publish import Publisher, StudyPublisher, Unpublished
 from unetpp.tune.record import own_trials
 from unetpp.tune.searcher import LedgerSearcher
 from unetpp.tune.seeding import enqueue_default, warm_start
 from unetpp.tune.space import Space, check_space
 from unetpp.tune.storage import shown_url
 from unetpp.tune.study import open_study
+from unetpp.tune.study_file import fetch
 from unetpp.tune.sweep_dir import (
     SWEEP_CONFIG,
     no_sweep,
     read_dataset,
+    require_no_password,
     study_name,
     study_url,
     write_dataset,
@@ -61,10 +65,12 @@ _PROBE_TIMEOUT_S = 120.0
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep that can run: its setup and its study."""
+    """A sweep that can run: its setup, its study and who makes it last."""
 
     setup: SweepSetup
     study: optuna.Study
+    publisher: Publisher
+    claim: Claim | None
 
 
 def plan_sweep(config: RunConfig, space: Space, hardware: Hardware, *, resume: bool) -> SweepSetup:
@@ -79,7 +85,7 @@ def plan_sweep(config: RunConfig, space: Space, hardware: Hardware, *, resume: b
     storage = open_storage(config.run_uri)
     data = open_storage(config.data.uri)
     config = replace(config, {"out": storage.uri, "name": "", "data.uri": data.uri})
-    study_url(config, storage)
+    require_no_password(config)
     check_space(space, config)
     preflight(data, write=False)
     preflight(storage, write=True)
@@ -94,15 +100,23 @@ def plan_sweep(config: RunConfig, space: Space, hardware: Hardware, *, resume: b
     return SweepSetup(storage.uri, config, space, manifest, hardware, memory_bytes, concurrent)
 
 
-def claim_sweep(setup: SweepSetup, *, resume: bool) -> Sweep:
-    """Open the study and write what a resume needs.
+def claim_sweep(setup: SweepSetup, *, resume: bool, owner: Ownership | None = None) -> Sweep:
+    """Become the sweep's owner, open the study and write what a resume needs.
+
+    Args:
+        owner: of this process; None where the caller has seen to it that no other works on the sweep.
 
     Raises:
+        OwnedError: another process works on the sweep.
         ConfigError: the study was started with another space or configuration.
         ExistsError: the study is another sweep's.
         StorageError: the study's storage cannot be used.
     """
     config, space, storage = setup.base, setup.space, open_storage(setup.sweep_uri)
+    claim = None if owner is None else owner.claim(storage)
+    if not resume and storage.exists(SWEEP_CONFIG):
+        raise _sweep_exists(storage)  # started and ended since it was planned
+    publisher = _publisher(config, storage, claim)
     url, name = study_url(config, storage), study_name(config)
     study = open_study(url, name, space=space, config=config)
     if not resume:
@@ -117,9 +131,11 @@ def claim_sweep(setup: SweepSetup, *, resume: bool) -> Sweep:
         for file, text in space.files:
             storage.write(f"{SPACE_FOLDER}/{file}", text.encode())
         write_dataset(storage, setup.manifest)
+        publisher.now()
     remember_space(space)
+    # Last: its presence says that the others are there.
     storage.write(SWEEP_CONFIG, dump_yaml(config).encode())
-    return Sweep(setup, study)
+    return Sweep(setup, study, publisher, claim)
 
 
 def measure_epoch(setup: SweepSetup, concurrent: int) -> float | None:
@@ -149,25 +165,42 @@ def measure_epoch(setup: SweepSetup, concurrent: int) -> float | None:
 
 
 def run_sweep(sweep: Sweep, listener: SweepListener, concurrent: int) -> Ledger:
-    """Run trials on a connected Ray until the budget ends or Ctrl-C; returns the sweep's ledger."""
-    ledger, board = Ledger(sweep.setup, sweep.study), start_board()
+    """Run trials on a connected Ray until the budget ends or Ctrl-C; returns the sweep's ledger.
+
+    Raises:
+        StorageError: the study's storage was away for too long, or the study cannot be published.
+        OwnedError: another process has taken over.
+    """
+    ledger, board = Ledger(sweep.setup, sweep.study, sweep.publisher), start_board()
+    searcher = LedgerSearcher(ledger, board)
     try:
         with _scratch() as folder:
-            _tuner(sweep, ledger, board, listener, concurrent, folder).fit()
+            _tuner(sweep, searcher, ledger, board, listener, concurrent, folder).fit()
+    except Exception as error:
+        raise (searcher.failure or error) from None
     finally:
+        sweep.publisher.stop()
         ray.kill(board)
+    if searcher.failure is not None:
+        raise searcher.failure
     return ledger
 
 
 def _tuner(
-    sweep: Sweep, ledger: Ledger, board: Any, listener: SweepListener, concurrent: int, folder: str
+    sweep: Sweep,
+    searcher: LedgerSearcher,
+    ledger: Ledger,
+    board: Any,
+    listener: SweepListener,
+    concurrent: int,
+    folder: str,
 ) -> ray.tune.Tuner:
     setup, decided = sweep.setup, sweep.setup.resolved_base()
-    context = TrialContext(setup.manifest, board, concurrent)
+    context = TrialContext(setup.manifest, board, concurrent, sweep.claim)
     return ray.tune.Tuner(
         ray.tune.with_resources(ray.tune.with_parameters(run_trial, context=context), _bundle(decided)),
         tune_config=ray.tune.TuneConfig(
-            search_alg=LedgerSearcher(ledger, board),
+            search_alg=searcher,
             num_samples=-1,
             max_concurrent_trials=concurrent,
             reuse_actors=True,
@@ -180,6 +213,13 @@ def _tuner(
             failure_config=ray.tune.FailureConfig(max_failures=setup.base.tune.max_failures),
         ),
     )
+
+
+def _publisher(config: RunConfig, storage: Storage, claim: Claim | None) -> Publisher:
+    """Of a study that only this machine has; that one begins as what was published."""
+    if config.tune.storage or storage.is_local:
+        return Unpublished()
+    return StudyPublisher(fetch(storage), storage, claim)
 
 
 def _bundle(decided: RunConfig) -> ray.tune.PlacementGroupFactory:

@@ -3,7 +3,8 @@
 sweep.yaml         base configuration with the `tune` section
 dataset.json       the dataset manifest that every trial reads
 space/             the search space as it was run
-study.db           the study, unless tune.storage names another place
+study.db           the study, unless tune.storage names another place; see study_file.py
+owners/            which process works on the sweep, see core/ownership.py
 trials/NNNN/       one run folder a trial, see core/rundir.py
 confirm/           the runs of a confirmation and its result, see confirm.py
 """
@@ -26,8 +27,9 @@ from unetpp.data.store import load_manifest, require_shards
 from unetpp.tune.kept_space import kept_space
 from unetpp.tune.optuna_logs import route_logs
 from unetpp.tune.space import Space, load_space
-from unetpp.tune.storage import existing_file, has_password, open_storage_url, shown_url
+from unetpp.tune.storage import existing_file, has_password, is_database_url, open_storage_url, shown_url
 from unetpp.tune.study import SPACE_SHA256, SPACE_SOURCE
+from unetpp.tune.study_file import driver_file, reader_file
 
 __all__ = [
     "SWEEP_CONFIG",
@@ -37,6 +39,8 @@ __all__ = [
     "no_sweep",
     "read_base",
     "read_dataset",
+    "reading_url",
+    "require_no_password",
     "started_config",
     "study_name",
     "study_url",
@@ -59,7 +63,7 @@ def load_sweep(uri: str) -> tuple[RunConfig, optuna.Study]:
     if not folder.exists(SWEEP_CONFIG):
         raise no_sweep(folder, "name the folder `unetpp tune` wrote; without --resume a new one starts")
     config = read_base(folder)
-    url, name = study_url(config, folder), study_name(config)
+    url, name = reading_url(config, folder), study_name(config)
     # Opening an absent SQLite file would create an empty one.
     if not existing_file(url):
         raise InputError(
@@ -148,26 +152,34 @@ def changes_since(config: RunConfig) -> tuple[Decision, ...]:
 
 
 def study_url(config: RunConfig, folder: Storage) -> str:
-    """Where the study is kept.
+    """Where the sweep's driver keeps the study.
 
     Raises:
-        ConfigError: a URL holds a password, or there is none and the folder cannot hold an SQLite file.
+        ConfigError: a URL holds a password.
     """
-    for field, urls in (("storage", [config.tune.storage]), ("warm_start", config.tune.warm_start)):
+    require_no_password(config)
+    return config.tune.storage or f"sqlite:///{driver_file(folder)}"
+
+
+def reading_url(config: RunConfig, folder: Storage) -> str:
+    """Where everybody else reads the study: a copy of the published file where the folder is not local."""
+    return config.tune.storage or f"sqlite:///{reader_file(folder)}"
+
+
+def require_no_password(config: RunConfig) -> None:
+    """Check the URLs that are kept with the sweep.
+
+    Raises:
+        ConfigError: one holds a password.
+    """
+    earlier = [url for url in config.tune.warm_start if is_database_url(url)]
+    for field, urls in (("storage", [config.tune.storage]), ("warm_start", earlier)):
         for url in urls:
             if url and has_password(url):
                 raise ConfigError(
                     f"tune.{field}={shown_url(url)} must hold no password: it is kept with the sweep; give "
                     "it by PGPASSWORD, PGPASSFILE or what else the database's driver reads"
                 )
-    if config.tune.storage:
-        return config.tune.storage
-    if not folder.is_local:
-        raise ConfigError(
-            f"tune.storage must be set where out={folder.uri} is no local folder: SQLite needs one; "
-            "use tune.storage=postgresql+psycopg://USER@HOST/DATABASE or sqlite:////PATH"
-        )
-    return f"sqlite:///{folder.local_path('study.db')}"
 
 
 def study_name(config: RunConfig) -> str:

@@ -16,6 +16,7 @@ from unetpp.config.shares import worker_threads
 from unetpp.core.errors import final_error
 from unetpp.core.logs import redact
 from unetpp.core.manifest import Manifest
+from unetpp.core.ownership import Claim
 from unetpp.core.provenance import collect
 from unetpp.core.rundir import RunDir
 from unetpp.data.batch import HostBatch
@@ -44,6 +45,8 @@ class TrialContext:
     board: Any
     concurrent: int
     """Trials that run at once."""
+    claim: Claim | None = None
+    """Of the sweep's driver."""
 
 
 def run_trial(params: dict[str, Any], context: TrialContext) -> None:
@@ -55,7 +58,7 @@ def run_trial(params: dict[str, Any], context: TrialContext) -> None:
     release(ray.get(context.board.begin.remote(number)))
     reporter = _Reporter(number, context.board)
     try:
-        job = _job(config, params["decisions"], context.manifest)
+        job = _job(config, params["decisions"], context.manifest, context.claim)
         # The driver may have died before it recorded what was reported; recording again changes nothing.
         for metrics in RunDir(job.run_uri).read_metrics():
             reporter(metrics)
@@ -87,12 +90,14 @@ def failure_cause(error: BaseException) -> str:
     return redact(" ".join(text.split()))
 
 
-def _job(config: RunConfig, decisions: list[dict[str, Any]], manifest: Manifest) -> TrainJob:
+def _job(
+    config: RunConfig, decisions: list[dict[str, Any]], manifest: Manifest, claim: Claim | None = None
+) -> TrainJob:
     run = RunDir(config.run_uri)
     if not run.exists():
         run.create(config.model_dump(mode="json"), decisions, manifest, collect())
     # A trial that goes on reads what it was started with: its checkpoint's position counts those rows.
-    return TrainJob(config, run.read_dataset(), config.run_uri)
+    return TrainJob(config, run.read_dataset(), config.run_uri, claim)
 
 
 def _device(config: RunConfig) -> torch.device:

@@ -3,7 +3,11 @@
 import os
 from pathlib import Path
 
+import optuna
+import pytest
+
 from unetpp.config import dump_yaml, load_config
+from unetpp.core.storage import open_storage
 from unetpp.launch.cluster.optuna_pages import newest_study
 
 
@@ -36,3 +40,18 @@ def test_newest_study_on_a_server_is_its_url(tmp_path: Path) -> None:
 
 def test_newest_study_before_any_sweep_is_none(tmp_path: Path) -> None:
     assert newest_study(str(tmp_path / "runs")) is None
+
+
+@pytest.mark.s3
+def test_newest_study_in_a_bucket_is_a_copy_that_follows_it(tmp_path: Path, s3_env) -> None:
+    folder = open_storage(f"{s3_env.new_bucket()}/sweeps/first")
+    assert newest_study(folder.uri) is None
+    folder.write("sweep.yaml", dump_yaml(load_config(None, [f"out={folder.uri}"])).encode())
+    study = optuna.create_study(storage=f"sqlite:///{tmp_path}/study.db", study_name="first")
+    urls = set()
+    for trials in (1, 2):
+        study.ask()
+        folder.put(tmp_path / "study.db", "study.db")
+        urls.add(newest_study(folder.uri.rpartition("/")[0]))
+        assert len(optuna.load_study(study_name="first", storage=urls.copy().pop()).trials) == trials
+    assert len(urls) == 1

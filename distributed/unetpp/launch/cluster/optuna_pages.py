@@ -1,6 +1,7 @@
 """Keeps optuna-dashboard on the newest sweep below a URI; run as a program with URI and PORT.
 
-optuna-dashboard shows one storage, and a sweep has its own; a cluster starts before its sweeps do.
+optuna-dashboard shows one storage, and a sweep has its own; a cluster starts before its sweeps do. Of a sweep
+in a bucket it shows a copy of the published study, which each look at the bucket brings up to date.
 """
 
 import signal
@@ -15,7 +16,7 @@ from unetpp.core.logs import setup_logging
 from unetpp.core.storage import open_storage
 from unetpp.tune.find import find_results
 from unetpp.tune.storage import existing_file
-from unetpp.tune.sweep_dir import SWEEP_CONFIG, read_base, study_url
+from unetpp.tune.sweep_dir import SWEEP_CONFIG, read_base, reading_url
 
 __all__ = ["follow", "newest_study"]
 
@@ -34,7 +35,7 @@ def newest_study(uri: str) -> str | None:
     if root.is_local:
         found.sort(key=lambda folder: folder.local_path(SWEEP_CONFIG).stat().st_mtime)
     for folder in reversed(found):
-        url = study_url(read_base(folder), folder)
+        url = reading_url(read_base(folder), folder)
         if existing_file(url):
             return url
     return None

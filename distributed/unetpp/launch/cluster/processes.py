@@ -17,14 +17,13 @@ from pathlib import Path
 import psutil
 
 from unetpp.core.errors import UnetppError
+from unetpp.core.process_start import same_start, started_at
 
 __all__ = ["ProcessRecord", "is_running", "log_tail", "spawn", "stop"]
 
 _POLL_S = 0.1
 _KILL_TIMEOUT_S = 10.0
 _LOG_TAIL_LINES = 15
-_CLOCK_STEP_S = 2.0
-"""A start time is counted from boot, whose own time shifts when the clock is set."""
 
 
 @dataclass(frozen=True)
@@ -53,15 +52,15 @@ def spawn(name: str, command: Sequence[str], log: Path, environment: Mapping[str
         )
     # It outlives this process: nobody waits for it here.
     process.returncode = 0
-    return ProcessRecord(name, process.pid, _started(process.pid) or 0.0, str(log))
+    return ProcessRecord(name, process.pid, started_at(process.pid) or 0.0, str(log))
 
 
 def is_running(record: ProcessRecord) -> bool:
     """Whether the process itself, not merely one with its number, is there."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(record.pid, os.WNOHANG)
-    started = _started(record.pid)
-    return started is not None and _same(started, record)
+    started = started_at(record.pid)
+    return started is not None and same_start(started, record.started)
 
 
 def stop(records: Iterable[ProcessRecord], grace_s: float) -> list[str]:
@@ -107,10 +106,10 @@ def _members(record: ProcessRecord) -> list[int]:
     """Living processes of the session."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(record.pid, os.WNOHANG)
-    now = _started(record.pid)
-    if now is not None and not _same(now, record):
+    now = started_at(record.pid)
+    if now is not None and not same_start(now, record.started):
         return []  # the number was given away, so the session has ended
-    return [pid for pid in psutil.pids() if _session(pid) == record.pid and _started(pid) is not None]
+    return [pid for pid in psutil.pids() if _session(pid) == record.pid and started_at(pid) is not None]
 
 
 def _sessions_begun_by(records: Iterable[ProcessRecord]) -> list[ProcessRecord]:
@@ -118,7 +117,7 @@ def _sessions_begun_by(records: Iterable[ProcessRecord]) -> list[ProcessRecord]:
     known = {record.pid for record in records} | {os.getsid(0)}
     family = {child for record in records for pid in _members(record) for child in _descendants(pid)}
     leaders = {pid for pid in family if _session(pid) == pid} - known
-    return [ProcessRecord("", leader, _started(leader) or 0.0, "") for leader in leaders]
+    return [ProcessRecord("", leader, started_at(leader) or 0.0, "") for leader in leaders]
 
 
 def _descendants(pid: int) -> list[int]:
@@ -132,19 +131,6 @@ def _session(pid: int) -> int | None:
         return os.getsid(pid)
     except OSError:
         return None
-
-
-def _started(pid: int) -> float | None:
-    """Start time of a living process; None without one, and for one that has ended but was not waited for."""
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.NoSuchProcess:
-        return None
-
-
-def _same(started: float, record: ProcessRecord) -> bool:
-    return abs(started - record.started) <= _CLOCK_STEP_S
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
