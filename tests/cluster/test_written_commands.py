@@ -80,8 +80,8 @@ class Shell:
         resume = bool(call.parameters["resume"])
         if call.words == ("train",):
             config = load_config(*split_arguments(arguments))
-            prepared = resumed_run(config, self.hardware) if resume else new_run(config, self.hardware)[0]
-            assert stream_plan(prepared).train_steps > 0
+            job, _ = (resumed_run if resume else new_run)(config, self.hardware)
+            assert stream_plan(job).train_steps > 0
             return
         config, space = _load(self._here(call.parameters["space"]), arguments, resume=resume)
         sweep = claim_sweep(plan_sweep(config, space, self.hardware, resume=resume), resume=resume)

@@ -130,7 +130,12 @@ def test_resumed_run_other_cache_is_taken(config, tmp_path):
     assert (resumed.config.data.cache_bytes, resumed.config.data.cache_dir) == (1000, f"{tmp_path}/c")
 
 
-CLUSTER = ["scale.address=10.0.0.1:6379", "scale.labels={zone: a}", "scale.autoscaling=true"]
+CLUSTER = [
+    "scale.address=10.0.0.1:6379",
+    "scale.labels={zone: a}",
+    "scale.autoscaling=true",
+    "scale.node_cpus=8",
+]
 
 
 @pytest.mark.parametrize("local", ["none", "null", ""])
@@ -139,7 +144,7 @@ def test_resumed_run_of_a_cluster_goes_on_here_only_where_that_is_asked_for(conf
     assert resume(job.run_uri)[0].config.scale.address == "10.0.0.1:6379"
     resumed, changes = resume(job.run_uri, f"scale.address={local}")
     scale = resumed.config.scale
-    assert (scale.address, scale.labels, scale.autoscaling) == (None, {}, False)
+    assert (scale.address, scale.labels, scale.autoscaling, scale.node_cpus) == (None, {}, False, 0)
     assert {"scale.address", "scale.labels", "scale.autoscaling"} <= {change.field for change in changes}
     back, _ = resume(job.run_uri, "scale.address=10.0.0.2:6379")
     assert back.config.scale.address == "10.0.0.2:6379"
