@@ -215,7 +215,7 @@ def test_tune_confirm_decides_what_is_called_best_and_survives(tmp_path):
     assert winner["seeds"] == [1, 2, 3]
     assert (result["best"]["trial"], result["best"]["level"]) == (winner["trial"], winner["level"])
     run = sweep / "confirm" / f"{winner['trial']:04d}-seed1"
-    assert f"evaluate: unetpp evaluate '{run}' --split test --level {winner['level']}" in errors
+    assert f"evaluate: unetpp evaluate '{run}' --level {winner['level']}" in errors
     code, output, errors = finish(str(sweep), "--resume", "--confirm", "1", "--json")
     assert code == 0, errors
     assert json.loads(output)["confirmed"] == result["confirmed"]
