@@ -27,13 +27,13 @@ from typing import Any
 import numpy as np
 from common import markdown
 
-from unetpp.cli.sweep_table import SweepTable
+from unetpp.cli.terminal.sweep_table import SweepTable
 from unetpp.config import Hardware, Node, load_config
 from unetpp.core.manifest import ChannelStats, ClassInfo, Manifest, SplitInfo
 from unetpp.tune.ledger import Ledger, SweepSetup, TrialSpec
-from unetpp.tune.space import load_space
-from unetpp.tune.study import open_study
-from unetpp.tune.sweep_metrics import SweepMetrics
+from unetpp.tune.ray.metrics import SweepMetrics
+from unetpp.tune.space.space import load_space
+from unetpp.tune.study.study import open_study
 
 _SPACE = """
 def space(trial):

@@ -19,14 +19,14 @@ import torch
 from unetpp.config import RunConfig, detect_hardware, load_config, resolve
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import open_storage
-from unetpp.data.augment import apply_augment, draw_params
-from unetpp.data.shards import iter_samples
-from unetpp.data.store import load_manifest
+from unetpp.data.dataset.manifests import load_manifest
+from unetpp.data.dataset.parquet import iter_samples
 from unetpp.models import build_model
 from unetpp.models.normalise import Normalise
 from unetpp.objective import build_objective
 from unetpp.objective.metrics import SegmentationMetrics
-from unetpp.train.optim import build_optimizer, build_schedule
+from unetpp.train.loop.augment import apply_augment, draw_params
+from unetpp.train.loop.optim import build_optimizer, build_schedule
 
 
 def train_plain(

@@ -45,7 +45,7 @@ _PACKERS: dict[str, Callable[[Path, Path], None]] = {
 _TIMEOUT_S = 240
 _LIMIT_TIMEOUT_S = 500
 _RANGE_BYTES = 16 * 2**20
-"""Of a shard that is fetched in parts, see data/fetch.py."""
+"""Of a shard that is fetched in parts, see data/dataset/fetch.py."""
 
 
 def main() -> None:

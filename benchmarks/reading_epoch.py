@@ -17,8 +17,8 @@ from process_memory import processor_seconds
 from reading_libraries import OPEN, RIVALS, Epoch, Spec
 
 from unetpp.core.storage import open_storage
-from unetpp.data.schedule import Position, StreamPlan
-from unetpp.data.store import load_manifest
+from unetpp.data.dataset.manifests import load_manifest
+from unetpp.data.stream.schedule import Position, StreamPlan
 
 OURS, MAPPED = "unetpp", "pyarrow memory map"
 
@@ -44,7 +44,7 @@ def plan_of(spec: Spec, epochs: int, dataset: str = "ours") -> StreamPlan:
 
 def ours(spec: Spec) -> Epoch:
     """`stream_batches`, one execution for all epochs as in a training run; Ray is up before."""
-    from unetpp.data.stream import stream_batches
+    from unetpp.data.stream.ray_stream import stream_batches
     from unetpp.launch.connect import connected
 
     OPEN.enter_context(connected(None))

@@ -30,18 +30,18 @@ from unetpp.config import RunConfig, detect_hardware, resolve
 from unetpp.core.manifest import Manifest, SplitInfo
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
-from unetpp.data.batch import HostBatch
-from unetpp.data.schedule import Position, StreamPlan
-from unetpp.data.store import load_manifest
-from unetpp.data.stream import stream_batches
+from unetpp.data.dataset.manifests import load_manifest
+from unetpp.data.stream.batch import HostBatch
+from unetpp.data.stream.ray_stream import stream_batches
+from unetpp.data.stream.schedule import Position, StreamPlan
 from unetpp.launch.connect import connected
-from unetpp.train.job import TrainJob, run_job
-from unetpp.train.session import Request
+from unetpp.train.loop.session import Request
+from unetpp.train.run.rank import TrainJob, run_job
 
 _BUFFERED_BYTES = 256 * 2**20
-"""Blocks of one worker's execution in the object store, see data/stream.py."""
+"""Blocks of one worker's execution in the object store, see data/stream/ray_stream.py."""
 _PARTS_BYTES = 8 * 16 * 2**20
-"""Under way in one process at most, see data/fetch.py."""
+"""Under way in one process at most, see data/dataset/fetch.py."""
 _TIMES_THE_BOUND = 10
 _GOODPUT_ROWS = 256
 
@@ -146,8 +146,8 @@ class _HeldSession(_Session):
     """The same batch at every step: what training costs when data costs nothing."""
 
     def batches(self, plan: StreamPlan, start: Position) -> Generator[HostBatch, None, None]:
-        from unetpp.data.read import read_unit
-        from unetpp.data.schedule import Unit
+        from unetpp.data.stream.schedule import Unit
+        from unetpp.data.stream.unit import read_unit
 
         batch = next(iter(read_unit(plan, Unit("train", 0, 0, 1), rank=0, world_size=1)))
         for epoch, step in itertools.product(range(start.epoch, plan.epochs), range(plan.train_steps)):

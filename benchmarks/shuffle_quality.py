@@ -13,7 +13,7 @@ import numpy as np
 from common import markdown
 from numpy.typing import NDArray
 
-from unetpp.data.order import epoch_order
+from unetpp.data.stream.order import epoch_order
 
 _SHARDS, _ROWS, _BATCH, _EPOCHS = 64, 256, 16, 8
 

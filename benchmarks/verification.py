@@ -14,13 +14,13 @@ from pathlib import Path
 from common import markdown
 
 from unetpp.core.storage import open_storage
-from unetpp.data.cache import ShardCache
-from unetpp.data.cache_entry import is_intact, map_entry
-from unetpp.data.pack import pack
-from unetpp.data.plan import PackOptions
-from unetpp.data.shards import parse_shard
-from unetpp.data.sources import SourceFolder
-from unetpp.data.store import load_manifest
+from unetpp.data.cache.entry import is_intact, map_entry
+from unetpp.data.cache.shard_cache import ShardCache
+from unetpp.data.dataset.manifests import load_manifest
+from unetpp.data.dataset.parquet import parse_shard
+from unetpp.data.pack.discover import SourceFolder
+from unetpp.data.pack.pack import pack
+from unetpp.data.pack.shard_plan import PackOptions
 from unetpp.data.synthetic import make_scene
 
 _IMAGES, _SIDE_PX = 512, 256

@@ -5,11 +5,11 @@ import signal
 from pathlib import Path
 
 from unetpp.core.storage import open_storage
-from unetpp.data import cache_entry
-from unetpp.data.cache import ShardCache
-from unetpp.data.cache_counts import CacheCounts
-from unetpp.data.shard_reader import ShardReader
-from unetpp.data.store import load_manifest
+from unetpp.data.cache import entry as cache_entry
+from unetpp.data.cache.counts import CacheCounts
+from unetpp.data.cache.reader import ShardReader
+from unetpp.data.cache.shard_cache import ShardCache
+from unetpp.data.dataset.manifests import load_manifest
 
 ROOMY = 2**30
 

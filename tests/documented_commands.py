@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import typer
 
-from unetpp.cli.train import split_arguments
-from unetpp.cli.verb_call import parse_call
+from unetpp.cli.remote.verb_call import parse_call
+from unetpp.cli.verbs.train import split_arguments
 from unetpp.config import load_config
 
 __all__ = ["Shown", "check", "commands_in"]

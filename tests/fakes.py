@@ -11,14 +11,14 @@ from unetpp.config.run import RunConfig
 from unetpp.core.manifest import ChannelStats, ClassInfo, Manifest, SplitInfo
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
-from unetpp.data.batch import HostBatch
-from unetpp.data.read import read_unit
-from unetpp.data.schedule import Position, StreamPlan, schedule
-from unetpp.data.shards import Sample, encode_shard, shard_info
-from unetpp.data.store import commit_manifest
-from unetpp.train.job import TrainJob, run_job
-from unetpp.train.session import Request
-from unetpp.train.state import TrainState
+from unetpp.data.dataset.manifests import commit_manifest
+from unetpp.data.dataset.parquet import Sample, encode_shard, shard_info
+from unetpp.data.stream.batch import HostBatch
+from unetpp.data.stream.schedule import Position, StreamPlan, schedule
+from unetpp.data.stream.unit import read_unit
+from unetpp.train.loop.session import Request
+from unetpp.train.loop.state import TrainState
+from unetpp.train.run.rank import TrainJob, run_job
 
 SIDE_PX = 16
 

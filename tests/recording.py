@@ -7,9 +7,9 @@ from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
 
-from unetpp.data.batch import HostBatch
-from unetpp.train import worker
-from unetpp.train.worker import WorkerArguments, train_worker
+from unetpp.data.stream.batch import HostBatch
+from unetpp.train.ray import worker
+from unetpp.train.ray.worker import WorkerArguments, train_worker
 
 _DELIVERED = "delivered.jsonl"
 _KILL = "kill.json"

@@ -13,22 +13,22 @@ MODULES = sorted((SOURCE / "unetpp").rglob("*.py"))
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 RAY_ADAPTERS = {
-    "unetpp/data/pack_ray.py",
-    "unetpp/data/stream.py",
+    "unetpp/data/pack/ray_runner.py",
+    "unetpp/data/stream/ray_stream.py",
     "unetpp/launch/cluster_hardware.py",
     "unetpp/launch/connect.py",
-    "unetpp/launch/jobs.py",
-    "unetpp/train/drain.py",
-    "unetpp/train/interruptions.py",  # in the process of Ray Train
-    "unetpp/train/metrics_export.py",
-    "unetpp/train/trainer.py",  # in the driver
-    "unetpp/train/worker.py",  # in the worker processes
-    "unetpp/tune/board.py",
-    "unetpp/tune/events.py",
-    "unetpp/tune/searcher.py",
+    "unetpp/launch/submit/jobs.py",
+    "unetpp/train/ray/preemption.py",
+    "unetpp/train/ray/failures.py",  # in the process of Ray Train
+    "unetpp/train/ray/metrics_export.py",
+    "unetpp/train/ray/trainer.py",  # in the driver
+    "unetpp/train/ray/worker.py",  # in the worker processes
+    "unetpp/tune/ray/decisions.py",
+    "unetpp/tune/ray/callbacks.py",
+    "unetpp/tune/ray/searcher.py",
     "unetpp/tune/sweep.py",  # in the driver
-    "unetpp/tune/sweep_metrics.py",
-    "unetpp/tune/trainable.py",  # in the trials' processes
+    "unetpp/tune/ray/metrics.py",
+    "unetpp/tune/ray/trainable.py",  # in the trials' processes
 }
 
 

@@ -6,14 +6,14 @@ import numpy as np
 import safetensors.torch
 import torch
 
-from unetpp.config.data import DataConfig
-from unetpp.config.model import ModelConfig
 from unetpp.config.run import RunConfig
+from unetpp.config.sections.data import DataConfig
+from unetpp.config.sections.model import ModelConfig
 from unetpp.core.manifest import IGNORE, ChannelStats, ClassInfo, Manifest, SplitInfo, Task
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
-from unetpp.data.shards import Sample, encode_shard, shard_info
-from unetpp.data.store import commit_manifest
+from unetpp.data.dataset.manifests import commit_manifest
+from unetpp.data.dataset.parquet import Sample, encode_shard, shard_info
 from unetpp.models.build import build_model
 from unetpp.models.load import MODEL_FILE
 

@@ -19,7 +19,7 @@ SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCY"
 def failing_verb(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BaseException]]:
     """A verb `fail` that raises what the test puts into the list."""
     errors: list[BaseException] = []
-    module = ModuleType("unetpp.cli.fail")
+    module = ModuleType("unetpp.cli.verbs.fail")
 
     def register(app: typer.Typer) -> None:
         @app.command()
@@ -27,7 +27,7 @@ def failing_verb(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BaseException
             raise errors[0]
 
     module.register = register  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "unetpp.cli.fail", module)
+    monkeypatch.setitem(sys.modules, "unetpp.cli.verbs.fail", module)
     monkeypatch.setattr(cli, "_VERBS", (*cli._VERBS, "fail"))
     monkeypatch.delenv("UNETPP_DEBUG", raising=False)
     yield errors

@@ -11,18 +11,19 @@ import pytest
 
 from fakes import write_dataset
 from sweeps import play_trial, start_sweep
-from unetpp.cli import cluster, demo, job_client, train, tune
 from unetpp.cli.main import build_app
 from unetpp.cli.main import run as unetpp
-from unetpp.cli.verb_call import VerbCall, parse_call
+from unetpp.cli.remote import job_client
+from unetpp.cli.remote.verb_call import VerbCall, parse_call
+from unetpp.cli.verbs import cluster, demo, train, tune
 from unetpp.core.rundir import RunDir
-from unetpp.data.shard_size import shard_advice
-from unetpp.launch.cluster.nodes import NodePlan
-from unetpp.launch.cluster.state import ClusterState
-from unetpp.report.run_data import load_run_data
-from unetpp.report.sections import next_commands
-from unetpp.report.sweep_data import load_sweep_data
-from unetpp.report.sweep_sections import sweep_commands
+from unetpp.data.dataset.shard_size import shard_advice
+from unetpp.launch.local_cluster.nodes import NodePlan
+from unetpp.launch.local_cluster.state import ClusterState
+from unetpp.report.run.data import load_run_data
+from unetpp.report.run.sections import next_commands
+from unetpp.report.sweep.data import load_sweep_data
+from unetpp.report.sweep.sections import sweep_commands
 from unetpp.tune.ledger import Ledger
 from untrained_run import write_untrained_run
 
@@ -113,8 +114,8 @@ def test_cluster_commands_find_the_cluster_again(folder, capsys, monkeypatch):
 
 
 def test_cluster_of_a_folder_is_found_without_naming_it(folder, monkeypatch, capsys):
-    from unetpp.launch.cluster.folders import find_cluster, remember_folder
-    from unetpp.launch.cluster.state import write_state
+    from unetpp.launch.local_cluster.folders import find_cluster, remember_folder
+    from unetpp.launch.local_cluster.state import write_state
 
     monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
     default = folder / "state/unetpp/clusters/local"

@@ -10,14 +10,14 @@ import pytest
 from fakes import write_dataset
 from machines import GIB, cluster, machine
 from unetpp.cli.main import build_app, run
-from unetpp.cli.train import split_arguments
-from unetpp.cli.tune import _load
-from unetpp.cli.verb_call import VerbCall, parse_call
+from unetpp.cli.remote.verb_call import VerbCall, parse_call
+from unetpp.cli.verbs.train import split_arguments
+from unetpp.cli.verbs.tune import _load
 from unetpp.config import Hardware, Node, load_config
 from unetpp.core.errors import ConfigError
 from unetpp.core.storage import open_storage
-from unetpp.train.job import stream_plan
-from unetpp.train.prepare import new_run, resumed_run
+from unetpp.train.run.prepare import new_run, resumed_run
+from unetpp.train.run.rank import stream_plan
 from unetpp.tune.ledger import Ledger
 from unetpp.tune.sweep import claim_sweep, plan_sweep
 from written_commands import ROOT, Words, defined_commands, page_commands, printed_commands

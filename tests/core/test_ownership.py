@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from unetpp.core import owner_record
 from unetpp.core.errors import OwnedError
-from unetpp.core.exclusive import create_exclusively
 from unetpp.core.ownership import Ownership
+from unetpp.core.ownership import record as owner_record
+from unetpp.core.ownership.exclusive import create_exclusively
 from unetpp.core.storage import Storage, open_storage
 
 _WRITERS = 4

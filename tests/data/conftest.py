@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from faulty_proxy import FaultyProxy, faulty_proxy
-from unetpp.data.shards import Sample
-from unetpp.data.sources import SourceFolder
+from unetpp.data.dataset.parquet import Sample
+from unetpp.data.pack.discover import SourceFolder
 from unetpp.data.synthetic import make_cells
 
 SaveImage = Callable[..., Path]

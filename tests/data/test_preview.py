@@ -3,11 +3,11 @@ import pytest
 
 from unetpp.core.errors import InputError
 from unetpp.core.storage import Storage
-from unetpp.data.classes import ClassSpec
-from unetpp.data.pack import pack
-from unetpp.data.plan import PackOptions
+from unetpp.data.pack.classes import ClassSpec
+from unetpp.data.pack.discover import SourceFolder
+from unetpp.data.pack.pack import pack
+from unetpp.data.pack.shard_plan import PackOptions
 from unetpp.data.preview import contact_sheet, overlay, to_rgb
-from unetpp.data.sources import SourceFolder
 from unetpp.data.synthetic import SCENE_CLASSES, make_scene
 
 

@@ -161,7 +161,7 @@ class RealHead:
 
     def _wait(self) -> None:
         from unetpp.core.errors import UserError
-        from unetpp.launch.head import describe_head
+        from unetpp.launch.dashboard_api import describe_head
 
         deadline_s = time.monotonic() + _START_TIMEOUT_S
         while time.monotonic() < deadline_s and self.process.poll() is None:

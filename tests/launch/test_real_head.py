@@ -15,7 +15,7 @@ import pytest
 from fakes import write_dataset
 from unetpp.core.rundir import RunDir
 from unetpp.data.synthetic import make_cells
-from unetpp.launch.upload import checkout_root
+from unetpp.launch.submit.upload import checkout_root
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.s3, pytest.mark.timeout(700)]
 

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from unetpp.config.loss import LossConfig
+from unetpp.config.sections.loss import LossConfig
 from unetpp.models.unetpp import UNetPlusPlus
 from unetpp.objective import build_objective
 

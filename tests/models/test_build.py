@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from unetpp.config.model import ModelConfig
+from unetpp.config.sections.model import ModelConfig
 from unetpp.core.errors import ConfigError
 from unetpp.models import build_model
 

@@ -1,6 +1,6 @@
 import pytest
 
-from unetpp.config.model import ModelConfig
+from unetpp.config.sections.model import ModelConfig
 from unetpp.models.cost import count_cost
 
 PAPER = {"num_classes": 1, "depth": 4, "image_classes": 0, "upsample": "deconv"}

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from unetpp.config.loss import LossConfig
+from unetpp.config.sections.loss import LossConfig
 from unetpp.models.unetpp import UNetPlusPlus
 from unetpp.objective import SegmentationMetrics, build_objective
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from unetpp.config import LossConfig
-from unetpp.config.memory import _LOSS_BYTES, kept_bytes, weight_count
-from unetpp.config.model import ModelConfig
+from unetpp.config.planning.memory import _LOSS_BYTES, kept_bytes, weight_count
+from unetpp.config.sections.model import ModelConfig
 from unetpp.models import build_model
 from unetpp.models.output import ModelOutput
 from unetpp.objective import build_objective

@@ -2,7 +2,7 @@ import pytest
 import torch
 from monai.losses import DiceCELoss
 
-from unetpp.config.loss import LossConfig
+from unetpp.config.sections.loss import LossConfig
 from unetpp.core.errors import ConfigError
 from unetpp.models.output import ModelOutput
 from unetpp.objective import build_objective

@@ -6,7 +6,7 @@ from PIL import Image
 
 from unetpp.core.errors import ExistsError, InputError, StorageError
 from unetpp.core.storage import Storage, open_storage
-from unetpp.data.decode import read_image
+from unetpp.data.images.decode import read_image
 from unetpp.predict.batch import PredictOptions, predict_paths
 from unetpp.predict.colours import error_map, mask_palette
 from unetpp.predict.predictor import Predictor

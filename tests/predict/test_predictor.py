@@ -6,7 +6,7 @@ import torch
 
 from unetpp.core.errors import InputError
 from unetpp.core.rundir import RunDir
-from unetpp.data.resize import resize_image
+from unetpp.data.images.resize import resize_image
 from unetpp.models.inference import predict_logits
 from unetpp.models.load import load_run
 from unetpp.predict.predictor import (

@@ -14,12 +14,12 @@ from unetpp.core.errors import InputError
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
-from unetpp.data.pack import pack
-from unetpp.data.plan import PackOptions
-from unetpp.data.repack import repack
-from unetpp.data.shards import Sample
-from unetpp.data.sources import SourceFolder
-from unetpp.data.store import commit_manifest
+from unetpp.data.dataset.manifests import commit_manifest
+from unetpp.data.dataset.parquet import Sample
+from unetpp.data.dataset.repack import repack
+from unetpp.data.pack.discover import SourceFolder
+from unetpp.data.pack.pack import pack
+from unetpp.data.pack.shard_plan import PackOptions
 from unetpp.models.load import load_run
 from unetpp.predict.evaluate import check_dataset, evaluate
 from unetpp.predict.overlap import count_overlap

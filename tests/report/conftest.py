@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unetpp.config.data import DataConfig
-from unetpp.config.model import ModelConfig
 from unetpp.config.run import RunConfig
+from unetpp.config.sections.data import DataConfig
+from unetpp.config.sections.model import ModelConfig
 from unetpp.core.manifest import ChannelStats, ClassInfo, Manifest, ShardInfo, SplitInfo
 from unetpp.core.rundir import RunDir
 from unetpp.predict.colours import png

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from unetpp.config.run import RunConfig
-from unetpp.config.train import OptimConfig
+from unetpp.config.sections.train import OptimConfig
 from unetpp.core.errors import InputError
 from unetpp.report.compare import compare_runs, config_differences
 from unetpp.report.paired import paired_difference

@@ -12,9 +12,9 @@ from fakes import write_dataset
 from sweeps import LAPTOP
 from unetpp.config import RunConfig, load_config
 from unetpp.tune.ledger import Ledger, SweepSetup
-from unetpp.tune.space import Space, load_space
-from unetpp.tune.storage import open_storage_url
-from unetpp.tune.study import open_study
+from unetpp.tune.space.space import Space, load_space
+from unetpp.tune.study.storage import open_storage_url
+from unetpp.tune.study.study import open_study
 
 SPACE = """
 def space(trial):

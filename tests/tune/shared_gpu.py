@@ -11,17 +11,17 @@ from typing import Any
 import ray
 import ray.train
 
-import unetpp.train.trainer
+import unetpp.train.ray.trainer
 import unetpp.tune.sweep
 from fakes import start_run, tiny_config, write_dataset
 from machines import GIB, machine
 from sweeps import SPACE, Recorder, epoch_metrics
 from unetpp.config import Hardware, load_config
-from unetpp.config.placement import concurrency
+from unetpp.config.planning.placement import concurrency
 from unetpp.core.storage import open_storage
 from unetpp.launch.cluster_hardware import cluster_nodes
 from unetpp.launch.token import ensure_token
-from unetpp.tune.space import load_space
+from unetpp.tune.space.space import load_space
 from unetpp.tune.sweep import claim_sweep, plan_sweep, run_sweep
 
 HARDWARE = machine(4, 8 * GIB, 1, 8 * GIB)
@@ -44,7 +44,7 @@ def sweep(folder: Path) -> dict[str, Any]:
     meeting = ray.remote(num_cpus=0)(Meeting).remote(2)
 
     def trial(params: dict[str, Any], context: Any) -> None:
-        from unetpp.tune.trainable import _Reporter
+        from unetpp.tune.ray.trainable import _Reporter
 
         ray.get(meeting.arrive.remote())
         while not ray.get(meeting.complete.remote()):
@@ -71,11 +71,11 @@ def train(folder: Path) -> dict[str, Any]:
         given = ray.get_runtime_context().get_assigned_resources()
         (folder / f"worker{rank}").write_text(json.dumps(given))
 
-    unetpp.train.trainer.train_worker = worker
+    unetpp.train.ray.trainer.train_worker = worker
     scale = {"workers": 2, "gpu": True, "gpus_per_worker": 0.5, "cpus_per_worker": 1}
     config = tiny_config(str(folder / "data"), scale=scale).model_copy(update={"out": str(folder / "run")})
     job = start_run(config, write_dataset(folder / "data", {"train": 12, "val": 4}))
-    unetpp.train.trainer._trainer(job, None, open_storage(str(folder / "scratch")), 1).fit()
+    unetpp.train.ray.trainer._trainer(job, None, open_storage(str(folder / "scratch")), 1).fit()
     return {"workers": _read(folder, "worker")}
 
 

@@ -16,10 +16,10 @@ from fakes import write_dataset
 from sweeps import Recorder, start_sweep
 from unetpp.core.rundir import RunDir
 from unetpp.core.trial_folders import trial_uri
-from unetpp.tune.epochs import epoch_records, trial_seconds
-from unetpp.tune.leaderboard import sweep_summary
+from unetpp.tune.ray.trainable import TrialContext, run_trial
+from unetpp.tune.results.leaderboard import sweep_summary
+from unetpp.tune.study.epochs import epoch_records, trial_seconds
 from unetpp.tune.sweep import run_sweep
-from unetpp.tune.trainable import TrialContext, run_trial
 
 pytestmark = [
     pytest.mark.ray,
@@ -64,7 +64,7 @@ def faulty() -> Trainable:
         raise RuntimeError("the disk is on fire, aws_secret_access_key=abc123")
 
     def trial(params: dict[str, Any], context: TrialContext) -> None:
-        from unetpp.tune import trainable
+        from unetpp.tune.ray import trainable
 
         number, run_job = params["number"], trainable.run_job
         if number == _RAISES:
@@ -166,7 +166,7 @@ def test_sweep_two_worker_trial_goes_on_after_a_worker_and_after_its_driver_was_
     tmp_path, data, replace_trainable
 ):
     def trial(params: dict[str, Any], context: TrialContext) -> None:
-        from unetpp.tune import trainable
+        from unetpp.tune.ray import trainable
 
         (tmp_path / "0.pid").write_text(str(os.getpid()))
 

@@ -12,11 +12,11 @@ from sweeps import LAPTOP, SPACE, start_sweep
 from unetpp.cli.main import run as unetpp
 from unetpp.config import load_config
 from unetpp.core.errors import ConfigError, InputError, UserError
+from unetpp.tune.folder import load_started, load_sweep
 from unetpp.tune.kept_space import resume_command
-from unetpp.tune.space import load_space
-from unetpp.tune.study import SPACE_SHA256, SPACE_SOURCE
+from unetpp.tune.space.space import load_space
+from unetpp.tune.study.study import SPACE_SHA256, SPACE_SOURCE
 from unetpp.tune.sweep import claim_sweep, plan_sweep
-from unetpp.tune.sweep_dir import load_started, load_sweep
 
 COMPOSED = """
 import runpy
@@ -136,7 +136,7 @@ def test_sweep_in_a_bucket_names_the_command_with_the_users_own_space(tmp_path, 
 
 
 def test_tune_with_the_users_own_space_takes_the_configuration_of_the_sweep(sweep, tmp_path):
-    from unetpp.cli.tune import _load
+    from unetpp.cli.verbs.tune import _load
 
     config, space = _load(str(tmp_path / "space.py"), [f"out={sweep}", "tune.trials=3"], resume=True)
     assert (config.model.width, config.tune.trials, space.path) == (2, 3, tmp_path / "space.py")
@@ -154,8 +154,8 @@ def test_resume_command_is_what_a_shell_takes(uri, words):
 
 
 def test_submit_refuses_a_sweep_in_a_bucket_before_it_reaches_a_head():
-    from unetpp.cli.submit import _decided, _parse
-    from unetpp.launch.job_paths import JobPaths
+    from unetpp.cli.verbs.submit import _decided, _parse
+    from unetpp.launch.submit.paths import JobPaths
 
     call = _parse(["tune", "--resume", "s3://bucket/sweep"])
     with pytest.raises(UserError, match=re.escape("unetpp tune SPACE.py out=s3://bucket/sweep --resume")):

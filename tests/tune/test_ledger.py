@@ -15,9 +15,9 @@ from sweeps import epoch_metrics as metrics
 from sweeps import play_trial as run
 from unetpp.config import replace
 from unetpp.core.rundir import RunDir
-from unetpp.tune.epochs import epoch_records, trial_seconds
-from unetpp.tune.leaderboard import best_row, leaderboard, pareto_rows, trial_counts
 from unetpp.tune.ledger import Ledger
+from unetpp.tune.results.leaderboard import best_row, leaderboard, pareto_rows, trial_counts
+from unetpp.tune.study.epochs import epoch_records, trial_seconds
 
 
 def test_ledger_every_trial_is_accounted_for_and_asha_stops_the_worse(open_ledger):

@@ -12,14 +12,14 @@ from programs import postgresql
 from sweeps import Recorder, epoch_metrics, play_trial, start_sweep
 from unetpp.config import RunConfig
 from unetpp.core.errors import ConfigError, ExistsError, StorageError
-from unetpp.core.retry import Retry
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
+from unetpp.core.storage.retry import Retry
 from unetpp.core.trial_folders import trial_uri
-from unetpp.report.sweep_report import write_sweep_report
-from unetpp.tune.patient_storage import PatientStorage
+from unetpp.report.sweep.page import write_sweep_report
+from unetpp.tune.folder import load_started, load_sweep
+from unetpp.tune.study.patient_storage import PatientStorage
 from unetpp.tune.sweep import run_sweep
-from unetpp.tune.sweep_dir import load_started, load_sweep
 
 pytestmark = pytest.mark.postgresql
 

@@ -12,13 +12,13 @@ from unetpp.config import Decision, Hardware, Node, load_config, replace
 from unetpp.core.errors import ConfigError, ExistsError, InputError
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
-from unetpp.data.store import commit_manifest, load_manifest
-from unetpp.tune.leaderboard import sweep_summary
+from unetpp.data.dataset.manifests import commit_manifest, load_manifest
+from unetpp.tune.folder import changes_since, load_started, started_config
 from unetpp.tune.ledger import Ledger
-from unetpp.tune.space import Space, load_space
+from unetpp.tune.ray.trainable import _job
+from unetpp.tune.results.leaderboard import sweep_summary
+from unetpp.tune.space.space import Space, load_space
 from unetpp.tune.sweep import claim_sweep, plan_sweep, run_sweep
-from unetpp.tune.sweep_dir import changes_since, load_started, started_config
-from unetpp.tune.trainable import _job
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 

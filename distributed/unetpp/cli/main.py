@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import unetpp
-from unetpp.cli.output import STOPPED, error_line, note
+from unetpp.cli.terminal.output import STOPPED, error_line, note
 from unetpp.core.errors import UnetppError
 from unetpp.core.logs import redact
 
@@ -85,7 +85,7 @@ def build_app() -> typer.Typer:
     )
     app.callback()(_options)
     for verb in _VERBS:
-        importlib.import_module(f"unetpp.cli.{verb}").register(app)
+        importlib.import_module(f"unetpp.cli.verbs.{verb}").register(app)
     return app
 
 

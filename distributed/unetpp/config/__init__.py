@@ -1,17 +1,17 @@
 """Typed configuration: sections, files and overrides, presets, planning; no torch, no ray."""
 
-from unetpp.config.data import AugmentConfig, DataConfig
-from unetpp.config.hardware import Hardware, Node, detect_hardware
 from unetpp.config.load import config_hash, dump_yaml, flatten, given_fields, load_config, replace
-from unetpp.config.loss import LossConfig
-from unetpp.config.model import ModelConfig
-from unetpp.config.planning import Decision, resolve
+from unetpp.config.planning.hardware import Hardware, Node, detect_hardware
+from unetpp.config.planning.resolve import Decision, resolve
 from unetpp.config.presets import PRESETS
 from unetpp.config.run import RunConfig
 from unetpp.config.schema import json_schema
-from unetpp.config.section import AUTO
-from unetpp.config.train import OptimConfig, ScaleConfig, TrainConfig
-from unetpp.config.tune import TuneConfig
+from unetpp.config.sections.base import AUTO
+from unetpp.config.sections.data import AugmentConfig, DataConfig
+from unetpp.config.sections.loss import LossConfig
+from unetpp.config.sections.model import ModelConfig
+from unetpp.config.sections.train import OptimConfig, ScaleConfig, TrainConfig
+from unetpp.config.sections.tune import TuneConfig
 
 __all__ = [
     "AUTO",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from unetpp.config.run import RunConfig
-from unetpp.config.section import Section
+from unetpp.config.sections.base import Section
 
 __all__ = ["Field", "dotted_fields", "nearest_field"]
 

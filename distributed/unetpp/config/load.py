@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from unetpp.config.fields import Field, dotted_fields, nearest_field
 from unetpp.config.messages import explain_validation
 from unetpp.config.run import RunConfig
-from unetpp.config.section import Section
+from unetpp.config.sections.base import Section
 from unetpp.core.errors import ConfigError
 
 __all__ = [

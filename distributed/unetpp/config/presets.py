@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from unetpp.config.data import AugmentConfig, DataConfig
-from unetpp.config.loss import LossConfig
-from unetpp.config.model import ModelConfig
 from unetpp.config.run import RunConfig
-from unetpp.config.train import OptimConfig, TrainConfig
+from unetpp.config.sections.data import AugmentConfig, DataConfig
+from unetpp.config.sections.loss import LossConfig
+from unetpp.config.sections.model import ModelConfig
+from unetpp.config.sections.train import OptimConfig, TrainConfig
 
 __all__ = ["PRESETS", "baseline", "paper", "smoke"]
 

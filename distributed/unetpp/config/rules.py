@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from unetpp.config.data import AugmentConfig, DataConfig
-from unetpp.config.loss import LossConfig
-from unetpp.config.model import ModelConfig
-from unetpp.config.train import ScaleConfig, TrainConfig
-from unetpp.config.tune import TuneConfig
+from unetpp.config.sections.data import AugmentConfig, DataConfig
+from unetpp.config.sections.loss import LossConfig
+from unetpp.config.sections.model import ModelConfig
+from unetpp.config.sections.train import ScaleConfig, TrainConfig
+from unetpp.config.sections.tune import TuneConfig
 
 __all__ = [
     "MAX_DEPTH",

@@ -4,9 +4,6 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from unetpp.config.data import AugmentConfig, DataConfig
-from unetpp.config.loss import LossConfig
-from unetpp.config.model import ModelConfig
 from unetpp.config.rules import (
     batch_rules,
     crop_rules,
@@ -16,9 +13,12 @@ from unetpp.config.rules import (
     range_rules,
     tune_rules,
 )
-from unetpp.config.section import Section
-from unetpp.config.train import OptimConfig, ScaleConfig, TrainConfig
-from unetpp.config.tune import TuneConfig
+from unetpp.config.sections.base import Section
+from unetpp.config.sections.data import AugmentConfig, DataConfig
+from unetpp.config.sections.loss import LossConfig
+from unetpp.config.sections.model import ModelConfig
+from unetpp.config.sections.train import OptimConfig, ScaleConfig, TrainConfig
+from unetpp.config.sections.tune import TuneConfig
 
 __all__ = ["RunConfig"]
 

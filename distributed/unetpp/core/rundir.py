@@ -4,7 +4,7 @@ config.yaml        effective configuration, every `auto` decided
 decisions.json     what was decided automatically and why
 dataset.json       the dataset manifest the run was started with
 provenance.json    code, versions and command
-owners/            which process works on the run, see core/ownership.py
+owners/            which process works on the run, see core/ownership/ownership.py
 metrics.jsonl      one object per epoch
 checkpoints/       see core/checkpoints.py
 tensorboard/       event files

@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw
 from unetpp.core.errors import InputError
 from unetpp.core.manifest import IGNORE, Manifest
 from unetpp.core.storage import Storage
-from unetpp.data.shards import Sample, iter_samples
-from unetpp.data.store import load_manifest
+from unetpp.data.dataset.manifests import load_manifest
+from unetpp.data.dataset.parquet import Sample, iter_samples
 
 __all__ = ["contact_sheet", "overlay", "to_rgb"]
 

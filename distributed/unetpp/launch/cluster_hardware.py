@@ -9,9 +9,9 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from unetpp.config.hardware import Hardware, Node, detect_hardware, gpu_memories
-from unetpp.config.placement import candidates
-from unetpp.config.train import ScaleConfig
+from unetpp.config.planning.hardware import Hardware, Node, detect_hardware, gpu_memories
+from unetpp.config.planning.placement import candidates
+from unetpp.config.sections.train import ScaleConfig
 from unetpp.launch.connect import connected
 
 __all__ = ["cluster_hardware", "cluster_nodes", "hardware_for"]

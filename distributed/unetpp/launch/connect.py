@@ -15,11 +15,11 @@ import ray
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray._raylet import Config  # type: ignore[attr-defined]  # a Cython module without stubs
 
-from unetpp.config.hardware import available_cpus
+from unetpp.config.planning.hardware import available_cpus
 from unetpp.core.errors import UserError
-from unetpp.launch.runtime_env import CLUSTER_ENVIRONMENT, STATE_TRACKING, build_runtime_env
+from unetpp.launch.submit.runtime_env import CLUSTER_ENVIRONMENT, STATE_TRACKING, build_runtime_env
+from unetpp.launch.submit.upload import collect_upload
 from unetpp.launch.token import ensure_token, require_token
-from unetpp.launch.upload import collect_upload
 
 __all__ = ["connected"]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from unetpp.launch.head import NODES, get_json
+from unetpp.launch.dashboard_api import NODES, get_json
 from unetpp.launch.token import require_token
 
 __all__ = ["GpuUse", "NodeUse", "node_use"]

@@ -1,7 +1,7 @@
 """From configuration to network."""
 
-from unetpp.config.model import ModelConfig
-from unetpp.config.section import AUTO
+from unetpp.config.sections.base import AUTO
+from unetpp.config.sections.model import ModelConfig
 from unetpp.core.errors import ConfigError
 from unetpp.models.unetpp import UNetPlusPlus
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from unetpp.config.model import ModelConfig
+from unetpp.config.sections.model import ModelConfig
 from unetpp.models.build import build_model
 
 __all__ = ["Cost", "count_cost"]

@@ -6,7 +6,7 @@ import json
 
 import torch
 
-from unetpp.config.model import ModelConfig
+from unetpp.config.sections.model import ModelConfig
 from unetpp.models.build import build_model
 
 __all__ = ["level_signatures"]

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unetpp.config.loss import LossConfig
+from unetpp.config.sections.loss import LossConfig
 from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Task
 from unetpp.objective.boundary import boundary, distance_map

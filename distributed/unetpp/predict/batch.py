@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from unetpp.core.errors import InputError, StorageError
 from unetpp.core.storage import Storage, open_storage
-from unetpp.data.decode import read_image
+from unetpp.data.images.decode import read_image
 from unetpp.predict.colours import indexed_png
 from unetpp.predict.inputs import ImageSet, find_images
 from unetpp.predict.outputs import mask_name, overlay_name, refuse_existing, refuse_images

@@ -10,8 +10,8 @@ from pathlib import PurePosixPath
 
 from unetpp.core.errors import InputError
 from unetpp.core.storage import Storage, open_storage
-from unetpp.data.decode import EXTENSIONS
-from unetpp.data.listing import list_images
+from unetpp.data.images.decode import EXTENSIONS
+from unetpp.data.images.listing import list_images
 
 __all__ = ["ImageSet", "find_images", "split_glob"]
 

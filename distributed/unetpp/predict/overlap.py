@@ -3,7 +3,7 @@
 from unetpp.core.errors import CorruptionError, StorageError
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import Storage
-from unetpp.data.contents import read_contents, row_digests
+from unetpp.data.dataset.contents import read_contents, row_digests
 
 __all__ = ["count_overlap"]
 

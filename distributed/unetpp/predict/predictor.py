@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from unetpp.core.errors import InputError
 from unetpp.core.manifest import Manifest, Task
-from unetpp.data.channels import match_channels
-from unetpp.data.resize import resize_image
+from unetpp.data.images.channels import match_channels
+from unetpp.data.images.resize import resize_image
 from unetpp.models.inference import predict_logits
 from unetpp.models.load import LoadedRun, load_run
 from unetpp.predict.device import autocast, pick_device

@@ -11,7 +11,7 @@ from unetpp.core.rundir import RunDir
 from unetpp.models.cost import count_cost
 from unetpp.predict.evaluation_files import read_per_image
 from unetpp.report.paired import paired_difference
-from unetpp.report.run_data import RunData, load_run_data
+from unetpp.report.run.data import RunData, load_run_data
 
 __all__ = ["common_split", "compare_runs", "config_differences"]
 

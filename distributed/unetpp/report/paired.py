@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unetpp.core.bootstrap import mean_interval
+from unetpp.core.confidence import mean_interval
 from unetpp.core.seeds import rng
 
 __all__ = ["PairedDifference", "paired_difference"]

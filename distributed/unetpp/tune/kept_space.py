@@ -13,8 +13,8 @@ from unetpp.core.commands import shown_command
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.storage import Storage, open_storage
 from unetpp.core.user_state import user_state
-from unetpp.tune.space import Space
-from unetpp.tune.space_files import SourceFile, difference, digest, joined_source, read_sources
+from unetpp.tune.space.files import SourceFile, difference, digest, joined_source, read_sources
+from unetpp.tune.space.space import Space
 
 __all__ = ["SPACE_FOLDER", "kept_space", "remember_space", "require_local", "resume_command", "space_name"]
 

@@ -18,24 +18,24 @@ import optuna
 from optuna.trial import TrialState
 
 from unetpp.config import Decision, Hardware, RunConfig, replace, resolve
-from unetpp.config.feasibility import check
+from unetpp.config.planning.feasibility import check
 from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.core.trial_folders import trial_uri
 from unetpp.models.cost import count_cost
 from unetpp.models.signature import level_signatures
-from unetpp.tune.apply import apply
-from unetpp.tune.budget import budget_of
-from unetpp.tune.epochs import EpochRecord, epoch_records
-from unetpp.tune.leaderboard import LeaderRow
-from unetpp.tune.levels import LevelResult, NetworkCost, level_results
-from unetpp.tune.publish import Publisher, Unpublished
-from unetpp.tune.record import RUN, START_UP, Outcome, TrialRecord, own_trials
-from unetpp.tune.rungs import Verdict, build_rule
-from unetpp.tune.shared_latency import SharedLatency
-from unetpp.tune.space import Space
-from unetpp.tune.standings import Standings
+from unetpp.tune.planning.budget import budget_of
+from unetpp.tune.results.leaderboard import LeaderRow
+from unetpp.tune.results.standings import Standings
+from unetpp.tune.space.apply import apply
+from unetpp.tune.space.space import Space
+from unetpp.tune.stopping import Verdict, build_rule
+from unetpp.tune.study.epochs import EpochRecord, epoch_records
+from unetpp.tune.study.levels import LevelResult, NetworkCost, level_results
+from unetpp.tune.study.publish import Publisher, Unpublished
+from unetpp.tune.study.record import RUN, START_UP, Outcome, TrialRecord, own_trials
+from unetpp.tune.study.shared_latency import SharedLatency
 
 __all__ = ["Ledger", "SweepSetup", "TrialSpec"]
 

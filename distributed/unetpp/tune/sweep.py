@@ -15,36 +15,23 @@ import ray.tune
 from optuna.trial import TrialState
 
 from unetpp.config import Hardware, RunConfig, dump_yaml, replace, resolve
-from unetpp.config.placement import (
+from unetpp.config.planning.placement import (
     candidates,
     concurrency,
     require_readers,
     trial_resources,
     worker_slots,
 )
-from unetpp.config.shares import worker_memory_bytes
-from unetpp.config.train import ScaleConfig
+from unetpp.config.planning.shares import worker_memory_bytes
+from unetpp.config.sections.train import ScaleConfig
 from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.manifest import Manifest
 from unetpp.core.ownership import Claim, Ownership
 from unetpp.core.storage import Storage, open_storage, preflight
-from unetpp.data.scorable import require_scorable
-from unetpp.data.store import lacks_split, load_manifest
-from unetpp.train.metrics_export import Exporter
-from unetpp.tune.board import start_board
-from unetpp.tune.events import SweepEvents, SweepListener
-from unetpp.tune.kept_space import SPACE_FOLDER, remember_space
-from unetpp.tune.ledger import Ledger, SweepSetup
-from unetpp.tune.probe import seconds_per_epoch
-from unetpp.tune.publish import Publisher, StudyPublisher, Unpublished
-from unetpp.tune.record import own_trials
-from unetpp.tune.searcher import LedgerSearcher
-from unetpp.tune.seeding import enqueue_default, warm_start
-from unetpp.tune.space import Space, check_space
-from unetpp.tune.storage import shown_url
-from unetpp.tune.study import open_study
-from unetpp.tune.study_file import fetch
-from unetpp.tune.sweep_dir import (
+from unetpp.data.dataset.manifests import lacks_split, load_manifest
+from unetpp.data.dataset.scorable import require_scorable
+from unetpp.train.ray.metrics_export import Exporter
+from unetpp.tune.folder import (
     SWEEP_CONFIG,
     no_sweep,
     read_dataset,
@@ -53,8 +40,21 @@ from unetpp.tune.sweep_dir import (
     study_url,
     write_dataset,
 )
-from unetpp.tune.sweep_metrics import SweepMetrics
-from unetpp.tune.trainable import TrialContext, run_trial
+from unetpp.tune.kept_space import SPACE_FOLDER, remember_space
+from unetpp.tune.ledger import Ledger, SweepSetup
+from unetpp.tune.planning.duration import seconds_per_epoch
+from unetpp.tune.ray.callbacks import SweepEvents, SweepListener
+from unetpp.tune.ray.decisions import start_board
+from unetpp.tune.ray.metrics import SweepMetrics
+from unetpp.tune.ray.searcher import LedgerSearcher
+from unetpp.tune.ray.trainable import TrialContext, run_trial
+from unetpp.tune.space.space import Space, check_space
+from unetpp.tune.study.file import fetch
+from unetpp.tune.study.first_trials import enqueue_default, warm_start
+from unetpp.tune.study.publish import Publisher, StudyPublisher, Unpublished
+from unetpp.tune.study.record import own_trials
+from unetpp.tune.study.storage import shown_url
+from unetpp.tune.study.study import open_study
 
 __all__ = ["Sweep", "claim_sweep", "measure_epoch", "plan_sweep", "run_sweep"]
 

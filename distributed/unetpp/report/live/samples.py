@@ -9,13 +9,13 @@ import torch
 
 from unetpp.core.errors import UnetppError
 from unetpp.core.storage import open_storage
-from unetpp.data.shards import iter_samples
+from unetpp.data.dataset.parquet import iter_samples
 from unetpp.models.load import load_run
 from unetpp.predict.overlay import panel_png
 from unetpp.predict.predictor import Predictor
 from unetpp.report.live.blocks import Block, images, message
-from unetpp.report.run_data import RunData, load_run_data
-from unetpp.report.tables import score
+from unetpp.report.numbers import score
+from unetpp.report.run.data import RunData, load_run_data
 
 __all__ = ["SamplePredictions"]
 

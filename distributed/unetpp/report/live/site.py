@@ -18,11 +18,11 @@ from unetpp.report.live.blocks import Block
 from unetpp.report.live.samples import SamplePredictions
 from unetpp.report.live.views import folder_view, page_path, run_view, sweep_view
 from unetpp.report.page import render_page
-from unetpp.report.run_data import load_run_data
-from unetpp.report.run_report import render_run_report
-from unetpp.report.sweep_data import load_sweep_data
-from unetpp.report.sweep_report import render_sweep_report
-from unetpp.tune.find import Found, find_results
+from unetpp.report.run.data import load_run_data
+from unetpp.report.run.page import render_run_report
+from unetpp.report.sweep.data import load_sweep_data
+from unetpp.report.sweep.page import render_sweep_report
+from unetpp.tune.find_runs import Found, find_results
 
 __all__ = ["Answer", "LinkedPage", "Site"]
 

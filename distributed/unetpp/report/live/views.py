@@ -9,12 +9,13 @@ from unetpp.core.errors import UnetppError
 from unetpp.core.logs import redact
 from unetpp.core.rundir import RunDir
 from unetpp.core.trial_folders import trial_uri
-from unetpp.report import sections, sweep_sections
 from unetpp.report.live.blocks import Block, Points, cards, chart, link, message, table
-from unetpp.report.run_data import RunData, load_run_data
-from unetpp.report.sweep_data import SweepData, load_sweep_data
-from unetpp.report.tables import duration_text, percent, score
-from unetpp.tune.find import Found
+from unetpp.report.numbers import duration_text, percent, score
+from unetpp.report.run import sections
+from unetpp.report.run.data import RunData, load_run_data
+from unetpp.report.sweep import sections as sweep_sections
+from unetpp.report.sweep.data import SweepData, load_sweep_data
+from unetpp.tune.find_runs import Found
 
 __all__ = ["folder_view", "page_path", "run_view", "sweep_view"]
 

@@ -1,0 +1,103 @@
+"""unetpp evaluate: score a run on a split, at every level."""
+
+from typing import Annotated, Any
+
+import typer
+
+from unetpp.cli.terminal.image_progress import ImageProgress
+from unetpp.cli.terminal.output import Json, emit, note
+from unetpp.cli.terminal.tables import print_table
+from unetpp.core.commands import shown_command
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def evaluate(
+        run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or URI.")],
+        overrides: Annotated[
+            list[str] | None,
+            typer.Argument(
+                metavar="[data.uri=URI]", help="Another dataset, or the current version of the training's."
+            ),
+        ] = None,
+        split: Annotated[str | None, typer.Option(help="Split to score [default: test, else val].")] = None,
+        level: Annotated[int | None, typer.Option(help="Deepest head used [default: all].")] = None,
+        hd95: Annotated[bool, typer.Option("--hd95", help="Also the 95 % Hausdorff distance.")] = False,
+        json: Json = False,
+    ) -> None:
+        """Score a run's best checkpoint and write evaluations/ into the run."""
+        data_uri = _data_uri(overrides or [])
+        from unetpp.predict.evaluate import evaluate as score_run
+
+        with ImageProgress("evaluating") as progress:
+            result = score_run(run, split=split, data_uri=data_uri, level=level, hd95=hd95, on_rows=progress)
+        _note_overlap(result)
+        if json:
+            emit(result, json=True)
+            return
+        _print_scores(result)
+        note(f"report: {shown_command('report', run)}")
+
+
+def _data_uri(overrides: list[str]) -> str | None:
+    """The value of `data.uri=URI`.
+
+    Raises:
+        ConfigError: any other override.
+    """
+    from unetpp.core.errors import ConfigError
+
+    uri = None
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key != "data.uri" or not value:
+            raise ConfigError(f"evaluate takes data.uri=URI only, not {override!r}; leave it out")
+        uri = value
+    return uri
+
+
+def _note_overlap(result: dict[str, Any]) -> None:
+    rows, overlap = result["rows"], result["overlap"]
+    if overlap is None:
+        note(
+            "warning: what the run was trained on cannot be read, so images that it has seen are not counted"
+        )
+    elif overlap:
+        note(f"warning: {overlap} of {rows} images were trained on; the scores flatter the network")
+
+
+def _print_scores(result: dict[str, Any]) -> None:
+    latency = result["latency"]["levels_s"]
+    keys = ("dice", "iou", "dice_per_image", "iou_per_image")
+    levels = [
+        (name, *_numbers(values, *keys), f"{1000 * latency[name]:.1f}")
+        for name, values in result["levels"].items()
+    ]
+    size_px = result["latency"]["size_px"]
+    print_table(("level", "Dice", "IoU", "Dice/image", "IoU/image", f"ms at {size_px} px"), levels)
+    classes = [
+        (entry["name"], *_numbers(entry, "dice", "iou", "precision", "recall")) for entry in result["classes"]
+    ]
+    print_table(("class", "Dice", "IoU", "precision", "recall"), classes)
+    labels = result.get("image_labels")
+    if labels is not None:
+        rows = [
+            (entry["name"], str(entry["images"]), *_numbers(entry, "precision", "recall"))
+            for entry in labels["classes"]
+        ]
+        print_table(("image label", "images", "precision", "recall"), rows)
+        typer.echo(f"image labels: accuracy {labels['accuracy']:.4f} over {labels['images']} images")
+    if "hd95_px" in result:
+        typer.echo(f"95 % Hausdorff distance: {result['hd95_px']:.2f} px")
+    typer.echo(
+        f"{result['split']}: {result['rows']} images at level {result['level']}, "
+        f"Dice {result['dice']:.4f}, IoU {result['iou']:.4f}"
+    )
+
+
+def _numbers(values: dict[str, Any], *keys: str) -> list[str]:
+    return ["-" if values[key] is None else f"{values[key]:.4f}" for key in keys]

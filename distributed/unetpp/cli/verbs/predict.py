@@ -1,0 +1,47 @@
+"""unetpp predict: masks for image files."""
+
+from typing import Annotated
+
+import typer
+
+from unetpp.cli.terminal.image_progress import ImageProgress
+from unetpp.cli.terminal.output import SOME_FAILED, Json, emit, note
+
+__all__ = ["register"]
+
+_SHOWN_FAILURES = 20
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def predict(
+        run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or URI.")],
+        source: Annotated[str, typer.Argument(metavar="INPUT", help="Image file, folder, 'glob' or URI.")],
+        out: Annotated[str, typer.Option(help="Folder or URI for the masks.")],
+        level: Annotated[int | None, typer.Option(help="Head to use [default: the deepest].")] = None,
+        overlay: Annotated[bool, typer.Option("--overlay", help="Also write overlays/ to look at.")] = False,
+        overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace masks that exist.")] = False,
+        strict: Annotated[
+            bool, typer.Option("--strict", help="Stop at the first image that cannot be predicted.")
+        ] = False,
+        json: Json = False,
+    ) -> None:
+        """Segment images; each mask is a PNG of class indices with its image's stem and size.
+
+        Images that cannot be read are passed over; the exit code is then 1.
+        """
+        from unetpp.predict.batch import PredictOptions, predict_paths
+
+        options = PredictOptions(level, overlay, overwrite, strict)
+        with ImageProgress("predicting") as progress:
+            result = predict_paths(run, source, out, options, on_image=progress)
+        failed = result["failed"]
+        for entry in failed[:_SHOWN_FAILURES]:
+            note(f"not predicted: {entry['file']}: {entry['reason']}")
+        if len(failed) > _SHOWN_FAILURES:
+            note(f"... and {len(failed) - _SHOWN_FAILURES} more")
+        emit(result if json else result | {"failed": len(failed)}, json=json)
+        if failed:
+            raise typer.Exit(SOME_FAILED)

@@ -1,0 +1,1 @@
+"""Every `auto` of a configuration decided from the dataset and the hardware."""

@@ -1,0 +1,51 @@
+"""What a hyper-parameter sweep looks for, how it chooses trials and when it ends."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from unetpp.config.sections.base import AUTO, Auto, Section
+
+__all__ = ["MetricName", "ObjectiveName", "SamplerName", "SchedulerName", "TuneConfig"]
+
+MetricName = Literal["dice", "iou", "dice_per_image", "iou_per_image"]
+ObjectiveName = Literal["quality", "latency", "params", "macs"]
+SamplerName = Literal["tpe", "gp", "cmaes", "nsga2", "qmc", "random"]
+SchedulerName = Literal["asha", "median", "none"]
+
+
+class TuneConfig(Section):
+    trials: int = Field(16, ge=1)
+    """Trials of the sweep, whatever their outcome; a retry counts as one."""
+    metric: MetricName = "dice"
+    """Validation metric that is called quality."""
+    objectives: tuple[ObjectiveName, ...] = Field(("quality",), min_length=1)
+    """What is optimised: quality upwards; seconds per image, weights and multiply-accumulates downwards."""
+    sampler: SamplerName = "tpe"
+    """How the next trial is chosen; gp, cmaes and qmc need the extra `samplers`."""
+    scheduler: SchedulerName = "asha"
+    """Which trials are stopped early; with several objectives asha keeps non-dominated ones."""
+    grace_epochs: int = Field(1, ge=1)
+    """Epochs before a trial may be stopped early; asha's first rung."""
+    reduction_factor: int = Field(3, ge=2)
+    """Of the trials at one of asha's rungs, one in this many goes on to the next."""
+    max_concurrent: int | Auto = Field(AUTO)
+    """Trials that run at once, 1 or more."""
+    storage: str = ""
+    """Optuna storage URL; empty for the SQLite file study.db in the sweep's folder or bucket."""
+    study_name: str = ""
+    """The study's name in its storage; empty for the name of the sweep's folder."""
+    warm_start: tuple[str, ...] = ()
+    """Earlier sweeps, or storage URLs of studies, whose finished trials the sampler learns from."""
+    hours: float = Field(0.0, ge=0)
+    """Wall-clock limit in hours; 0 is none."""
+    gpu_hours: float = Field(0.0, ge=0)
+    """Limit of GPU-hours over all trials; 0 is none."""
+    target: float = Field(0.0, ge=0, le=1)
+    """Quality at which the sweep ends; 0 is none."""
+    seed: int = Field(0, ge=0)
+    """Seed of the sampler."""
+    max_failures: int = Field(1, ge=0)
+    """Restarts of one trial from its checkpoint."""
+    confirm: int = Field(0, ge=0)
+    """Best trials that are trained again with other seeds and compared; 0 is none."""

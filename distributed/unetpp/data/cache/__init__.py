@@ -1,0 +1,1 @@
+"""Decoded shards shared by all processes of a machine."""

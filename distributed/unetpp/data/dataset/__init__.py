@@ -1,0 +1,1 @@
+"""A packed dataset: shards, manifests, checks."""

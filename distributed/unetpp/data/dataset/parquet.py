@@ -1,0 +1,247 @@
+"""Shards: rows to parquet bytes and back. The byte-level specification is in README.md here.
+
+Shapes: H height, W width, C channels. Images are H W C little-endian, masks H W uint8.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from unetpp.core.errors import CorruptionError
+from unetpp.core.manifest import Manifest, ShardInfo
+from unetpp.core.storage import Storage
+from unetpp.data.dataset.fetch import fetch_shard
+from unetpp.data.pack.tile import Box
+
+__all__ = [
+    "SCHEMA",
+    "Sample",
+    "decode_image",
+    "decode_mask",
+    "encode_shard",
+    "iter_row_groups",
+    "iter_samples",
+    "parse_shard",
+    "read_shard",
+    "samples_of",
+    "shard_info",
+]
+
+_ROW_GROUP_BYTES = 8 * 2**20
+
+SCHEMA = pa.schema(
+    [
+        pa.field("sample_id", pa.string(), nullable=False),
+        pa.field("group", pa.string(), nullable=False),
+        pa.field("image", pa.binary(), nullable=False),
+        pa.field("mask", pa.binary(), nullable=False),
+        pa.field("height", pa.int32(), nullable=False),
+        pa.field("width", pa.int32(), nullable=False),
+        pa.field("channels", pa.int32(), nullable=False),
+        pa.field("dtype", pa.string(), nullable=False),
+        pa.field("label", pa.int32()),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("tile_top", pa.int32()),
+        pa.field("tile_left", pa.int32()),
+        pa.field("source_height", pa.int32(), nullable=False),
+        pa.field("source_width", pa.int32(), nullable=False),
+    ]
+)
+"""Columns of a shard; arrow primitives only."""
+_COLUMNS = {field.name: field.type for field in SCHEMA}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One decoded row: `image` H W C, `mask` H W uint8."""
+
+    sample_id: str
+    group: str
+    image: NDArray[Any]
+    mask: NDArray[np.uint8]
+    label: int | None
+    source: str
+    source_size_px: tuple[int, int]
+    """Height and width of the source file's pixels, before tiling or resizing."""
+    tile: Box | None = None
+
+    @property
+    def decoded_bytes(self) -> int:
+        return int(self.image.nbytes + self.mask.nbytes)
+
+
+def encode_shard(samples: Sequence[Sample]) -> bytes:
+    """Parquet bytes of the samples; the same samples give the same bytes."""
+    sink = pa.BufferOutputStream()
+    # Raw pixels do not repeat as whole values, so dictionaries and statistics only cost time and space.
+    with pq.ParquetWriter(
+        sink,
+        SCHEMA,
+        compression="lz4",
+        use_dictionary=False,
+        write_statistics=False,
+        write_page_checksum=True,
+        store_schema=False,
+    ) as writer:
+        for group in _row_groups(samples):
+            table = pa.Table.from_pylist([_row(sample) for sample in group], schema=SCHEMA)
+            writer.write_table(table, row_group_size=len(group))
+    return bytes(sink.getvalue())
+
+
+def shard_info(split: str, index: int, samples: Sequence[Sample], data: bytes) -> ShardInfo:
+    """Describe encoded samples; the name holds split, number and digest."""
+    digest = hashlib.sha256(data).hexdigest()
+    return ShardInfo(
+        name=f"shards/{split}-{index:05d}-{digest[:12]}.parquet",
+        sha256=digest,
+        bytes=len(data),
+        rows=len(samples),
+        decoded_bytes=sum(sample.decoded_bytes for sample in samples),
+    )
+
+
+def read_shard(storage: Storage, shard: ShardInfo, columns: Sequence[str] | None = None) -> pa.Table:
+    """Fetch a whole shard, verify its sha256, then parse it.
+
+    Raises:
+        CorruptionError: the shard is missing, differs from its digest after every fetch, or is no shard.
+    """
+    return parse_shard(fetch_shard(storage, shard), shard, columns)
+
+
+def parse_shard(data: bytes | bytearray, shard: ShardInfo, columns: Sequence[str] | None = None) -> pa.Table:
+    """The table in a shard's verified bytes.
+
+    Raises:
+        CorruptionError: they are no shard.
+    """
+    return pa.concat_tables(iter_row_groups(data, shard, columns))
+
+
+def iter_row_groups(
+    data: bytes | bytearray, shard: ShardInfo, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
+    """The tables of a shard's row groups, one after the other, from its verified bytes.
+
+    Raises:
+        CorruptionError: they are no shard.
+    """
+    names = SCHEMA.names if columns is None else list(columns)
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data))
+        # An embedded Arrow schema can name extension types whose loading runs code: refused unread.
+        if b"ARROW:schema" in (file.metadata.metadata or {}):
+            raise CorruptionError(
+                f"shard {shard.name} embeds an Arrow schema, which shards never do; pack again"
+            )
+        if {field.name: field.type for field in file.schema_arrow} != _COLUMNS:
+            raise CorruptionError(f"shard {shard.name} has other columns than the format; pack again")
+        if file.num_row_groups == 0:
+            raise CorruptionError(f"shard {shard.name} holds no row, which shards always do; pack again")
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, columns=names)
+    except pa.ArrowException as error:
+        raise CorruptionError(
+            f"shard {shard.name} is no readable parquet file: {error}; pack again"
+        ) from error
+
+
+def decode_image(
+    buffer: pa.Buffer | bytes, height: int, width: int, channels: int, dtype: str
+) -> NDArray[Any]:
+    """View raw bytes as an image, shape H W C.
+
+    Raises:
+        CorruptionError: the number of bytes is not that of the shape.
+    """
+    expected = height * width * channels * np.dtype(dtype).itemsize
+    _check_size("image", buffer, expected)
+    return np.frombuffer(buffer, np.dtype(dtype).newbyteorder("<")).reshape(height, width, channels)
+
+
+def decode_mask(buffer: pa.Buffer | bytes, height: int, width: int) -> NDArray[np.uint8]:
+    """View raw bytes as a mask, shape H W.
+
+    Raises:
+        CorruptionError: the number of bytes is not that of the shape.
+    """
+    _check_size("mask", buffer, height * width)
+    return np.frombuffer(buffer, np.uint8).reshape(height, width)
+
+
+def samples_of(table: pa.Table) -> Iterator[Sample]:
+    """Rows of a shard's table; pixels are views of the table's memory."""
+    small = table.drop_columns(["image", "mask"]).to_pylist()
+    for index, row in enumerate(small):
+        height, width = row["height"], row["width"]
+        image = table["image"][index].as_buffer()
+        tiled = row["tile_top"] is not None
+        yield Sample(
+            sample_id=row["sample_id"],
+            group=row["group"],
+            image=decode_image(image, height, width, row["channels"], row["dtype"]),
+            mask=decode_mask(table["mask"][index].as_buffer(), height, width),
+            label=row["label"],
+            source=row["source"],
+            source_size_px=(row["source_height"], row["source_width"]),
+            tile=Box(row["tile_top"], row["tile_left"], height, width) if tiled else None,
+        )
+
+
+def iter_samples(storage: Storage, manifest: Manifest, split: str) -> Iterator[Sample]:
+    """Samples of a split in storage order; memory holds one shard.
+
+    Raises:
+        CorruptionError: see `read_shard`.
+    """
+    for shard in manifest.splits[split].shards:
+        yield from samples_of(read_shard(storage, shard))
+
+
+def _row_groups(samples: Sequence[Sample]) -> Iterator[list[Sample]]:
+    group: list[Sample] = []
+    held_bytes = 0
+    for sample in samples:
+        group.append(sample)
+        held_bytes += sample.decoded_bytes
+        if held_bytes >= _ROW_GROUP_BYTES:
+            yield group
+            group, held_bytes = [], 0
+    if group:
+        yield group
+
+
+def _row(sample: Sample) -> dict[str, Any]:
+    height, width, channels = sample.image.shape
+    dtype = sample.image.dtype
+    return {
+        "sample_id": sample.sample_id,
+        "group": sample.group,
+        "image": sample.image.astype(dtype.newbyteorder("<"), copy=False).tobytes(),
+        "mask": sample.mask.tobytes(),
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "dtype": dtype.name,
+        "label": sample.label,
+        "source": sample.source,
+        "tile_top": sample.tile.top if sample.tile else None,
+        "tile_left": sample.tile.left if sample.tile else None,
+        "source_height": sample.source_size_px[0],
+        "source_width": sample.source_size_px[1],
+    }
+
+
+def _check_size(what: str, buffer: pa.Buffer | bytes, expected: int) -> None:
+    found = buffer.size if isinstance(buffer, pa.Buffer) else len(buffer)
+    if found != expected:
+        raise CorruptionError(
+            f"{what} holds {found} bytes where its shape needs {expected}; pack the dataset again"
+        )

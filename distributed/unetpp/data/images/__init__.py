@@ -1,0 +1,1 @@
+"""Image files to arrays, one file per format."""

@@ -1,0 +1,119 @@
+"""PNG, JPEG, BMP and WebP files, read by Pillow with these four decoders only."""
+
+import io
+import warnings
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from unetpp.data.images.header import Header, SampleError, canonical, check_limits
+
+__all__ = ["header", "index_pixels", "pixels"]
+
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+_GREY_MODES = {"1", "L", "LA"}
+_COLOUR_MODES = {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
+_ORIENTATION, _TRANSPOSED = 0x0112, {5, 6, 7, 8}
+_PNG_DEPTH, _PNG_COLOUR = 24, 25
+"""Offsets of bit depth and colour type in a PNG file."""
+
+
+def header(data: bytes) -> Header:
+    """Shape and dtype without decoding, EXIF rotation applied, alpha left out.
+
+    Raises:
+        SampleError: damaged, animated, too large or of an unknown mode.
+    """
+    with _open(data) as image:
+        return _header(image, data)
+
+
+def pixels(data: bytes) -> NDArray[Any]:
+    """The image, H W C: grey or RGB; palettes become colours."""
+    with _open(data) as image:
+        found = _header(image, data)
+        if _is_deep_colour_png(data):
+            return _deep_colour_png(data, found.channels)
+        upright = _load(image)
+        if found.dtype == "uint16":
+            return canonical(np.asarray(upright).astype(np.uint16)[:, :, None])
+        if found.channels == 1:
+            return np.asarray(upright.convert("L"))[:, :, None]
+        return np.asarray(upright.convert("RGB"))
+
+
+def index_pixels(data: bytes) -> NDArray[Any]:
+    """A mask's values, H W C: palette images stay indices, bilevel images are 0 and 1."""
+    with _open(data) as image:
+        _header(image, data)
+        if _is_deep_colour_png(data):
+            raise SampleError("a mask must not have 16 bits per colour; save class indices as 8-bit grey")
+        upright = _load(image)
+        if upright.mode in ("LA", "PA"):
+            upright = upright.getchannel(0)
+        elif upright.mode in _COLOUR_MODES - {"P", "RGB"}:
+            upright = upright.convert("RGB")
+        array = np.asarray(upright)
+        return canonical(array[:, :, None] if array.ndim == 2 else array)
+
+
+def _open(data: bytes) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            # Our own limit is checked from the header below and is an error, not a warning.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return Image.open(io.BytesIO(data), formats=_FORMATS)
+    except Image.DecompressionBombError as error:
+        raise SampleError(f"decompression bomb: {error}") from error
+    except Exception as error:
+        raise SampleError(f"damaged header: {error}") from error
+
+
+def _header(image: Image.Image, data: bytes) -> Header:
+    if getattr(image, "n_frames", 1) > 1:
+        raise SampleError("the file is an animation; save one image per file")
+    width, height = image.size
+    # Pillow decodes a whole PNG to look for EXIF behind the pixels; the chunk's name tells sooner.
+    if (image.format != "PNG" or b"eXIf" in data) and _orientation(image) in _TRANSPOSED:
+        height, width = width, height
+    if image.mode.startswith("I;16"):
+        return check_limits(Header(height, width, 1, "uint16"))
+    if _is_deep_colour_png(data):
+        return check_limits(Header(height, width, 1 if data[_PNG_COLOUR] == 4 else 3, "uint16"))
+    if image.mode in _GREY_MODES:
+        return check_limits(Header(height, width, 1, "uint8"))
+    if image.mode in _COLOUR_MODES:
+        return check_limits(Header(height, width, 3, "uint8"))
+    raise SampleError(f"mode {image.mode} is not supported; save as grey or RGB")
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception as error:
+        raise SampleError(f"damaged EXIF data: {error}") from error
+
+
+def _load(image: Image.Image) -> Image.Image:
+    try:
+        image.load()
+        return ImageOps.exif_transpose(image)
+    except Exception as error:
+        raise SampleError(f"truncated or damaged: {error}") from error
+
+
+def _is_deep_colour_png(data: bytes) -> bool:
+    # Pillow silently keeps only the upper 8 of 16 bits of these.
+    is_png = data.startswith(b"\x89PNG") and len(data) > _PNG_COLOUR
+    return is_png and data[_PNG_DEPTH] == 16 and data[_PNG_COLOUR] in (2, 4, 6)
+
+
+def _deep_colour_png(data: bytes, channels: int) -> NDArray[Any]:
+    try:
+        array = np.asarray(imagecodecs.png_decode(data))
+    except Exception as error:
+        raise SampleError(f"truncated or damaged: {error}") from error
+    return canonical(array[:, :, :channels])

@@ -1,0 +1,255 @@
+"""Pack image and mask files into a dataset: discover, scan, settle, write shards, commit the manifest.
+
+    pairs   = discover(folders)                     # listing only
+    scanned = run(scan_pair, pairs)                 # masks and headers, in parallel
+    settled, kept = settle(scanned)                 # task, classes, channels, dtype
+    shards  = plan_shards(kept)                     # splits and rows, pure
+    written = run(write_shard, shards)              # pixels, in parallel; journaled
+    commit_manifest(...)                            # from here on the dataset exists
+
+What runs the two parallel passes is an argument; results arrive in order, so the dataset's bytes do not
+depend on it. Memory: one shard in each parallel task, about 1 KiB for each pair in the driver.
+"""
+
+import logging
+import platform
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+
+import unetpp
+from unetpp.core.errors import ExistsError, InputError, StorageError
+from unetpp.core.manifest import MANIFEST_POINTER, Manifest, ShardInfo, SplitInfo
+from unetpp.core.provenance import command_line
+from unetpp.core.storage import Storage, open_storage, preflight
+from unetpp.data.dataset.contents import write_contents
+from unetpp.data.dataset.manifests import commit_manifest, next_version
+from unetpp.data.pack.classes import ClassSpec
+from unetpp.data.pack.discover import Pair, Rejection, SourceFolder, discover
+from unetpp.data.pack.journal import Journal
+from unetpp.data.pack.rejections import RejectionLimit, Rejections
+from unetpp.data.pack.runners import TaskRunner, run_here
+from unetpp.data.pack.scan import ScannedPair, scan_pair
+from unetpp.data.pack.shard_plan import (
+    SPLITS,
+    PackOptions,
+    PlannedShard,
+    Settled,
+    fingerprint,
+    leaks,
+    plan_shards,
+    settle,
+)
+from unetpp.data.pack.shard_writer import ShardTask, WrittenShard, write_shard
+from unetpp.data.pack.stats import DatasetStats, PixelStats
+
+__all__ = ["PackResult", "Progress", "pack"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a pass is; `phase` is "scan" or "write", `done` and `total` are source images or rows."""
+
+    phase: str
+    done: int
+    total: int
+    rejected: int
+
+
+@dataclass(frozen=True)
+class PackResult:
+    """A committed dataset and the files left out of it."""
+
+    manifest: Manifest
+    rejections: tuple[Rejection, ...]
+
+
+@dataclass
+class _Run:
+    """One packing: where it writes, how, and what it left out so far."""
+
+    storage: Storage
+    run: TaskRunner
+    on_progress: Callable[[Progress], None]
+    rejections: Rejections
+    files: int = 0
+    """Pairs and files without a partner."""
+
+    def report(self, phase: str, done: int, total: int) -> None:
+        self.on_progress(Progress(phase, done, total, len(self.rejections.files)))
+
+
+def pack(
+    folders: Sequence[SourceFolder],
+    out: str,
+    options: PackOptions,
+    *,
+    run: TaskRunner = run_here,
+    max_rejected: RejectionLimit | None = None,
+    overwrite: bool = False,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> PackResult:
+    """Pack folders into a dataset at `out` and commit it.
+
+    Raises:
+        InputError: nothing can be packed, or more files than `max_rejected` cannot.
+        ExistsError: a dataset is there and `overwrite` is not set, or another packer finished first.
+        StorageError: a source or `out` cannot be used; finished shards are kept for the next attempt.
+    """
+    options.check()
+    storage = open_storage(out)
+    _check_absent(storage, overwrite=overwrite)
+    pairs, unpaired = discover(folders)
+    preflight(storage, write=True)
+    rejections = Rejections(storage, max_rejected)
+    job = _Run(storage, run, on_progress, rejections, files=len(pairs) + len(unpaired))
+    rejections.add(unpaired)
+    scanned = _scan(job, pairs, options.classes)
+    settled, kept, misfits = settle(scanned, options.classes)
+    rejections.add(misfits)
+    rejections.require_rows(len(kept))
+    rejections.require_few(job.files)
+    shards = plan_shards(kept, settled, options)
+    _warn_of_leaks(shards)
+    digest = fingerprint(kept, shards, options)
+    version_id = next_version(storage)
+    journal = Journal(storage, digest)
+    journal.load()
+    tally = _write(job, shards, settled, options, journal)
+    rejections.write()
+    _require_planned_splits(tally, shards)
+    manifest = _manifest(tally, settled, version_id=version_id, digest=digest, resized_px=options.size_px)
+    write_contents(storage, digest, tally.images)
+    commit_manifest(storage, manifest)
+    journal.delete()
+    return PackResult(manifest, tuple(rejections.files.values()))
+
+
+def _check_absent(storage: Storage, *, overwrite: bool) -> None:
+    if not overwrite and storage.exists(MANIFEST_POINTER):
+        raise ExistsError(
+            f"{storage.uri} holds a dataset already; use another --out, or --overwrite for a new version"
+        )
+
+
+def _scan(job: _Run, pairs: Sequence[Pair], spec: ClassSpec | None) -> list[ScannedPair]:
+    scanned: list[ScannedPair] = []
+    results = job.run(partial(scan_pair, spec=spec), pairs)
+    for done, result in enumerate(results, 1):
+        if isinstance(result, Rejection):
+            job.rejections.add([result])
+        else:
+            job.rejections.saw(result.pair)
+            scanned.append(result)
+        job.report("scan", done, len(pairs))
+    job.rejections.require_readable_folders()
+    job.rejections.require_rows(len(scanned))
+    return scanned
+
+
+def _warn_of_leaks(shards: Sequence[PlannedShard]) -> None:
+    leaked = leaks(shards)
+    if leaked:
+        logger.warning(
+            "%d samples have the same content as one in another split, such as %s; "
+            "remove copies or keep them together with --group",
+            len(leaked),
+            leaked[0],
+        )
+
+
+class _Tally:
+    """What the written shards add up to; shards arrive in order, so sums are reproducible."""
+
+    def __init__(self, settled: Settled) -> None:
+        self.shards: dict[str, list[ShardInfo]] = {split: [] for split in SPLITS}
+        self.images: dict[str, list[str]] = {split: [] for split in SPLITS}
+        empty = PixelStats.empty(settled.channels, settled.dtype, len(settled.labelling.classes))
+        self.stats = DatasetStats(empty)
+
+    def add(self, written: WrittenShard) -> None:
+        if written.shard.info is not None:
+            self.shards[written.shard.split].append(written.shard.info)
+        self.images[written.shard.split] += written.shard.images
+        self.stats.merge(written.stats)
+
+
+def _write(
+    job: _Run, shards: Sequence[PlannedShard], settled: Settled, options: PackOptions, journal: Journal
+) -> _Tally:
+    splits = {shard.split for shard in shards}
+    measured = {"train"} & splits or splits
+    tasks = [
+        ShardTask(
+            job.storage,
+            shard,
+            settled,
+            options,
+            with_pixels=shard.split in measured,
+            finished=journal.finished.get((shard.split, shard.index)),
+        )
+        for shard in shards
+    ]
+    total, done = sum(len(shard.rows) for shard in shards), 0
+    tally = _Tally(settled)
+    try:
+        for shard, written in zip(shards, job.run(write_shard, tasks), strict=True):
+            # Before the journal: a shard that lacks what a failing storage refused is not finished.
+            job.rejections.add(written.shard.rejections)
+            journal.add(written.shard)
+            job.rejections.require_few(job.files)
+            tally.add(written)
+            done += len(shard.rows)
+            job.report("write", done, total)
+    except BaseException:
+        # What went wrong is what must be seen, also where the journal cannot be written any more.
+        with suppress(StorageError):
+            journal.flush()
+        raise
+    journal.flush()
+    return tally
+
+
+def _require_planned_splits(tally: _Tally, shards: Sequence[PlannedShard]) -> None:
+    for split in {shard.split: None for shard in shards}:
+        if not tally.shards[split]:
+            raise InputError(f"no {split} image could be decoded; see the reasons in rejected.jsonl")
+
+
+def _manifest(
+    tally: _Tally, settled: Settled, *, version_id: str, digest: str, resized_px: int | None
+) -> Manifest:
+    splits = {
+        split: SplitInfo(rows=sum(shard.rows for shard in shards), shards=tuple(shards))
+        for split, shards in tally.shards.items()
+        if shards
+    }
+    pixels = tally.stats.pixels
+    return Manifest(
+        version=version_id,
+        task=settled.labelling.task,
+        classes=settled.labelling.classes,
+        ignore_index=settled.labelling.ignore_index,
+        channels=settled.channels,
+        dtype=settled.dtype,
+        splits=splits,
+        channel_stats=pixels.channel_stats(),
+        resized_px=resized_px,
+        sizes=dict(sorted(tally.stats.sizes.items())),
+        class_pixels=tuple(pixels.class_pixels.tolist()),
+        foreground_histogram=tuple(pixels.foreground_histogram.tolist()),
+        image_labels=settled.image_labels,
+        command=command_line(),
+        versions=_versions(),
+        fingerprint=digest,
+    )
+
+
+def _versions() -> dict[str, str]:
+    names = ("numpy", "pillow", "pyarrow", "tifffile", "imagecodecs")
+    libraries = {name: version(name) for name in names}
+    return {"unetpp": unetpp.__version__, "python": platform.python_version(), **libraries}

@@ -1,0 +1,1 @@
+"""From shards to a worker's batches, in the exact order."""

@@ -1,0 +1,102 @@
+"""One self-contained HTML page for one run."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from unetpp.models.cost import Cost, count_cost
+from unetpp.report.numbers import score
+from unetpp.report.page import render_page, write_page
+from unetpp.report.run import sections
+from unetpp.report.run.data import Panel, RunData, load_run_data
+from unetpp.report.run.figures import confusion_svg, histogram_svg, lines_svg
+
+__all__ = ["render_run_report", "write_run_report"]
+
+_LEVEL_CURVES = (("dice", "Dice"), ("iou", "IoU"))
+
+
+def write_run_report(run_uri: str, out: Path | None = None) -> str:
+    """Write the page and return where; default `report.html` in the run's own folder, also in a bucket.
+
+    Raises:
+        InputError: no run there.
+    """
+    data = load_run_data(run_uri)
+    return write_page(render_run_report(data), data.uri, out)
+
+
+def render_run_report(data: RunData) -> str:
+    """The page as text; it refers to nothing outside itself."""
+    evaluation = data.evaluation
+    confusion = evaluation["confusion"] if evaluation is not None else None
+    costs, cost_size_px = _costs(data)
+    return render_page(
+        "run.html",
+        title=data.config.name or data.uri.rpartition("/")[2],
+        data=data,
+        headline=sections.headline(data),
+        commands=sections.next_commands(data),
+        levels=sections.level_rows(data, costs),
+        cost_size_px=cost_size_px,
+        latency=evaluation["latency"] if evaluation is not None else None,
+        device=evaluation["device"] if evaluation is not None else None,
+        classes=sections.class_rows(data),
+        curves=[(title, Markup(svg)) for title, svg in _curves(data)],
+        confusion=Markup(confusion_svg(confusion["labels"], confusion["counts"])) if confusion else None,
+        panels={kind: [_figure(p) for p in data.panels if p.kind == kind] for kind in ("best", "worst")},
+        dataset=sections.dataset_facts(data),
+        foreground=Markup(_foreground_svg(data)),
+        config=sections.config_rows(data),
+        provenance=sections.provenance_facts(data),
+        timing=sections.timing_facts(data),
+    )
+
+
+def _costs(data: RunData) -> tuple[dict[int, Cost], int]:
+    """Cost of every level at the side of the training crop."""
+    return count_cost(data.config.model, data.crop_px), data.crop_px
+
+
+def _figure(panel: Panel) -> dict[str, str]:
+    source = "data:image/png;base64," + base64.b64encode(panel.png).decode()
+    return {"sample_id": panel.sample_id, "dice": score(panel.dice), "source": source}
+
+
+def _curves(data: RunData) -> list[tuple[str, str]]:
+    """(title, SVG) over the finished epochs."""
+    if not data.epochs:
+        return []
+    numbers = [epoch["epoch"] for epoch in data.epochs]
+    curves = [("Training loss", lines_svg({"loss": (numbers, _column(data, "loss"))}, y_label="loss"))]
+    validated = [epoch for epoch in data.epochs if epoch.get("val")]
+    if validated:
+        for key, title in _LEVEL_CURVES:
+            curves.append((f"Validation {title}", _level_curve(validated, key, title)))
+    rates = lines_svg({"images/s": (numbers, _column(data, "images_per_s"))}, y_label="images per second")
+    waits = [100 * wait for wait in _column(data, "data_wait")]
+    waiting = lines_svg({"waiting": (numbers, waits)}, y_label="percent of training time")
+    rate_curve = lines_svg({"lr": (numbers, _column(data, "lr"))}, y_label="learning rate")
+    return [*curves, ("Throughput", rates), ("Waiting for data", waiting), ("Learning rate", rate_curve)]
+
+
+def _column(data: RunData, key: str) -> list[float]:
+    return [float(epoch[key]) for epoch in data.epochs]
+
+
+def _level_curve(validated: list[dict[str, Any]], key: str, title: str) -> str:
+    numbers = [epoch["epoch"] for epoch in validated]
+    levels = validated[0]["val"]["levels"]
+    series = {
+        f"level {name}": (numbers, [epoch["val"]["levels"][name][key] for epoch in validated])
+        for name in levels
+    }
+    return lines_svg(series, y_label=title)
+
+
+def _foreground_svg(data: RunData) -> str:
+    labels = [f"{10 * decile}" for decile in range(len(data.manifest.foreground_histogram))]
+    rows = data.manifest.foreground_histogram
+    return histogram_svg(labels, rows, x_label="foreground, from … % of the image", y_label="train rows")

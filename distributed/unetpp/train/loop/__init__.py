@@ -1,0 +1,1 @@
+"""The training loop: steps, batches on their device, validation; no Ray."""

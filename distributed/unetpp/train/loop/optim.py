@@ -1,0 +1,44 @@
+"""Optimisers and learning-rate schedules from configuration."""
+
+import math
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from unetpp.config.sections.train import OptimConfig
+
+__all__ = ["build_optimizer", "build_schedule", "lr_factor"]
+
+
+def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
+    """Optimiser over all parameters; norms and biases are not decayed."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if config.name == "sgd":
+        return torch.optim.SGD(
+            groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0, fused=True
+        )
+    kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
+    return kind(groups, lr=config.lr, fused=True)
+
+
+def build_schedule(optimizer: torch.optim.Optimizer, config: OptimConfig, total_steps: int) -> LambdaLR:
+    """Schedule stepped once per optimiser step."""
+    return LambdaLR(optimizer, lambda step: lr_factor(config, step, total_steps))
+
+
+def lr_factor(config: OptimConfig, step: int, total_steps: int) -> float:
+    """Learning rate at a step relative to `optim.lr`: linear warm-up, then cosine, poly or constant."""
+    warmup_steps = round(config.warmup * total_steps)
+    if step < warmup_steps:
+        return (step + 1) / (warmup_steps + 1)
+    progress = min((step - warmup_steps) / max(total_steps - warmup_steps, 1), 1.0)
+    if config.schedule == "cosine":
+        return 0.5 * (1.0 + math.cos(math.pi * progress))
+    if config.schedule == "poly":
+        return float((1.0 - progress) ** config.poly_power)
+    return 1.0

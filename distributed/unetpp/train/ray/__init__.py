@@ -1,0 +1,1 @@
+"""Training on Ray: driver, workers, preemption, failures, metrics."""

@@ -1,0 +1,1 @@
+"""A run's folder around the loop: preparing, resuming, checkpoints, trackers."""

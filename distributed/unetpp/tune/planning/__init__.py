@@ -1,0 +1,1 @@
+"""Whether trials fit, how long they take, when the sweep ends."""

@@ -1,0 +1,1 @@
+"""What a study found: leaderboard, Pareto front, importances, confirmation."""

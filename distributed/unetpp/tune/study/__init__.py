@@ -1,0 +1,1 @@
+"""The Optuna study and what is recorded in it."""

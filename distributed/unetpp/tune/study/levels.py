@@ -1,0 +1,79 @@
+"""What one training says about each depth that it contains."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from unetpp.config.sections.tune import MetricName, ObjectiveName
+
+__all__ = ["LevelResult", "NetworkCost", "costs", "headline", "level_results"]
+
+
+class NetworkCost(Protocol):
+    """What is read of a `Cost`, so that reading results needs no torch."""
+
+    @property
+    def params(self) -> int: ...
+
+    @property
+    def macs(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class LevelResult:
+    """A trial's sub-network pruned at one level, after one epoch."""
+
+    level: int
+    quality: float
+    """Value of `tune.metric` on the validation split; more is better."""
+    latency_s: float
+    """Seconds of one forward pass on one image."""
+    params: int
+    macs: int
+    """Multiply-accumulates of one forward pass on one image."""
+
+
+def level_results(
+    metrics: Mapping[str, Any],
+    metric: MetricName,
+    cost: Mapping[int, NetworkCost],
+    latency_s: Mapping[int, float],
+) -> list[LevelResult]:
+    """One result per supervised level, shallow to deep; empty for an epoch that was not validated.
+
+    Args:
+        metrics: an epoch's metrics as the training loop reports them.
+        metric: which of them is quality.
+        cost: of every supervised level, see `count_cost`.
+        latency_s: of every supervised level.
+    """
+    scored = metrics["val"]["levels"] if "val" in metrics else {}
+    return [
+        LevelResult(level, float(scored[str(level)][metric]), latency_s[level], found.params, found.macs)
+        for level, found in sorted(cost.items())
+        if str(level) in scored
+    ]
+
+
+def headline(levels: Sequence[LevelResult]) -> LevelResult:
+    """The level of best quality; of equals the shallower, which is the cheaper network."""
+    return max(levels, key=lambda result: (_finite(result.quality), -result.level))
+
+
+def costs(result: LevelResult, objectives: Sequence[ObjectiveName]) -> tuple[float, ...]:
+    """Values to be minimised, one per objective; all infinite if the quality is NaN, whatever the price."""
+    if math.isnan(result.quality):
+        return (math.inf,) * len(objectives)
+    values = {
+        "quality": -result.quality,
+        "latency": result.latency_s,
+        "params": float(result.params),
+        "macs": float(result.macs),
+    }
+    return tuple(values[name] for name in objectives)
+
+
+def _finite(quality: float) -> float:
+    """NaN counts as the worst: a diverged trial must not win a comparison."""
+    return -math.inf if math.isnan(quality) else quality
