@@ -12,7 +12,8 @@ from unetpp.core.manifest import ChannelStats, ClassInfo, Manifest, SplitInfo
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
 from unetpp.data.dataset.manifests import commit_manifest
-from unetpp.data.dataset.parquet import Sample, encode_shard, shard_info
+from unetpp.data.dataset.parquet import encode_shard, shard_info
+from unetpp.data.dataset.sample import Sample
 from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.schedule import Position, StreamPlan, schedule
 from unetpp.data.stream.unit import read_unit

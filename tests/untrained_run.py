@@ -13,7 +13,8 @@ from unetpp.core.manifest import IGNORE, ChannelStats, ClassInfo, Manifest, Spli
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
 from unetpp.data.dataset.manifests import commit_manifest
-from unetpp.data.dataset.parquet import Sample, encode_shard, shard_info
+from unetpp.data.dataset.parquet import encode_shard, shard_info
+from unetpp.data.dataset.sample import Sample
 from unetpp.models.build import build_model
 from unetpp.models.load import MODEL_FILE
 

@@ -38,19 +38,20 @@ def page_commands(page: Path) -> list[Words]:
 
 
 def printed_commands() -> Iterator[tuple[str, Words]]:
-    """Of every string and f-string of the package that is no docstring."""
+    """Of every string and f-string of the package that is no docstring, with the module's path."""
     for path in sorted((ROOT / "distributed/unetpp").rglob("*.py")):
+        module = str(path.relative_to(ROOT / "distributed/unetpp"))
         nodes = list(ast.walk(ast.parse(path.read_text())))
         docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
         parts = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
         for node in nodes:
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "shown_command":
-                yield path.name, [_argument(word) for word in node.args if not isinstance(word, ast.Starred)]
+                yield module, [_argument(word) for word in node.args if not isinstance(word, ast.Starred)]
             if isinstance(node, ast.JoinedStr | ast.Constant) and id(node) not in docstrings | parts:
                 text = _text(node)
                 # A command in a sentence is quoted, or ends its line; a mention is a verb and no more.
                 for found in re.findall(r"`(unetpp [^`]+)`|(?:^|: |  )(unetpp [a-z][^\n;(]*)$", text):
-                    yield path.name, _words("".join(found))
+                    yield module, _words("".join(found))
 
 
 def _argument(node: ast.expr) -> str:

@@ -97,7 +97,8 @@ def test_run_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
 def test_main_interrupted_in_a_real_process_exits_130_with_one_line() -> None:
     program = (
         "import os, signal, sys\n"
-        "from unetpp.cli import main, config\n"
+        "from unetpp.cli import main\n"
+        "from unetpp.cli.verbs import config\n"
         "config._print_config = lambda *a, **k: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.exit(main.run(['config']))\n"
     )

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from faulty_proxy import FaultyProxy, faulty_proxy
-from unetpp.data.dataset.parquet import Sample
+from unetpp.data.dataset.sample import Sample
 from unetpp.data.pack.discover import SourceFolder
 from unetpp.data.synthetic import make_cells
 

@@ -10,7 +10,8 @@ from unetpp.core.manifest import IGNORE, Manifest, SplitInfo
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
 from unetpp.data.dataset.manifests import commit_manifest, load_manifest
-from unetpp.data.dataset.parquet import Sample, encode_shard, iter_samples, shard_info
+from unetpp.data.dataset.parquet import encode_shard, iter_samples, shard_info
+from unetpp.data.dataset.sample import Sample
 from unetpp.predict.evaluate import evaluate
 from unetpp.predict.evaluation_files import read_evaluation, read_evaluations, read_panel, read_per_image
 from unetpp.predict.predictor import Predictor

@@ -15,8 +15,8 @@ from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
 from unetpp.data.dataset.manifests import commit_manifest
-from unetpp.data.dataset.parquet import Sample
 from unetpp.data.dataset.repack import repack
+from unetpp.data.dataset.sample import Sample
 from unetpp.data.pack.discover import SourceFolder
 from unetpp.data.pack.pack import pack
 from unetpp.data.pack.shard_plan import PackOptions

@@ -12,7 +12,8 @@ from unetpp.core.errors import InputError
 from unetpp.core.manifest import IGNORE, Manifest
 from unetpp.core.storage import Storage
 from unetpp.data.dataset.manifests import load_manifest
-from unetpp.data.dataset.parquet import Sample, iter_samples
+from unetpp.data.dataset.parquet import iter_samples
+from unetpp.data.dataset.sample import Sample
 
 __all__ = ["contact_sheet", "overlay", "to_rgb"]
 

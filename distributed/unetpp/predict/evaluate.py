@@ -12,7 +12,8 @@ from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
 from unetpp.data.dataset.manifests import load_manifest, require_shards
-from unetpp.data.dataset.parquet import Sample, iter_samples
+from unetpp.data.dataset.parquet import iter_samples
+from unetpp.data.dataset.sample import Sample
 from unetpp.models.latency import measure_levels_s
 from unetpp.models.load import LoadedRun, load_run
 from unetpp.predict.device import pick_device

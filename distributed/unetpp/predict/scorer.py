@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unetpp.core.manifest import IGNORE, Manifest
-from unetpp.data.dataset.parquet import Sample
+from unetpp.data.dataset.sample import Sample
 from unetpp.models.inference import predict_logits
 from unetpp.models.load import LoadedRun
 from unetpp.models.output import ModelOutput

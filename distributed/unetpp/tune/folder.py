@@ -25,9 +25,9 @@ from unetpp.core.storage import Storage, open_storage
 from unetpp.core.trial_folders import trial_uri
 from unetpp.data.dataset.manifests import load_manifest, require_shards
 from unetpp.tune.kept_space import kept_space
+from unetpp.tune.optuna_logs import route_logs
 from unetpp.tune.space.space import Space, load_space
 from unetpp.tune.study.file import driver_file, reader_file
-from unetpp.tune.study.optuna_logs import route_logs
 from unetpp.tune.study.storage import (
     existing_file,
     has_password,

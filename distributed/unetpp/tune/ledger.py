@@ -30,8 +30,8 @@ from unetpp.tune.results.leaderboard import LeaderRow
 from unetpp.tune.results.standings import Standings
 from unetpp.tune.space.apply import apply
 from unetpp.tune.space.space import Space
-from unetpp.tune.stopping import Verdict, build_rule
-from unetpp.tune.study.epochs import EpochRecord, epoch_records
+from unetpp.tune.stopping import build_rule
+from unetpp.tune.study.epochs import EpochRecord, Verdict, epoch_records
 from unetpp.tune.study.levels import LevelResult, NetworkCost, level_results
 from unetpp.tune.study.publish import Publisher, Unpublished
 from unetpp.tune.study.record import RUN, START_UP, Outcome, TrialRecord, own_trials

@@ -31,6 +31,7 @@ from unetpp.core.storage import Storage, open_storage, preflight
 from unetpp.data.dataset.manifests import lacks_split, load_manifest
 from unetpp.data.dataset.scorable import require_scorable
 from unetpp.train.ray.metrics_export import Exporter
+from unetpp.tune.first_trials import enqueue_default, warm_start
 from unetpp.tune.folder import (
     SWEEP_CONFIG,
     no_sweep,
@@ -50,7 +51,6 @@ from unetpp.tune.ray.searcher import LedgerSearcher
 from unetpp.tune.ray.trainable import TrialContext, run_trial
 from unetpp.tune.space.space import Space, check_space
 from unetpp.tune.study.file import fetch
-from unetpp.tune.study.first_trials import enqueue_default, warm_start
 from unetpp.tune.study.publish import Publisher, StudyPublisher, Unpublished
 from unetpp.tune.study.record import own_trials
 from unetpp.tune.study.storage import shown_url

@@ -9,7 +9,6 @@ from unetpp.core.errors import CorruptionError
 from unetpp.core.storage import Storage
 from unetpp.data.dataset.parquet import (
     SCHEMA,
-    Sample,
     decode_image,
     decode_mask,
     encode_shard,
@@ -17,7 +16,7 @@ from unetpp.data.dataset.parquet import (
     samples_of,
     shard_info,
 )
-from unetpp.data.pack.tile import Box
+from unetpp.data.dataset.sample import Box, Sample
 
 MakeSample = Callable[..., Sample]
 

@@ -6,7 +6,8 @@ import pytest
 from unetpp.core.errors import InputError
 from unetpp.core.manifest import IGNORE, ChannelStats, ClassInfo, Manifest, SplitInfo
 from unetpp.core.storage import open_storage
-from unetpp.data.dataset.parquet import Sample, encode_shard, shard_info
+from unetpp.data.dataset.parquet import encode_shard, shard_info
+from unetpp.data.dataset.sample import Sample
 from unetpp.data.dataset.scorable import require_scorable
 
 CLASSES = {"binary": 1, "multiclass": 3, "multilabel": 2}

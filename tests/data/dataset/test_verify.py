@@ -7,7 +7,8 @@ import pytest
 from unetpp.core.manifest import Manifest, SplitInfo
 from unetpp.core.storage import Storage
 from unetpp.data.dataset.manifests import commit_manifest, load_manifest
-from unetpp.data.dataset.parquet import Sample, encode_shard, iter_samples, shard_info
+from unetpp.data.dataset.parquet import encode_shard, iter_samples, shard_info
+from unetpp.data.dataset.sample import Sample
 from unetpp.data.dataset.verify import verify
 from unetpp.data.pack.pack import pack
 from unetpp.data.pack.shard_plan import PackOptions

@@ -2,7 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unetpp.data.pack.tile import Box, tile_boxes
+from unetpp.data.dataset.sample import Box
+from unetpp.data.pack.tile import tile_boxes
 
 side = st.integers(1, 70)
 

@@ -2,7 +2,7 @@ import optuna
 import pytest
 
 from unetpp.core.errors import ConfigError
-from unetpp.tune.study.optuna_logs import route_logs
+from unetpp.tune.optuna_logs import route_logs
 from unetpp.tune.study.samplers import build_sampler
 
 SAMPLERS = ["tpe", "gp", "cmaes", "nsga2", "qmc", "random"]

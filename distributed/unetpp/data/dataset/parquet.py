@@ -5,7 +5,6 @@ Shapes: H height, W width, C channels. Images are H W C little-endian, masks H W
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,10 @@ from unetpp.core.errors import CorruptionError
 from unetpp.core.manifest import Manifest, ShardInfo
 from unetpp.core.storage import Storage
 from unetpp.data.dataset.fetch import fetch_shard
-from unetpp.data.pack.tile import Box
+from unetpp.data.dataset.sample import Box, Sample
 
 __all__ = [
     "SCHEMA",
-    "Sample",
     "decode_image",
     "decode_mask",
     "encode_shard",
@@ -55,25 +53,6 @@ SCHEMA = pa.schema(
 )
 """Columns of a shard; arrow primitives only."""
 _COLUMNS = {field.name: field.type for field in SCHEMA}
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One decoded row: `image` H W C, `mask` H W uint8."""
-
-    sample_id: str
-    group: str
-    image: NDArray[Any]
-    mask: NDArray[np.uint8]
-    label: int | None
-    source: str
-    source_size_px: tuple[int, int]
-    """Height and width of the source file's pixels, before tiling or resizing."""
-    tile: Box | None = None
-
-    @property
-    def decoded_bytes(self) -> int:
-        return int(self.image.nbytes + self.mask.nbytes)
 
 
 def encode_shard(samples: Sequence[Sample]) -> bytes:

@@ -10,7 +10,8 @@ from unetpp.core.errors import CorruptionError
 from unetpp.core.manifest import IGNORE, Manifest, ShardInfo
 from unetpp.core.storage import Storage
 from unetpp.data.dataset.manifests import list_versions, load_manifest
-from unetpp.data.dataset.parquet import Sample, read_shard, samples_of
+from unetpp.data.dataset.parquet import read_shard, samples_of
+from unetpp.data.dataset.sample import Sample
 
 __all__ = ["VerifyResult", "verify"]
 

@@ -12,6 +12,7 @@ import numpy as np
 from unetpp.core.errors import InputError
 from unetpp.core.manifest import SCHEMA_VERSION
 from unetpp.data.dataset.chunks import cut_by_bytes
+from unetpp.data.dataset.sample import Box
 from unetpp.data.dataset.shard_size import target_bytes
 from unetpp.data.images.header import Dtype, SampleError
 from unetpp.data.pack.classes import ClassSpec
@@ -20,7 +21,7 @@ from unetpp.data.pack.groups import EACH_ALONE, GroupRule
 from unetpp.data.pack.labels import Labelling, infer_labelling, labelling_of
 from unetpp.data.pack.scan import ScannedPair
 from unetpp.data.pack.split import Member, assign_splits
-from unetpp.data.pack.tile import Box, tile_boxes
+from unetpp.data.pack.tile import tile_boxes
 
 __all__ = [
     "SPLITS",

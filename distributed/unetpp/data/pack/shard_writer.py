@@ -13,7 +13,8 @@ from unetpp.core.errors import CorruptionError
 from unetpp.core.manifest import ShardInfo
 from unetpp.core.storage import Storage
 from unetpp.data.dataset.contents import image_digest
-from unetpp.data.dataset.parquet import Sample, encode_shard, read_shard, samples_of, shard_info
+from unetpp.data.dataset.parquet import encode_shard, read_shard, samples_of, shard_info
+from unetpp.data.dataset.sample import Sample
 from unetpp.data.images.channels import match_channels
 from unetpp.data.images.decode import read_image, read_mask
 from unetpp.data.images.header import SampleError

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetpp.core.manifest import IGNORE, ChannelStats, Task
-from unetpp.data.dataset.parquet import Sample
+from unetpp.data.dataset.sample import Sample
 
 __all__ = ["DatasetStats", "PixelStats", "value_counts"]
 

@@ -1,18 +1,8 @@
 """Cut an image into boxes that cover it."""
 
-from dataclasses import dataclass
+from unetpp.data.dataset.sample import Box
 
-__all__ = ["Box", "tile_boxes"]
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A rectangle of pixels in its source image."""
-
-    top: int
-    left: int
-    height: int
-    width: int
+__all__ = ["tile_boxes"]
 
 
 def tile_boxes(height: int, width: int, tile_px: int) -> tuple[Box, ...]:

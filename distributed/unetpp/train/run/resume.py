@@ -35,6 +35,10 @@ _OF_A_CLUSTER: Mapping[str, Any] = {
     "data.labels": {},
     "scale.autoscaling": False,
     "scale.accelerator_type": "",
+    "scale.node_cpus": 0.0,
+    "scale.node_memory_gib": 0.0,
+    "scale.node_gpus": 0,
+    "scale.node_gpu_memory_gib": 0.0,
 }
 
 

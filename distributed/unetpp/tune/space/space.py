@@ -9,6 +9,7 @@ import optuna
 from unetpp.config.fields import dotted_fields, nearest_field
 from unetpp.config.run import RunConfig
 from unetpp.core.errors import ConfigError, StorageError
+from unetpp.tune.optuna_logs import route_logs
 from unetpp.tune.space.apply import apply
 from unetpp.tune.space.files import (
     SourceFile,
@@ -19,7 +20,6 @@ from unetpp.tune.space.files import (
     read_sources,
     user_line,
 )
-from unetpp.tune.study.optuna_logs import route_logs
 
 __all__ = ["Space", "check_space", "load_space"]
 

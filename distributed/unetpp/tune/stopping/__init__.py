@@ -4,6 +4,6 @@ from unetpp.tune.stopping.build import build_rule
 from unetpp.tune.stopping.halving import AshaRule
 from unetpp.tune.stopping.median import MedianRule
 from unetpp.tune.stopping.pareto import ParetoRule
-from unetpp.tune.stopping.rule import Rule, Verdict
+from unetpp.tune.stopping.rule import Rule
 
-__all__ = ["AshaRule", "MedianRule", "ParetoRule", "Rule", "Verdict", "build_rule"]
+__all__ = ["AshaRule", "MedianRule", "ParetoRule", "Rule", "build_rule"]

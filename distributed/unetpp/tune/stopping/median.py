@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from unetpp.tune.stopping.rule import Verdict
+from unetpp.tune.study.epochs import Verdict
 from unetpp.tune.study.levels import LevelResult, headline
 
 __all__ = ["MedianRule"]

@@ -1,13 +1,12 @@
 """What every rule can do."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
+from unetpp.tune.study.epochs import Verdict
 from unetpp.tune.study.levels import LevelResult
 
-__all__ = ["Rule", "Verdict", "rung_epochs"]
-
-Verdict = Literal["continue", "stop"]
+__all__ = ["Rule", "rung_epochs"]
 
 
 class Rule(Protocol):

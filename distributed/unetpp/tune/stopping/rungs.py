@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from unetpp.tune.stopping.rule import Verdict
+from unetpp.tune.study.epochs import Verdict
 from unetpp.tune.study.levels import LevelResult, headline
 
 __all__ = ["Ladder", "Rung"]

@@ -12,16 +12,16 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from optuna.trial import FrozenTrial
 
-from unetpp.tune.stopping.rule import Verdict
 from unetpp.tune.study.levels import LevelResult
 
 __all__ = [
     "NETWORKS",
     "EpochRecord",
+    "Verdict",
     "better_kept",
     "dump_epoch",
     "dump_networks",
@@ -35,6 +35,10 @@ NETWORKS = "networks"
 _SECONDS = "seconds"
 _EPOCH = "epoch:"
 _FORMER = "levels:"
+
+
+Verdict = Literal["continue", "stop"]
+"""What early stopping decides after an epoch."""
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from unetpp.config.load import config_hash, flatten
 from unetpp.config.run import RunConfig
 from unetpp.config.sections.tune import ObjectiveName
 from unetpp.core.errors import ConfigError
+from unetpp.tune.optuna_logs import route_logs
 from unetpp.tune.space.files import difference
 from unetpp.tune.space.space import Space
-from unetpp.tune.study.optuna_logs import route_logs
 from unetpp.tune.study.samplers import build_sampler
 from unetpp.tune.study.storage import open_storage_url, shown_url
 

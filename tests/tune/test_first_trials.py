@@ -8,11 +8,11 @@ from optuna.trial import TrialState
 from sweep_results import finish, record_epoch, results
 from unetpp.config import load_config, replace
 from unetpp.core.errors import InputError
+from unetpp.tune.first_trials import enqueue_default, warm_start
 from unetpp.tune.results.leaderboard import leaderboard, trial_counts
 from unetpp.tune.space.space import load_space
-from unetpp.tune.study.first_trials import enqueue_default, warm_start
 
-SPACES = Path(__file__).parents[3] / "search_spaces"
+SPACES = Path(__file__).parents[2] / "search_spaces"
 
 
 def test_enqueue_default_makes_the_base_configuration_trial_zero(study, space, base) -> None:

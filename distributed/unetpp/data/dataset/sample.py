@@ -1,0 +1,38 @@
+"""One sample of a dataset, decoded."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Box", "Sample"]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle of pixels in its source image."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One decoded row: `image` H W C, `mask` H W uint8."""
+
+    sample_id: str
+    group: str
+    image: NDArray[Any]
+    mask: NDArray[np.uint8]
+    label: int | None
+    source: str
+    source_size_px: tuple[int, int]
+    """Height and width of the source file's pixels, before tiling or resizing."""
+    tile: Box | None = None
+
+    @property
+    def decoded_bytes(self) -> int:
+        return int(self.image.nbytes + self.mask.nbytes)
