@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from unetpp.cli import doctor_checks as checks
 from unetpp.cli.main import run
-from unetpp.cli.verbs import doctor_checks as checks
 from unetpp.config import Node
 
 SMALL = Node(cpus=1, memory_bytes=2**30)

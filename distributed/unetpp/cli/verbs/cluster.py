@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unetpp.cli.terminal.output import Json, emit, note
-from unetpp.cli.verbs.cluster_render import register_render
 from unetpp.core.commands import shown_command
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def register(app: typer.Typer) -> None:
     """Add the verbs."""
     cluster = typer.Typer(no_args_is_help=True, help="A local Ray cluster, and definitions of others.")
     app.add_typer(cluster, name="cluster")
-    register_render(cluster)
+    cluster.command("render")(_render)
     cluster.command("status")(_status)
     cluster.command("down")(_down)
 
@@ -142,3 +141,37 @@ def _print_status(found: dict[str, Any], options: list[str]) -> None:
     note(f"logs: {Path(found['processes'][0]['log']).parent}")
     if found["state"] == "degraded":
         note(f"start again what was lost: {shown_command('cluster', 'up', *options)}")
+
+
+def _render(
+    target: Annotated[str, typer.Argument(help="kuberay, slurm or compose.")],
+    workers: Annotated[int, typer.Option(min=1, help="Worker nodes, at most.")] = 2,
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs of each worker node.")] = 0,
+    image: Annotated[str | None, typer.Option(help="Image of every node [default: the file's].")] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="cluster, pack, train or tune [default: cluster; slurm: train].")
+    ] = None,
+    bucket: Annotated[str | None, typer.Option(help="Name of the bucket that jobs read and write.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write [default: stdout].")] = None,
+    json: Json = False,
+) -> None:
+    """Fill a definition of cluster/ in for your number of workers, GPUs and image."""
+    from typing import get_args
+
+    from unetpp.core.errors import InputError, UserError
+    from unetpp.launch.definitions import Kind, RenderRequest, Target, render
+
+    kind = kind or ("train" if target == "slurm" else "cluster")
+    for value, known in ((target, get_args(Target)), (kind, get_args(Kind))):
+        if value not in known:
+            raise UserError(f"{value} must be one of {', '.join(known)}; correct it")
+    text = render(RenderRequest(target, kind, workers, gpus, image, bucket))  # type: ignore[arg-type]  # checked
+    if out is None and not json:
+        typer.echo(text, nl=False)
+        return
+    if out is not None:
+        try:
+            out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"--out {out} cannot be written: {error.strerror}; choose another") from error
+    emit({"file": str(out)} if out else {"text": text}, json=json)

@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
         json: Json = False,
     ) -> None:
         """Check versions, cores, memory, GPU, Ray, S3 credential, token and disk; exit 1 if one fails."""
-        from unetpp.cli.verbs.doctor_checks import run_checks
+        from unetpp.cli.doctor_checks import run_checks
 
         checks = run_checks()
         width = max(len(check.name) for check in checks)
