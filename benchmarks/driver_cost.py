@@ -30,10 +30,10 @@ from common import markdown
 from unetpp.cli.terminal.sweep_table import SweepTable
 from unetpp.config import Hardware, Node, load_config
 from unetpp.core.manifest import ChannelStats, ClassInfo, Manifest, SplitInfo
-from unetpp.tune.ledger import Ledger, SweepSetup, TrialSpec
-from unetpp.tune.ray.metrics import SweepMetrics
-from unetpp.tune.space.space import load_space
-from unetpp.tune.study.study import open_study
+from unetpp.tuning.ledger import Ledger, SweepSetup, TrialSpec
+from unetpp.tuning.ray.metrics import SweepMetrics
+from unetpp.tuning.space.space import load_space
+from unetpp.tuning.study.study import open_study
 
 _SPACE = """
 def space(trial):

@@ -25,8 +25,8 @@ from unetpp.models import build_model
 from unetpp.models.normalise import Normalise
 from unetpp.objective import build_objective
 from unetpp.objective.metrics import SegmentationMetrics
-from unetpp.train.loop.augment import apply_augment, draw_params
-from unetpp.train.loop.optim import build_optimizer, build_schedule
+from unetpp.training.loop.augment import apply_augment, draw_params
+from unetpp.training.loop.optim import build_optimizer, build_schedule
 
 
 def train_plain(

@@ -19,9 +19,9 @@ import optuna
 from common import markdown, s3_server
 
 from unetpp.core.storage import Storage, open_storage
-from unetpp.tune.study.file import STUDY_FILE, snapshot
-from unetpp.tune.study.levels import LevelResult, dump_levels
-from unetpp.tune.study.storage import open_storage_url
+from unetpp.tuning.study.file import STUDY_FILE, snapshot
+from unetpp.tuning.study.levels import LevelResult, dump_levels
+from unetpp.tuning.study.storage import open_storage_url
 
 _SERVER = ("--dir-cache-time", "5m")
 """Without, each small object makes the server list its folder again, at the journal's expense."""

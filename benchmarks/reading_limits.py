@@ -35,8 +35,8 @@ from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.ray_stream import stream_batches
 from unetpp.data.stream.schedule import Position, StreamPlan
 from unetpp.launch.connect import connected
-from unetpp.train.loop.session import Request
-from unetpp.train.run.rank import TrainJob, run_job
+from unetpp.training.loop.session import Request
+from unetpp.training.run.rank import TrainJob, run_job
 
 _BUFFERED_BYTES = 256 * 2**20
 """Blocks of one worker's execution in the object store, see data/stream/ray_stream.py."""

@@ -17,9 +17,9 @@ from unetpp.core.trial_folders import trial_uri
 from unetpp.report.numbers import count_text, duration_text
 from unetpp.report.sweep.data import SweepData, load_sweep_data
 from unetpp.report.sweep.figures import pareto_svg
-from unetpp.tune.folder import load_sweep
-from unetpp.tune.results.leaderboard import LeaderRow, trial_counts
-from unetpp.tune.results.pareto import pareto_front
+from unetpp.tuning.folder import load_sweep
+from unetpp.tuning.results.leaderboard import LeaderRow, trial_counts
+from unetpp.tuning.results.pareto import pareto_front
 
 _SPACE = str(Path(__file__).parents[1] / "search_spaces" / "depth_dilation_loss.py")
 _SETTINGS = (

@@ -20,7 +20,7 @@ import optuna
 from common import markdown
 from process_memory import MemorySampler
 
-from unetpp.tune.study.epochs import epoch_records, trial_seconds
+from unetpp.tuning.study.epochs import epoch_records, trial_seconds
 
 _SPACE = str(Path(__file__).parents[1] / "search_spaces" / "loss.py")
 _SETTINGS = (

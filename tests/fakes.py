@@ -17,9 +17,9 @@ from unetpp.data.dataset.sample import Sample
 from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.schedule import Position, StreamPlan, schedule
 from unetpp.data.stream.unit import read_unit
-from unetpp.train.loop.session import Request
-from unetpp.train.loop.state import TrainState
-from unetpp.train.run.rank import TrainJob, run_job
+from unetpp.training.loop.session import Request
+from unetpp.training.loop.state import TrainState
+from unetpp.training.run.rank import TrainJob, run_job
 
 SIDE_PX = 16
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from unetpp.train.ray.metrics_export import METRICS
+from unetpp.training.ray.metrics_export import METRICS
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
 

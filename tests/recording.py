@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from unetpp.data.stream.batch import HostBatch
-from unetpp.train.ray import worker
-from unetpp.train.ray.worker import WorkerArguments, train_worker
+from unetpp.training.ray import worker
+from unetpp.training.ray.worker import WorkerArguments, train_worker
 
 _DELIVERED = "delivered.jsonl"
 _KILL = "kill.json"

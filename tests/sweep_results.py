@@ -4,9 +4,9 @@ from typing import Any
 
 import optuna
 
-from unetpp.tune.study.epochs import EpochRecord
-from unetpp.tune.study.levels import LevelResult
-from unetpp.tune.study.record import Outcome, TrialRecord
+from unetpp.tuning.study.epochs import EpochRecord
+from unetpp.tuning.study.levels import LevelResult
+from unetpp.tuning.study.record import Outcome, TrialRecord
 
 
 def results(*qualities: float, latency_s: float = 0.01) -> list[LevelResult]:

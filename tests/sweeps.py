@@ -6,9 +6,9 @@ from typing import Any
 
 from machines import machine
 from unetpp.config import load_config
-from unetpp.tune.ledger import Ledger
-from unetpp.tune.space.space import load_space
-from unetpp.tune.sweep import Sweep, claim_sweep, plan_sweep
+from unetpp.tuning.ledger import Ledger
+from unetpp.tuning.space.space import load_space
+from unetpp.tuning.sweep import Sweep, claim_sweep, plan_sweep
 
 LAPTOP = machine()
 SPACE = """

@@ -18,17 +18,17 @@ RAY_ADAPTERS = {
     "unetpp/launch/cluster_hardware.py",
     "unetpp/launch/connect.py",
     "unetpp/launch/submit/jobs.py",
-    "unetpp/train/ray/preemption.py",
-    "unetpp/train/ray/failures.py",  # in the process of Ray Train
-    "unetpp/train/ray/metrics_export.py",
-    "unetpp/train/ray/trainer.py",  # in the driver
-    "unetpp/train/ray/worker.py",  # in the worker processes
-    "unetpp/tune/ray/decisions.py",
-    "unetpp/tune/ray/callbacks.py",
-    "unetpp/tune/ray/searcher.py",
-    "unetpp/tune/sweep.py",  # in the driver
-    "unetpp/tune/ray/metrics.py",
-    "unetpp/tune/ray/trainable.py",  # in the trials' processes
+    "unetpp/training/ray/preemption.py",
+    "unetpp/training/ray/failures.py",  # in the process of Ray Train
+    "unetpp/training/ray/metrics_export.py",
+    "unetpp/training/ray/trainer.py",  # in the driver
+    "unetpp/training/ray/worker.py",  # in the worker processes
+    "unetpp/tuning/ray/decisions.py",
+    "unetpp/tuning/ray/callbacks.py",
+    "unetpp/tuning/ray/searcher.py",
+    "unetpp/tuning/sweep.py",  # in the driver
+    "unetpp/tuning/ray/metrics.py",
+    "unetpp/tuning/ray/trainable.py",  # in the trials' processes
 }
 
 

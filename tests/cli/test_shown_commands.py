@@ -24,7 +24,7 @@ from unetpp.report.run.data import load_run_data
 from unetpp.report.run.sections import next_commands
 from unetpp.report.sweep.data import load_sweep_data
 from unetpp.report.sweep.sections import sweep_commands
-from unetpp.tune.ledger import Ledger
+from unetpp.tuning.ledger import Ledger
 from untrained_run import write_untrained_run
 
 SOURCE = Path(__file__).parents[2] / "distributed" / "unetpp"
@@ -55,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("finished", [True, False])
 def test_train_next_commands_name_the_run(folder, capsys, finished):
-    train._print_next({"run": str(folder), "metrics": None}, finished)
+    train._print_next({"run": str(folder), "metrics": None, "finished": finished})
     assert all(str(folder) in values(call) for call in calls(capsys.readouterr().err))
 
 

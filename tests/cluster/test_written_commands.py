@@ -9,17 +9,17 @@ import pytest
 
 from fakes import write_dataset
 from machines import GIB, cluster, machine
+from unetpp.api.tuning import load_sweep_request
 from unetpp.cli.main import build_app, run
 from unetpp.cli.remote.verb_call import VerbCall, parse_call
 from unetpp.cli.verbs.train import split_arguments
-from unetpp.cli.verbs.tune import _load
 from unetpp.config import Hardware, Node, load_config
 from unetpp.core.errors import ConfigError
 from unetpp.core.storage import open_storage
-from unetpp.train.run.prepare import new_run, resumed_run
-from unetpp.train.run.rank import stream_plan
-from unetpp.tune.ledger import Ledger
-from unetpp.tune.sweep import claim_sweep, plan_sweep
+from unetpp.training.run.prepare import new_run, resumed_run
+from unetpp.training.run.rank import stream_plan
+from unetpp.tuning.ledger import Ledger
+from unetpp.tuning.sweep import claim_sweep, plan_sweep
 from written_commands import ROOT, Words, defined_commands, page_commands, printed_commands
 
 PAGES = [
@@ -83,7 +83,9 @@ class Shell:
             job, _ = (resumed_run if resume else new_run)(config, self.hardware)
             assert stream_plan(job).train_steps > 0
             return
-        config, space = _load(self._here(call.parameters["space"]), arguments, resume=resume)
+        config, space = load_sweep_request(
+            self._here(call.parameters["space"]), *split_arguments(arguments), resume=resume
+        )
         sweep = claim_sweep(plan_sweep(config, space, self.hardware, resume=resume), resume=resume)
         assert Ledger(sweep.setup, sweep.study).next_trial() is not None
 

@@ -13,9 +13,9 @@ from unetpp.config.sections.data import DataConfig
 from unetpp.config.sections.model import ModelConfig
 from unetpp.core.manifest import ChannelStats, ClassInfo, Manifest, ShardInfo, SplitInfo
 from unetpp.core.rundir import RunDir
-from unetpp.predict.colours import png
-from unetpp.predict.evaluation_files import write_evaluation
-from unetpp.predict.examples import Example
+from unetpp.inference.colours import png
+from unetpp.inference.evaluation_files import write_evaluation
+from unetpp.inference.examples import Example
 
 WriteRun = Callable[..., str]
 _LEVELS = (1, 2, 3)

@@ -11,9 +11,9 @@ import pytest
 from optuna.trial import FixedTrial
 
 from unetpp.config import RunConfig, load_config
-from unetpp.tune.optuna_logs import route_logs
-from unetpp.tune.space.apply import apply
-from unetpp.tune.space.space import check_space, load_space
+from unetpp.tuning.optuna_logs import route_logs
+from unetpp.tuning.space.apply import apply
+from unetpp.tuning.space.space import check_space, load_space
 
 FOLDER = Path(__file__).parents[2] / "search_spaces"
 SPACES = sorted(FOLDER.glob("*.py"))

@@ -8,8 +8,8 @@ from unetpp.config.load import flatten
 from unetpp.config.run import RunConfig
 from unetpp.core.errors import InputError
 from unetpp.core.rundir import RunDir
+from unetpp.inference.evaluation_files import read_per_image
 from unetpp.models.cost import count_cost
-from unetpp.predict.evaluation_files import read_per_image
 from unetpp.report.paired import paired_difference
 from unetpp.report.run.data import RunData, load_run_data
 

@@ -21,7 +21,7 @@ from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
 from unetpp.core.trial_folders import trial_uri
 from unetpp.report.sweep.data import load_sweep_data
-from unetpp.tune.folder import load_sweep
+from unetpp.tuning.folder import load_sweep
 
 pytestmark = [pytest.mark.ray, pytest.mark.s3, pytest.mark.slow, pytest.mark.timeout(400)]
 

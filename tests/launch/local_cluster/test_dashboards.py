@@ -15,7 +15,7 @@ import yaml
 
 from cluster_shell import LocalCluster, get, wait_until, write_space
 from unetpp.launch.definition_files import shipped
-from unetpp.train.ray.metrics_export import METRICS
+from unetpp.training.ray.metrics_export import METRICS
 
 BOARDS = sorted(shipped("grafana").glob("*.json"))
 NEEDS_GPU = {"ray_node_gpus_utilization"}

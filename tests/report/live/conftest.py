@@ -9,9 +9,9 @@ from unetpp.config import dump_yaml, load_config, replace
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.core.trial_folders import trial_uri
-from unetpp.tune.folder import SWEEP_CONFIG, study_name
-from unetpp.tune.space.space import load_space
-from unetpp.tune.study.study import open_study
+from unetpp.tuning.folder import SWEEP_CONFIG, study_name
+from unetpp.tuning.space.space import load_space
+from unetpp.tuning.study.study import open_study
 
 _SPACE = 'def space(trial):\n    return {"optim.lr": trial.suggest_float("optim.lr", 1e-4, 1e-2)}\n'
 

@@ -9,7 +9,7 @@ import pytest
 from html_page import HtmlPage
 from unetpp.core.errors import InputError
 from unetpp.core.storage import open_storage
-from unetpp.predict.evaluate import evaluate
+from unetpp.inference.evaluate import evaluate
 from unetpp.report.run.data import load_run_data
 from unetpp.report.run.page import render_run_report, write_run_report
 from unetpp.report.run.sections import class_rows, next_commands, smallest_good_level

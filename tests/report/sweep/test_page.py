@@ -21,13 +21,13 @@ from unetpp.report.sweep.data import load_sweep_data
 from unetpp.report.sweep.page import render_sweep_report, write_sweep_report
 from unetpp.report.sweep.parallel_coordinates import positions
 from unetpp.report.sweep.sections import cost_facts, headline_cards, leader_rows, sweep_commands, varied
-from unetpp.tune.first_trials import enqueue_default
-from unetpp.tune.folder import SWEEP_CONFIG, study_name, study_url
-from unetpp.tune.results.confirmed import write_confirmed
-from unetpp.tune.space.apply import apply
-from unetpp.tune.space.space import load_space
-from unetpp.tune.study.storage import open_storage_url
-from unetpp.tune.study.study import open_study
+from unetpp.tuning.first_trials import enqueue_default
+from unetpp.tuning.folder import SWEEP_CONFIG, study_name, study_url
+from unetpp.tuning.results.confirmed import write_confirmed
+from unetpp.tuning.space.apply import apply
+from unetpp.tuning.space.space import load_space
+from unetpp.tuning.study.storage import open_storage_url
+from unetpp.tuning.study.study import open_study
 
 SPACE = """
 def space(trial):

@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
 def _demo(out: Path) -> dict[str, Any]:
     from unetpp.cli.verbs.train import run_training
     from unetpp.config.load import load_config
-    from unetpp.predict.evaluate import evaluate
+    from unetpp.inference.evaluate import evaluate
     from unetpp.report.run.page import write_run_report
 
     started_s = time.monotonic()

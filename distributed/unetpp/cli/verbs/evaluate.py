@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Score a run's best checkpoint and write evaluations/ into the run."""
         data_uri = _data_uri(overrides or [])
-        from unetpp.predict.evaluate import evaluate as score_run
+        from unetpp.inference.evaluate import evaluate as score_run
 
         with ImageProgress("evaluating") as progress:
             result = score_run(run, split=split, data_uri=data_uri, level=level, hd95=hd95, on_rows=progress)

@@ -22,6 +22,6 @@ def register(app: typer.Typer) -> None:
         json: Json = False,
     ) -> None:
         """Write the network pruned to one level, and check it against the run."""
-        from unetpp.predict.export import export_run
+        from unetpp.inference.export import export_run
 
         emit(export_run(run, out, level=level, overwrite=overwrite), json=json)

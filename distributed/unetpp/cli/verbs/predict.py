@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
         Images that cannot be read are passed over; the exit code is then 1.
         """
-        from unetpp.predict.batch import PredictOptions, predict_paths
+        from unetpp.inference.batch import PredictOptions, predict_paths
 
         options = PredictOptions(level, overlay, overwrite, strict)
         with ImageProgress("predicting") as progress:

@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
         from unetpp.core.errors import InputError
         from unetpp.core.rundir import RunDir
         from unetpp.core.storage import open_storage
-        from unetpp.tune.folder import SWEEP_CONFIG
+        from unetpp.tuning.folder import SWEEP_CONFIG
 
         if open_storage(uri).exists(SWEEP_CONFIG):
             from unetpp.report.sweep.page import write_sweep_report

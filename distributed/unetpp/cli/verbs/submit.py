@@ -138,7 +138,7 @@ def _neighbours(call: VerbCall) -> list[str]:
     """Files beside a search space that it reads; finding them checks the space, too."""
     if call.words != ("tune",) or _continued_sweep(call):
         return []
-    from unetpp.tune.space.files import read_sources
+    from unetpp.tuning.space.files import read_sources
 
     return [name for name, _ in read_sources(Path(call.parameters["space"]))[1:]]
 
@@ -161,7 +161,7 @@ def _decided(call: VerbCall, decide: "JobPaths") -> tuple[dict[str, Any], str, s
         return parameters, str(parameters["run"]), ""
     if call.words == ("tune",) and _continued_sweep(call):
         from unetpp.core.storage import open_storage
-        from unetpp.tune.kept_space import require_local
+        from unetpp.tuning.kept_space import require_local
 
         sweep = decide.place(call.parameters["space"])
         require_local(open_storage(sweep))

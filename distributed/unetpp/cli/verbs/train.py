@@ -1,6 +1,5 @@
 """unetpp train: one run from a configuration."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,12 +10,9 @@ from unetpp.cli.terminal.output import STOPPED, Json, emit, note
 from unetpp.core.commands import shown_command
 
 if TYPE_CHECKING:
-    from unetpp.config import Hardware, RunConfig
-    from unetpp.config.planning.resolve import Decision
-    from unetpp.core.ownership import Ownership
-    from unetpp.train.run.rank import TrainJob
+    from unetpp.config import RunConfig
 
-__all__ = ["print_changes", "print_decisions", "register", "run_training", "split_arguments"]
+__all__ = ["register", "run_training", "split_arguments"]
 
 
 def register(app: typer.Typer) -> None:
@@ -51,101 +47,24 @@ def split_arguments(arguments: Sequence[str]) -> tuple[Path | None, list[str]]:
 
 
 def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]:
-    """Train as configured and return the result object.
+    """Train as configured, say what happens, and return the result object.
 
     Raises:
         UserError: something the caller can fix.
     """
+    from unetpp.api.training import train_run
+    from unetpp.cli.terminal.watcher import TerminalWatcher
     from unetpp.core.logs import setup_logging
-    from unetpp.core.ownership import Ownership
 
     setup_logging("WARNING")
-    with Ownership() as owner:
-        return _train(config, owner, resume=resume)
-
-
-def _train(config: "RunConfig", owner: "Ownership", *, resume: bool) -> dict[str, Any]:
-    from unetpp.cli.terminal.train_progress import TrainProgress
-    from unetpp.core.rundir import RunDir
-    from unetpp.launch.cluster_hardware import hardware_for
-    from unetpp.train.ray.trainer import fit
-    from unetpp.train.run.prepare import resumed_config
-    from unetpp.train.run.result import summarise
-
-    started_s = time.monotonic()
-    base = resumed_config(config) if resume else config
-    with hardware_for(base.scale) as hardware:
-        job = _prepare(config, hardware, owner, resume=resume)
-        if resume and (ended := _ended(job)) is not None:
-            return ended
-        first_epoch = len(RunDir(job.run_uri).read_metrics())
-        with TrainProgress(job.config.train.epochs, first_epoch=first_epoch) as progress:
-            from unetpp.launch.connect import connected
-
-            workers, cpus = job.config.max_workers, float(job.config.scale.cpus_per_worker)
-            with connected(base.scale.address, workers=workers, cpus_per_worker=cpus):
-                finished = fit(job, progress)
-        owner.require()
-    result = summarise(
-        job, finished=finished, wall_s=time.monotonic() - started_s, start_up_s=progress.start_up_s
-    )
-    _print_next(result, finished)
+    result = train_run(config, TerminalWatcher(), resume=resume)
+    _print_next(result)
     return result
 
 
-def _prepare(config: "RunConfig", hardware: "Hardware", owner: "Ownership", *, resume: bool) -> "TrainJob":
-    from unetpp.config.planning.placement import waiting
-    from unetpp.train.run.prepare import new_run, resumed_run
-
-    if resume:
-        job, decisions = resumed_run(config, hardware, owner)
-        _print_resumed(job.config, decisions)
-    else:
-        job, decisions = new_run(config, hardware, owner)
-        print_decisions(decisions)
-    if missing := waiting(job.config, hardware, 1):
-        note(missing)
-    return job
-
-
-def print_decisions(decisions: "tuple[Decision, ...]") -> None:
-    """One line for each `auto`: what it was decided to be, and why."""
-    for decision in decisions:
-        note(f"auto  {decision.field} = {decision.value}  ({decision.reason})")
-
-
-def print_changes(decisions: "tuple[Decision, ...]") -> None:
-    """One line for each field that a resume changes."""
-    for decision in decisions:
-        note(f"now   {decision.field} = {decision.value}  ({decision.reason})")
-
-
-def _print_resumed(config: "RunConfig", decisions: "tuple[Decision, ...]") -> None:
-    """Where a run goes on, and one line for each field that is not as it was."""
-    note(f"continuing {config.run_uri}")
-    print_changes(decisions)
-    address = config.scale.address
-    if address is not None and "scale.address" not in {decision.field for decision in decisions}:
-        note(f"on the cluster at {address}, as before; scale.address=none trains in this process")
-
-
-def _ended(job: "TrainJob") -> dict[str, Any] | None:
-    """The result of a run of which nothing is left to train."""
-    from unetpp.core.rundir import RunDir
-    from unetpp.train.run.checkpoint import last_state
-    from unetpp.train.run.result import summarise
-
-    run = RunDir(job.run_uri)
-    done, reason = run.read_result(), last_state(run).ended_by(job.config.train)
-    if done is None and reason is None:
-        return None
-    note(f"{job.run_uri} has finished; nothing is left to train{'' if reason is None else f': {reason}'}")
-    return done or summarise(job, finished=True, wall_s=0.0, start_up_s=None)
-
-
-def _print_next(result: dict[str, Any], finished: bool) -> None:
+def _print_next(result: dict[str, Any]) -> None:
     run = result["run"]
-    if not finished:
+    if not result["finished"]:
         note(f"stopped; nothing is lost. Continue: {shown_command('train', f'out={run}', '--resume')}")
         return
     metrics = result["metrics"]

@@ -10,9 +10,9 @@ import torch
 from unetpp.core.errors import UnetppError
 from unetpp.core.storage import open_storage
 from unetpp.data.dataset.parquet import iter_samples
+from unetpp.inference.overlay import panel_png
+from unetpp.inference.predictor import Predictor
 from unetpp.models.load import load_run
-from unetpp.predict.overlay import panel_png
-from unetpp.predict.predictor import Predictor
 from unetpp.report.live.blocks import Block, images, message
 from unetpp.report.numbers import score
 from unetpp.report.run.data import RunData, load_run_data

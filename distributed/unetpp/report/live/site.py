@@ -22,7 +22,7 @@ from unetpp.report.run.data import load_run_data
 from unetpp.report.run.page import render_run_report
 from unetpp.report.sweep.data import load_sweep_data
 from unetpp.report.sweep.page import render_sweep_report
-from unetpp.tune.find_runs import Found, find_results
+from unetpp.tuning.find_runs import Found, find_results
 
 __all__ = ["Answer", "LinkedPage", "Site"]
 

@@ -15,7 +15,7 @@ from unetpp.report.run import sections
 from unetpp.report.run.data import RunData, load_run_data
 from unetpp.report.sweep import sections as sweep_sections
 from unetpp.report.sweep.data import SweepData, load_sweep_data
-from unetpp.tune.find_runs import Found
+from unetpp.tuning.find_runs import Found
 
 __all__ = ["folder_view", "page_path", "run_view", "sweep_view"]
 

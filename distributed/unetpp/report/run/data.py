@@ -7,7 +7,7 @@ from typing import Any
 from unetpp.config.run import RunConfig
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
-from unetpp.predict.evaluation_files import read_evaluations, read_panel
+from unetpp.inference.evaluation_files import read_evaluations, read_panel
 
 __all__ = ["Panel", "RunData", "Scores", "load_run_data"]
 

@@ -15,15 +15,15 @@ from unetpp.config.sections.tune import ObjectiveName
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
 from unetpp.core.trial_folders import trial_uri
-from unetpp.tune.folder import load_sweep
-from unetpp.tune.kept_space import space_name
-from unetpp.tune.results.confirmed import called_best, holds, read_confirmed, winner_run
-from unetpp.tune.results.importance import parameter_importances
-from unetpp.tune.results.leaderboard import LeaderRow, leaderboard, pareto_rows
-from unetpp.tune.study.epochs import epoch_records, kept_levels, trial_seconds
-from unetpp.tune.study.levels import headline
-from unetpp.tune.study.record import IS_DEFAULT, START_UP, cause_of, is_infeasible, own_trials
-from unetpp.tune.study.study import SPACE_SHA256, SPACE_SOURCE, objectives_of
+from unetpp.tuning.folder import load_sweep
+from unetpp.tuning.kept_space import space_name
+from unetpp.tuning.results.confirmed import called_best, holds, read_confirmed, winner_run
+from unetpp.tuning.results.importance import parameter_importances
+from unetpp.tuning.results.leaderboard import LeaderRow, leaderboard, pareto_rows
+from unetpp.tuning.study.epochs import epoch_records, kept_levels, trial_seconds
+from unetpp.tuning.study.levels import headline
+from unetpp.tuning.study.record import IS_DEFAULT, START_UP, cause_of, is_infeasible, own_trials
+from unetpp.tuning.study.study import SPACE_SHA256, SPACE_SOURCE, objectives_of
 
 __all__ = ["Outcome", "SweepData", "TrialData", "load_sweep_data"]
 

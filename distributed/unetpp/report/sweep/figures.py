@@ -9,8 +9,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from unetpp.report.numbers import count_text, duration_text
 from unetpp.report.svg import COLOURS, FULL_WIDTH_IN, INK, drawing
 from unetpp.report.sweep.data import TrialData
-from unetpp.tune.results.leaderboard import LeaderRow
-from unetpp.tune.results.pareto import pareto_front
+from unetpp.tuning.results.leaderboard import LeaderRow
+from unetpp.tuning.results.pareto import pareto_front
 
 __all__ = ["curves_svg", "history_svg", "pareto_svg"]
 

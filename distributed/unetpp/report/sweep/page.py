@@ -10,7 +10,7 @@ from unetpp.report.sweep import sections
 from unetpp.report.sweep.data import SweepData, TrialData, load_sweep_data
 from unetpp.report.sweep.figures import curves_svg, history_svg, pareto_svg
 from unetpp.report.sweep.parallel_coordinates import MAX_AXES, parallel_svg
-from unetpp.tune.results.importance import MIN_TRIALS
+from unetpp.tuning.results.importance import MIN_TRIALS
 
 __all__ = ["render_sweep_report", "write_sweep_report"]
 

@@ -13,8 +13,8 @@ from unetpp.core.logs import redact
 from unetpp.core.trial_folders import trial_uri
 from unetpp.report.numbers import count_text, duration_text, percent, score, significant
 from unetpp.report.sweep.data import Outcome, SweepData, TrialData
-from unetpp.tune.kept_space import resume_command
-from unetpp.tune.study.storage import shown_url
+from unetpp.tuning.kept_space import resume_command
+from unetpp.tuning.study.storage import shown_url
 
 __all__ = [
     "METRIC_TITLES",

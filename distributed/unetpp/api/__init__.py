@@ -1,0 +1,1 @@
+"""Every verb as a function: what `import unetpp` offers and the command line calls."""

@@ -1,0 +1,114 @@
+"""Packing from folders to a committed dataset, in this process or on Ray as the work demands."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from unetpp.config.planning.hardware import available_cpus
+from unetpp.core.errors import InputError
+from unetpp.data.pack.classes import load_classes
+from unetpp.data.pack.discover import SourceFolder
+from unetpp.data.pack.groups import load_group_rule
+from unetpp.data.pack.pack import PackResult, Progress, pack
+from unetpp.data.pack.rejections import STRICT, RejectionLimit
+from unetpp.data.pack.runners import SwitchingRunner, TaskRunner, run_here
+from unetpp.data.pack.shard_plan import PackOptions
+
+__all__ = ["PackRequest", "pack_folders"]
+
+Folders = Mapping[str | None, str]
+"""A folder or URI for each split; None is one set to be split."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackRequest:
+    """What `unetpp data pack` can be asked for; see its options."""
+
+    val: float | None = None
+    test: float | None = None
+    size: int | None = None
+    tile: int | None = None
+    classes: Path | None = None
+    group: str | None = None
+    workers: int | None = None
+    """Ray tasks at once; 0 uses none, None as many as the work is worth."""
+    address: str | None = None
+    strict: bool = False
+    max_rejected: str | None = None
+    overwrite: bool = False
+
+
+def pack_folders(
+    images: Folders, masks: Folders, out: str, request: PackRequest, on_progress: Callable[[Progress], None]
+) -> PackResult:
+    """Pack images and masks; a second call continues an interrupted one.
+
+    Raises:
+        UserError: see `data.pack.pack.pack`, or options that contradict each other.
+    """
+    folders = _folders(images, masks)
+    fractions = _fractions(request.val, request.test)
+    if folders[0].split is not None and fractions:
+        raise InputError("--val and --test have no effect on named splits; leave them out")
+    limit = None if request.max_rejected is None else RejectionLimit.parse(request.max_rejected)
+    options = PackOptions(
+        size_px=request.size,
+        tile_px=request.tile,
+        classes=load_classes(request.classes) if request.classes else None,
+        group=load_group_rule(request.group),
+        **fractions,
+    )
+    with _runner(request.workers, request.address) as runner:
+        return pack(
+            folders,
+            out,
+            options,
+            run=runner,
+            max_rejected=STRICT if request.strict else limit,
+            overwrite=request.overwrite,
+            on_progress=on_progress,
+        )
+
+
+def _folders(images: Folders, masks: Folders) -> list[SourceFolder]:
+    if images.keys() != masks.keys():
+        raise InputError(
+            f"--images names {_names(images)}, --masks {_names(masks)}; give both for every split"
+        )
+    return [SourceFolder(images[split], masks[split], split) for split in images]
+
+
+def _names(folders: Folders) -> str:
+    return ", ".join(name or "no split" for name in folders)
+
+
+def _fractions(val: float | None, test: float | None) -> dict[str, float]:
+    """Those that were given; beside a whole set for one split the other gets nothing."""
+    given = {name: value for name, value in (("val", val), ("test", test)) if value is not None}
+    return {"val": 0.0, "test": 0.0, **given} if 1.0 in given.values() else given
+
+
+@contextlib.contextmanager
+def _runner(workers: int | None, address: str | None) -> Iterator[TaskRunner]:
+    """Ray at once where asked for, never for 0 workers, else as soon as the work turns out to be long."""
+    with contextlib.ExitStack() as stack:
+        if workers == 0:
+            yield run_here
+        elif workers is None and address is None:
+            yield SwitchingRunner(lambda: _start_ray(stack, workers, address))
+        else:
+            yield _start_ray(stack, workers, address)
+
+
+def _start_ray(stack: contextlib.ExitStack, workers: int | None, address: str | None) -> TaskRunner:
+    from unetpp.data.pack.ray_runner import RayRunner
+    from unetpp.launch.cluster_hardware import cluster_nodes
+    from unetpp.launch.connect import connected
+
+    here = workers or available_cpus()
+    stack.enter_context(connected(address, workers=here))
+    if workers is not None or address is None:
+        return RayRunner(here)
+    # A cluster that is still to grow has at least as much to do at once as this machine.
+    return RayRunner(max(here, int(sum(node.cpus for node in cluster_nodes()))))

@@ -1,0 +1,151 @@
+"""What the functions of `import unetpp` return: readable when printed, tables and curves in notebooks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from html import escape
+from typing import Any
+
+__all__ = ["EvaluateResult", "ExportResult", "PackSummary", "PredictResult", "TrainResult", "TuneResult"]
+
+
+class _Shown:
+    """A dataclass as `name: value` lines, and as a table in a notebook."""
+
+    def __repr__(self) -> str:
+        lines = [f"  {name}: {_text(value)}" for name, value in self._shown().items()]
+        return "\n".join([type(self).__name__, *lines])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(_text(value))}</td></tr>"
+            for name, value in self._shown().items()
+        )
+        return f"<table>{rows}</table>{self._figure()}"
+
+    def _shown(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.repr}  # type: ignore[arg-type]  # a dataclass
+
+    def _figure(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True, repr=False)
+class PackSummary(_Shown):
+    """A committed dataset."""
+
+    uri: str
+    version: str
+    rows: Mapping[str, int]
+    """By split."""
+    rejected: Sequence[tuple[str, str]]
+    """(file, reason) of what was left out."""
+
+
+@dataclass(frozen=True, repr=False)
+class TrainResult(_Shown):
+    """A training run; scores are of its best validated epoch, None without a validation split."""
+
+    run: str
+    finished: bool
+    """False after a clean stop: the run can be resumed."""
+    epochs: int
+    best_epoch: int | None
+    dice: float | None
+    iou: float | None
+    levels: Mapping[str, Mapping[str, float]]
+    """Scores of each level's network."""
+    seconds: float
+    images_per_s: float | None
+
+    def history(self) -> list[dict[str, Any]]:
+        """One entry an epoch, as metrics.jsonl has them."""
+        from unetpp.core.rundir import RunDir
+
+        return RunDir(self.run).read_metrics()
+
+    def _figure(self) -> str:
+        from unetpp.report.run.figures import lines_svg
+
+        scored = [epoch for epoch in self.history() if "val" in epoch]
+        if len(scored) < 2:
+            return ""
+        numbers = [float(epoch["epoch"]) for epoch in scored]
+        series = {
+            f"level {level}": (numbers, [float(epoch["val"]["levels"][level]["dice"]) for epoch in scored])
+            for level in self.levels
+        }
+        return lines_svg(series, y_label="validation Dice")
+
+
+@dataclass(frozen=True, repr=False)
+class TuneResult(_Shown):
+    """A sweep; `best` is the confirmed winner where there is one."""
+
+    sweep: str
+    finished: bool
+    trials: Mapping[str, int]
+    """By outcome."""
+    best: Mapping[str, Any] | None
+    """trial, level, value, params."""
+    pareto: Sequence[Mapping[str, Any]]
+    """The same with latency_s, num_params and macs, by rising quality."""
+    causes: Sequence[tuple[str, int]]
+    """Why trials have no result, with their number."""
+
+    @property
+    def best_run(self) -> str | None:
+        """URI of the best trial's run."""
+        from unetpp.core.trial_folders import trial_uri
+
+        return None if self.best is None else trial_uri(self.sweep, self.best["trial"])
+
+
+@dataclass(frozen=True, repr=False)
+class EvaluateResult(_Shown):
+    """Scores of a run on a split."""
+
+    split: str
+    rows: int
+    level: int
+    dice: float
+    iou: float
+    dice_per_image: float
+    iou_per_image: float
+    overlap: int | None
+    """Images that were trained on; None where that cannot be read."""
+    classes: Sequence[Mapping[str, Any]]
+    levels: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, repr=False)
+class PredictResult(_Shown):
+    """Masks that were written."""
+
+    out: str
+    images: int
+    predicted: int
+    failed: Sequence[Mapping[str, str]]
+    """file and reason."""
+    level: int
+    images_per_s: float
+
+
+@dataclass(frozen=True, repr=False)
+class ExportResult(_Shown):
+    """A file that holds the network."""
+
+    file: str
+    level: int
+    bytes: int
+    max_abs_diff: float
+    """Between its logits and the run's."""
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={_text(entry)}" for key, entry in value.items())
+    if isinstance(value, list | tuple):
+        return "; ".join(map(_text, value)) or "none"
+    return str(value)

@@ -1,0 +1,94 @@
+"""One training from a configuration to its result: plan, claim, connect, fit."""
+
+import time
+from typing import Any
+
+from unetpp.api.watchers import TrainWatcher
+from unetpp.config import Hardware, RunConfig
+from unetpp.config.planning.placement import waiting
+from unetpp.core.ownership import Ownership
+from unetpp.core.rundir import RunDir
+from unetpp.launch.cluster_hardware import hardware_for
+from unetpp.launch.connect import connected
+from unetpp.training.ray.trainer import Listener, fit
+from unetpp.training.run.checkpoint import last_state
+from unetpp.training.run.prepare import new_run, resumed_config, resumed_run
+from unetpp.training.run.rank import TrainJob
+from unetpp.training.run.result import summarise
+
+__all__ = ["train_run"]
+
+
+def train_run(config: RunConfig, watcher: TrainWatcher, *, resume: bool = False) -> dict[str, Any]:
+    """Train as configured, in this process's Ray or on the cluster at `scale.address`.
+
+    Returns:
+        See `train.run.result.summarise`; `finished` is False after a clean stop.
+
+    Raises:
+        UserError: something the caller can fix, such as a run that another process works on.
+    """
+    started_s = time.monotonic()
+    base = resumed_config(config) if resume else config
+    with Ownership() as owner, hardware_for(base.scale) as hardware:
+        job = _prepare(config, hardware, owner, watcher, resume=resume)
+        if resume and (ended := _ended(job, watcher)) is not None:
+            return ended
+        first_epoch = len(RunDir(job.run_uri).read_metrics())
+        workers, cpus = job.config.max_workers, float(job.config.scale.cpus_per_worker)
+        with watcher.training(job.config.train.epochs, first_epoch) as listener:
+            timed = _StartUp(listener)
+            with connected(base.scale.address, workers=workers, cpus_per_worker=cpus):
+                finished = fit(job, timed)
+        owner.require()
+        wall_s = time.monotonic() - started_s
+        return summarise(job, finished=finished, wall_s=wall_s, start_up_s=timed.start_up_s)
+
+
+def _prepare(
+    config: RunConfig, hardware: Hardware, owner: Ownership, watcher: TrainWatcher, *, resume: bool
+) -> TrainJob:
+    job, decisions = (resumed_run if resume else new_run)(config, hardware, owner)
+    if resume:
+        watcher.note(f"continuing {job.config.run_uri}")
+    watcher.decided(decisions, resumed=resume)
+    address = job.config.scale.address
+    if resume and address is not None and "scale.address" not in {decision.field for decision in decisions}:
+        watcher.note(f"on the cluster at {address}, as before; scale.address=none trains in this process")
+    if missing := waiting(job.config, hardware, 1):
+        watcher.note(missing)
+    return job
+
+
+def _ended(job: TrainJob, watcher: TrainWatcher) -> dict[str, Any] | None:
+    """The result of a run of which nothing is left to train."""
+    run = RunDir(job.run_uri)
+    done, reason = run.read_result(), last_state(run).ended_by(job.config.train)
+    if done is None and reason is None:
+        return None
+    why = "" if reason is None else f": {reason}"
+    watcher.note(f"{job.run_uri} has finished; nothing is left to train{why}")
+    return done or summarise(job, finished=True, wall_s=0.0, start_up_s=None)
+
+
+class _StartUp:
+    """Hands on to a listener, and times the workers' start."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._began_s = time.monotonic()
+        self.start_up_s: float | None = None
+        """From here to the first progress of a worker."""
+        self.warning, self.stopping = listener.warning, listener.stopping
+        self._listener = listener
+
+    def progress(self, values: dict[str, Any]) -> None:
+        self._note_start()
+        self._listener.progress(values)
+
+    def epoch(self, metrics: dict[str, Any]) -> None:
+        self._note_start()
+        self._listener.epoch(metrics)
+
+    def _note_start(self) -> None:
+        if self.start_up_s is None:
+            self.start_up_s = time.monotonic() - self._began_s

@@ -1,0 +1,70 @@
+"""Who watches a training or a sweep: the command line draws, a program by default hears nothing."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
+
+from unetpp.config import RunConfig
+from unetpp.config.planning.resolve import Decision
+from unetpp.training.ray.trainer import Listener
+from unetpp.tuning.ray.callbacks import SweepListener
+
+__all__ = ["Silent", "SweepWatcher", "TrainWatcher"]
+
+
+class TrainWatcher(Protocol):
+    """Hears what is decided, and gives the listener of each training."""
+
+    def note(self, text: str) -> None:
+        """A sentence for people."""
+        ...
+
+    def decided(self, decisions: Sequence[Decision], *, resumed: bool) -> None:
+        """Every `auto` with its reason; of a resumed run or sweep what changes."""
+        ...
+
+    def training(self, epochs: int, first_epoch: int) -> AbstractContextManager[Listener]:
+        """The listener of one training."""
+        ...
+
+
+class SweepWatcher(TrainWatcher, Protocol):
+    """The same for a sweep; its confirmation trains."""
+
+    def sweep(self, base: RunConfig) -> AbstractContextManager[SweepListener]:
+        """The listener of the trials."""
+        ...
+
+
+class Silent:
+    """A watcher whose listeners say nothing."""
+
+    def note(self, text: str) -> None: ...
+
+    def decided(self, decisions: Sequence[Decision], *, resumed: bool) -> None: ...
+
+    def training(self, epochs: int, first_epoch: int) -> AbstractContextManager[Listener]:  # noqa: ARG002
+        return nullcontext(_SilentListener())
+
+    def sweep(self, base: RunConfig) -> AbstractContextManager[SweepListener]:  # noqa: ARG002
+        return nullcontext(_SilentSweepListener())
+
+
+class _SilentListener:
+    def progress(self, values: dict[str, Any]) -> None: ...
+
+    def epoch(self, metrics: dict[str, Any]) -> None: ...
+
+    def warning(self, text: str) -> None: ...
+
+    def stopping(self) -> None: ...
+
+
+class _SilentSweepListener:
+    def started(self, number: int, config: dict[str, Any]) -> None: ...
+
+    def epoch(self, number: int, metrics: dict[str, Any]) -> None: ...
+
+    def ended(self, number: int) -> None: ...
+
+    def failed(self, number: int) -> None: ...

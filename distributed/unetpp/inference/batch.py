@@ -1,0 +1,143 @@
+"""Predict many files: one mask PNG per image, errors reported and passed over."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from unetpp.core.errors import InputError, StorageError
+from unetpp.core.storage import Storage, open_storage
+from unetpp.data.images.decode import read_image
+from unetpp.inference.colours import indexed_png
+from unetpp.inference.inputs import ImageSet, find_images
+from unetpp.inference.outputs import mask_name, overlay_name, refuse_existing, refuse_images
+from unetpp.inference.overlay import overlay_png
+from unetpp.inference.predictor import Predictor, check_image
+
+__all__ = ["PredictOptions", "predict_paths"]
+
+_AHEAD = 4
+"""Images read and decoded while earlier ones are predicted; also the number held in memory."""
+_MAX_STORAGE_FAILURES = 3
+"""In a row: the storage itself is at fault, and each further image may wait for its retry deadline."""
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How a folder is predicted."""
+
+    level: int | None = None
+    """Head to use; None for the deepest."""
+    overlay: bool = False
+    """Also write `out/overlays/<stem>.png`."""
+    overwrite: bool = False
+    """Replace outputs that exist."""
+    strict: bool = False
+    """Stop at the first image that cannot be predicted."""
+
+
+_DEFAULT = PredictOptions()
+
+
+def predict_paths(
+    run_uri: str,
+    source: str,
+    out: str,
+    options: PredictOptions = _DEFAULT,
+    *,
+    on_image: Callable[[int, int], None] = lambda _done, _total: None,
+) -> dict[str, Any]:
+    """Segment every image that `source` names; writes `out/<same folder>/<same stem>.png`.
+
+    A mask has the size of its image. Its pixel values are class indices (binary: 0 and 1; multilabel: bit k
+    set where label k is present); a palette shows them in the class colours.
+
+    Args:
+        on_image: called with (images done, images in all) after each one.
+
+    Returns:
+        images, predicted, failed [{file, reason}], out, level, seconds, images_per_s.
+
+    Raises:
+        InputError: no image at `source`, images and masks would get mixed up, none could be predicted, or
+            one could not where that is to be strict.
+        StorageError: several images in a row could not be read or their masks not written.
+        ExistsError: an output exists and must not be replaced.
+    """
+    images = find_images(source)
+    target = open_storage(out)
+    refuse_images(target, images, overlay=options.overlay)
+    if not options.overwrite:
+        refuse_existing(target, images, overlay=options.overlay)
+    predictor = Predictor.from_run(run_uri, level=options.level)
+    start = time.perf_counter()
+    failed = _predict_all(predictor, images, target, options, on_image)
+    seconds = time.perf_counter() - start
+    if len(failed) == len(images.paths):
+        first = f"{failed[0]['file']}: {failed[0]['reason']}"
+        raise InputError(f"none of {len(failed)} images could be predicted; {first}")
+    predicted = len(images.paths) - len(failed)
+    return {
+        "images": len(images.paths),
+        "predicted": predicted,
+        "failed": failed,
+        "out": target.uri,
+        "level": predictor.level,
+        "seconds": seconds,
+        "images_per_s": predicted / seconds,
+    }
+
+
+def _predict_all(
+    predictor: Predictor,
+    images: ImageSet,
+    target: Storage,
+    options: PredictOptions,
+    on_image: Callable[[int, int], None],
+) -> list[dict[str, str]]:
+    """Returns what failed."""
+    failed: list[dict[str, str]] = []
+    storage_failures = 0
+    for done, (path, decoded) in enumerate(_decode_ahead(images), start=1):
+        try:
+            _predict_one(predictor, decoded.result(), path, target, overlay=options.overlay)
+            storage_failures = 0
+        except (InputError, StorageError, FileNotFoundError, MemoryError) as error:
+            reason = str(error) or "it does not fit into memory; cut it into parts"
+            if options.strict:
+                raise InputError(f"{path}: {reason}; --strict stops at the first failure") from error
+            failed.append({"file": path, "reason": reason})
+            storage_failures = storage_failures + 1 if isinstance(error, StorageError) else 0
+            if storage_failures == _MAX_STORAGE_FAILURES:
+                raise StorageError(
+                    f"stopped at image {done} of {len(images.paths)}, {path}: {reason}; the "
+                    f"{storage_failures - 1} before failed, too; mend it, then use --overwrite"
+                ) from error
+        on_image(done, len(images.paths))
+    return failed
+
+
+def _decode_ahead(images: ImageSet) -> Iterator[tuple[str, Future[NDArray[Any]]]]:
+    """Read and decode in threads, in order, `_AHEAD` images before they are needed."""
+    with ThreadPoolExecutor(_AHEAD) as pool:
+        waiting: deque[tuple[str, Future[NDArray[Any]]]] = deque()
+        for path in images.paths:
+            waiting.append((path, pool.submit(lambda name: read_image(images.storage.read(name)), path)))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft()
+        yield from waiting
+
+
+def _predict_one(
+    predictor: Predictor, image: NDArray[Any], path: str, target: Storage, *, overlay: bool
+) -> None:
+    manifest = predictor.run.manifest
+    image = check_image(image, manifest)
+    mask = predictor.mask(image)
+    target.write(mask_name(path), indexed_png(mask, manifest))
+    if overlay:
+        target.write(overlay_name(path), overlay_png(image, mask, manifest))

@@ -1,0 +1,147 @@
+"""One image in, one mask of its size out, from a model loaded once.
+
+Shapes: H height, W width, C image channels, K classes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from unetpp.core.errors import InputError
+from unetpp.core.manifest import Manifest, Task
+from unetpp.data.images.channels import match_channels
+from unetpp.data.images.resize import resize_image
+from unetpp.inference.device import autocast, pick_device
+from unetpp.inference.windows import FittingWindows
+from unetpp.models.inference import predict_logits
+from unetpp.models.load import LoadedRun, load_run
+
+__all__ = ["Prediction", "Predictor", "check_image", "masks_from_probabilities", "probabilities_from_logits"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """uint8 (H, W) mask and float32 (K, H, W) probabilities.
+
+    Mask values: 0 and 1 (binary), class index (multiclass), bit k for label k (multilabel).
+    """
+
+    mask: NDArray[np.uint8]
+    probabilities: NDArray[np.float32]
+
+
+class Predictor:
+    """Predicts with the deepest head of the model it is given, and computes no other."""
+
+    def __init__(self, run: LoadedRun, device: torch.device) -> None:
+        self.run = run
+        self.device = device
+        *others, deepest = run.model.supervised_levels
+        self.model = (run.model.at_level(deepest) if others else run.model).to(device)
+        self.resized_px = run.manifest.resized_px
+        self._normalise = run.normalise.to(device)
+        self._windows = FittingWindows(run.config.window_px, device)
+
+    @classmethod
+    def from_run(cls, run_uri: str, *, level: int | None = None) -> "Predictor":
+        """Load the best checkpoint of a run, pruned to `level` where given."""
+        return cls(load_run(run_uri, level=level), pick_device())
+
+    @property
+    def level(self) -> int:
+        """The head that predicts."""
+        return self.model.supervised_levels[-1]
+
+    def predict(self, image: NDArray[np.generic]) -> Prediction:
+        """Segment one image (H, W) or (H, W, C) in the dtype of the training data.
+
+        Raises:
+            InputError: channels, dtype or values are not those of the training data, or memory does not
+                suffice.
+        """
+        return self._fit(image, self._prediction)
+
+    def mask(self, image: NDArray[np.generic]) -> NDArray[np.uint8]:
+        """The mask alone of what `predict` gives; the probabilities stay where they are computed."""
+        return self._fit(image, lambda pixels: self._masks(self._probabilities(pixels))[0].cpu().numpy())
+
+    def _fit(self, image: NDArray[np.generic], compute: Callable[[NDArray[np.generic]], T]) -> T:
+        pixels = check_image(image, self.run.manifest)
+        height, width = pixels.shape[:2]
+        longest_px = max(height, width) if self.resized_px is None else self.resized_px
+        return self._windows.fit(longest_px, lambda: compute(pixels))
+
+    def _prediction(self, pixels: NDArray[np.generic]) -> Prediction:
+        probabilities = self._probabilities(pixels)
+        return Prediction(self._masks(probabilities)[0].cpu().numpy(), probabilities[0].cpu().numpy())
+
+    def _probabilities(self, pixels: NDArray[np.generic]) -> Tensor:
+        return probabilities_from_logits(self._logits(pixels), self.run.manifest.task)
+
+    def _masks(self, probabilities: Tensor) -> Tensor:
+        return masks_from_probabilities(probabilities, self.run.manifest.task)
+
+    @torch.inference_mode()
+    def _logits(self, pixels: NDArray[np.generic]) -> Tensor:
+        """float32 (1, K, H, W) of an image (H, W, C), at the image's own size."""
+        height, width = pixels.shape[:2]
+        if self.resized_px is not None:
+            pixels = resize_image(pixels, self.resized_px, self.resized_px)
+        windows = self._windows
+        # (H, W, C) -> (1, C, H, W)
+        batch = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].to(windows.blend_on)
+        normalised = self._normalise.to(windows.blend_on)(batch)
+        with autocast(self.device):
+            output = predict_logits(self.model, normalised, window_px=windows.side_px, device=self.device)
+        logits = output.levels[-1].float()
+        if logits.shape[-2:] == (height, width):
+            return logits
+        shrinks = height < logits.shape[-2] or width < logits.shape[-1]
+        return F.interpolate(logits, (height, width), mode="bilinear", antialias=shrinks)
+
+
+def check_image(image: NDArray[np.generic], manifest: Manifest) -> NDArray[np.generic]:
+    """The image as (H, W, C) with the channels of the training data; grey and RGB as packing takes them.
+
+    Raises:
+        InputError: channels, dtype or values are not those of the training data.
+    """
+    pixels = image[..., None] if image.ndim == 2 else image
+    if pixels.ndim != 3 or 0 in pixels.shape:
+        raise InputError(f"an image is (height, width[, channels]); this one is {image.shape}")
+    pixels = match_channels(pixels, manifest.channels)
+    if pixels.shape[2] != manifest.channels:
+        raise InputError(
+            f"image has {pixels.shape[2]} channels, the model takes {manifest.channels}; "
+            f"convert the image as the training images were"
+        )
+    if pixels.dtype.name != manifest.dtype:
+        raise InputError(
+            f"image is {pixels.dtype.name}, the model was trained on {manifest.dtype}; "
+            f"convert the image as the training images were"
+        )
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise InputError("image holds NaN or Inf; replace them by finite values")
+    return pixels
+
+
+def probabilities_from_logits(logits: Tensor, task: Task) -> Tensor:
+    """Softmax over classes for a multiclass task, else sigmoid; (N, K, H, W)."""
+    return logits.softmax(1) if task == "multiclass" else logits.sigmoid()
+
+
+def masks_from_probabilities(probabilities: Tensor, task: Task) -> Tensor:
+    """uint8 (N, H, W): class index, or bit k where label k is above one half (binary: one label)."""
+    if task == "multiclass":
+        return probabilities.argmax(1).to(torch.uint8)
+    bits = torch.tensor([1 << k for k in range(probabilities.shape[1])], device=probabilities.device)
+    # (N, K, H, W) * (K, 1, 1) -> (N, H, W)
+    return ((probabilities > 0.5) * bits[:, None, None]).sum(1).to(torch.uint8)

@@ -1,0 +1,119 @@
+"""Accumulates everything an evaluation reports while samples stream past.
+
+Shapes: N samples, C image channels, H height, W width, K classes.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unetpp.core.manifest import IGNORE, Manifest
+from unetpp.data.dataset.sample import Sample
+from unetpp.inference.device import autocast
+from unetpp.inference.examples import Examples
+from unetpp.inference.overlay import panel_png
+from unetpp.inference.predictor import masks_from_probabilities, probabilities_from_logits
+from unetpp.models.inference import predict_logits
+from unetpp.models.load import LoadedRun
+from unetpp.models.output import ModelOutput
+from unetpp.objective.counts import confusion_matrix
+from unetpp.objective.hd95 import hausdorff95
+from unetpp.objective.image_labels import ImageLabelMetrics
+from unetpp.objective.metrics import SegmentationMetrics
+
+__all__ = ["Scorer"]
+
+_KEPT_EXAMPLES = 4
+
+
+class Scorer:
+    """Counts per level, one score line per sample, the confusion matrix and the best and worst panels."""
+
+    def __init__(
+        self, run: LoadedRun, manifest: Manifest, device: torch.device, *, hd95: bool = False
+    ) -> None:
+        self.manifest = manifest
+        self.device = device
+        self.window_px = run.config.window_px
+        self.rows = 0
+        self.per_image: list[dict[str, Any]] = []
+        self.examples = Examples(_KEPT_EXAMPLES)
+        self._model = run.model.to(device)
+        self._normalise = run.normalise.to(device)
+        self._levels = run.model.supervised_levels
+        self._metrics = SegmentationMetrics(manifest.num_classes, self._levels, manifest.task)
+        self._labels = ImageLabelMetrics(len(manifest.image_labels))
+        self._hd95: list[Tensor] | None = [] if hd95 else None
+        size = max(manifest.num_classes, 2)  # a binary task has two classes and one logit
+        self._confusion = torch.zeros(size, size, dtype=torch.int64)
+
+    @property
+    def level(self) -> int:
+        """The deepest level, the one whose scores are the headline."""
+        return self._levels[-1]
+
+    @torch.inference_mode()
+    def add(self, samples: Sequence[Sample]) -> None:
+        """Predict and count samples of one size."""
+        # (N, H, W, C) -> (N, C, H, W)
+        pixels = torch.from_numpy(np.stack([sample.image for sample in samples])).permute(0, 3, 1, 2)
+        truths = np.stack([sample.mask for sample in samples])
+        masks = torch.from_numpy(truths).to(self.device)
+        with autocast(self.device):
+            output = predict_logits(
+                self._model, self._normalise(pixels.to(self.device)), window_px=self.window_px
+            )
+        output = ModelOutput(tuple(logits.float() for logits in output.levels), output.image)
+        scores = self._metrics.update(output, masks)
+        known = [-1 if sample.label is None else sample.label for sample in samples]
+        self._labels.update(output, torch.tensor(known, device=self.device))
+        if self._hd95 is not None:
+            self._hd95.append(hausdorff95(output.levels[-1], masks, self.manifest.task).cpu())
+        if self.manifest.task != "multilabel":
+            self._confusion += confusion_matrix(output.levels[-1], masks, len(self._confusion)).cpu()
+        self._add_lines(samples, output, scores, truths)
+        self.rows += len(samples)
+
+    def scores(self) -> dict[str, Any]:
+        """dice, iou, dice_per_image, iou_per_image, precision, recall, accuracy, classes, levels.
+
+        Also hd95_px where it was asked for: the mean over images and classes that have both borders; and
+        image_labels where the network has that head, see `ImageLabelMetrics.compute`.
+        """
+        scores = self._metrics.compute([entry.name for entry in self.manifest.classes])
+        if self._hd95 is not None:
+            scores["hd95_px"] = float(torch.cat(self._hd95).nanmean())
+        label_scores = self._labels.compute(self.manifest.image_labels)
+        return scores if label_scores is None else {**scores, "image_labels": label_scores}
+
+    def confusion(self) -> dict[str, Any] | None:
+        """Pixel counts, rows are the truth; None for a multilabel task, whose labels may overlap."""
+        if self.manifest.task == "multilabel":
+            return None
+        names = [entry.name for entry in self.manifest.classes]
+        labels = ["background", *names] if self.manifest.task == "binary" else names
+        return {"labels": labels, "counts": self._confusion.tolist()}
+
+    def _add_lines(
+        self, samples: Sequence[Sample], output: ModelOutput, scores: Tensor, truths: NDArray[np.uint8]
+    ) -> None:
+        probabilities = probabilities_from_logits(output.levels[-1], self.manifest.task)
+        predicted = masks_from_probabilities(probabilities, self.manifest.task).cpu().numpy()
+        for row, sample in enumerate(samples):
+            if scores[:, row].isnan().any():
+                continue
+            pairs = zip(self._levels, scores[:, row].tolist(), strict=True)
+            levels = {str(level): {"dice": dice, "iou": iou} for level, (dice, iou) in pairs}
+            headline = levels[str(self.level)]
+            self.per_image.append({"sample_id": sample.sample_id, **headline, "levels": levels})
+            self.examples.offer(
+                sample.sample_id,
+                headline["dice"],
+                int(((truths[row] > 0) & (truths[row] != IGNORE)).sum()),
+                partial(panel_png, sample.image, truths[row], predicted[row], self.manifest),
+            )

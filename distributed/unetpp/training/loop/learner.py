@@ -1,0 +1,79 @@
+"""Everything that learning changes, gathered so that a checkpoint can save it whole."""
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from unetpp.config.run import RunConfig
+from unetpp.core.manifest import Manifest
+from unetpp.core.seeds import derive_seed
+from unetpp.models import build_model
+from unetpp.models.normalise import Normalise
+from unetpp.models.unetpp import UNetPlusPlus
+from unetpp.objective import Objective, build_objective
+from unetpp.training.loop.optim import build_optimizer, build_schedule
+from unetpp.training.loop.sync_bn import CountedImages, convert_bn
+
+__all__ = ["Learner"]
+
+
+class Learner:
+    """Model, objective, optimiser, schedule and averaged weights on one device.
+
+    Args:
+        config: every `auto` decided.
+        manifest: the dataset.
+        total_steps: optimiser steps of the whole run, for the schedule.
+        device: where to train.
+    """
+
+    def __init__(self, config: RunConfig, manifest: Manifest, total_steps: int, device: torch.device) -> None:
+        self.device = device
+        # All ranks draw the same weights, so nothing needs to be broadcast to start equal.
+        torch.manual_seed(derive_seed("weights", config.train.seed))
+        model = build_model(config.model)
+        self.counted = CountedImages()
+        if config.train.sync_bn or _workers() > 1:
+            convert_bn(model, self.counted, device, sync=bool(config.train.sync_bn))
+        memory_format = torch.channels_last if config.train.channels_last else torch.contiguous_format
+        self.model: UNetPlusPlus = model.to(device)
+        self.model.to(memory_format=memory_format)  # type: ignore[call-overload]  # missing in torch's stubs
+        self.network: nn.Module = self._wrap(config)
+        self.objective: Objective = build_objective(config.loss, manifest.task, model.supervised_levels)
+        self.normalise = Normalise(manifest.channel_stats).to(device)
+        self.optimizer: torch.optim.Optimizer = build_optimizer(self.model, config.optim)
+        self.schedule: LambdaLR = build_schedule(self.optimizer, config.optim, total_steps)
+        self.ema: AveragedModel | None = None
+        if config.train.ema > 0:
+            average = get_ema_multi_avg_fn(config.train.ema)
+            self.ema = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
+        self.autocast_dtype = torch.bfloat16 if config.train.precision == "bf16" else None
+
+    @property
+    def scored_model(self) -> nn.Module:
+        """The weights that are validated and shipped: averaged ones where they are kept."""
+        return self.ema.module if self.ema is not None else self.model
+
+    def autocast(self) -> torch.autocast:
+        """The precision of the forward pass."""
+        return torch.autocast(self.device.type, self.autocast_dtype, enabled=self.autocast_dtype is not None)
+
+    def _wrap(self, config: RunConfig) -> nn.Module:
+        network: nn.Module = torch.compile(self.model) if config.train.compile else self.model  # type: ignore[assignment]
+        if _workers() > 1:
+            device_ids = [self.device] if self.device.type == "cuda" else None
+            # Shared statistics are equal on all ranks already; others follow rank 0's.
+            return DistributedDataParallel(
+                network,
+                device_ids=device_ids,
+                gradient_as_bucket_view=True,
+                broadcast_buffers=not config.train.sync_bn,
+            )
+        return network
+
+
+def _workers() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1

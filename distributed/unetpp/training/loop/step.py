@@ -1,0 +1,103 @@
+"""One optimiser step on one worker's share of a global batch; no Ray.
+
+The loss of a global batch is the mean of its samples' losses. Each worker sums its own samples, scaled
+so that DDP's average over workers is that mean: the step is the same for any number of workers.
+"""
+
+import contextlib
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from unetpp.core.seeds import derive_seed
+from unetpp.training.loop.learner import Learner
+
+__all__ = ["DeviceBatch", "StepResult", "train_step"]
+
+
+@dataclass(frozen=True)
+class DeviceBatch:
+    """A worker's share of a global batch, ready for the network.
+
+    Shapes: images float32 (N, C, H, W), masks uint8 (N, H, W), weights float32 (N,), labels int64 (N,).
+    """
+
+    images: Tensor
+    masks: Tensor
+    weights: Tensor
+    labels: Tensor
+    global_size: int
+
+
+@dataclass(frozen=True)
+class StepResult:
+    loss_sum: float
+    """Sum of this worker's sample losses."""
+    images: int
+    """Samples of this worker that count."""
+    grad_norm: float
+    finite: bool
+    """Whether the step was applied; the same on every rank."""
+
+
+def train_step(
+    learner: Learner,
+    batch: DeviceBatch,
+    *,
+    accumulate: int,
+    clip: float,
+    world_size: int,
+    seed: tuple[int, int, int],
+) -> StepResult:
+    """Forward, backward and update, skipped where the gradient is not finite.
+
+    DDP averages gradients before they are looked at, so a NaN on one rank is a NaN on all and every rank
+    skips the same step without another collective.
+
+    Args:
+        seed: (run seed, global step, rank), from which dropout draws.
+    """
+    torch.manual_seed(derive_seed("dropout", *seed))
+    # A non-finite activation would stay in the running statistics of batch norm for ever.
+    buffers = [buffer.clone() for buffer in learner.model.buffers()]
+    learner.optimizer.zero_grad(set_to_none=True)
+    loss_sum = torch.zeros((), device=learner.device)
+    for is_last, part in _parts(batch, accumulate):
+        sync = contextlib.nullcontext() if is_last else _no_sync(learner)
+        with sync:
+            uneven = batch.global_size % world_size != 0
+            with learner.autocast(), learner.counted.of(part.weights, uneven=uneven):
+                output = learner.network(part.images)
+            losses = learner.objective(output, part.masks, part.labels) * part.weights
+            loss = losses.sum() * (world_size / batch.global_size)
+            loss.backward()
+        loss_sum += losses.detach().sum()
+    norm = torch.nn.utils.clip_grad_norm_(learner.model.parameters(), clip if clip > 0 else math.inf)
+    grad_norm = float(norm)
+    finite = math.isfinite(grad_norm)
+    if finite:
+        learner.optimizer.step()
+        if learner.ema is not None:
+            learner.ema.update_parameters(learner.model)
+    else:
+        for buffer, before in zip(learner.model.buffers(), buffers, strict=True):
+            buffer.copy_(before)
+        learner.optimizer.zero_grad(set_to_none=True)
+    learner.schedule.step()
+    images = int(batch.weights.sum())
+    return StepResult(float(loss_sum) if finite else 0.0, images, grad_norm, finite)
+
+
+def _parts(batch: DeviceBatch, count: int) -> list[tuple[bool, DeviceBatch]]:
+    columns = (batch.images, batch.masks, batch.weights, batch.labels)
+    chunks = list(zip(*(column.chunk(count) for column in columns), strict=True))
+    parts = [DeviceBatch(i, m, w, y, batch.global_size) for i, m, w, y in chunks]
+    return [(index == len(parts) - 1, part) for index, part in enumerate(parts)]
+
+
+def _no_sync(learner: Learner) -> contextlib.AbstractContextManager[None]:
+    network = learner.network
+    return network.no_sync() if isinstance(network, DistributedDataParallel) else contextlib.nullcontext()

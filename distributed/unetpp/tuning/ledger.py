@@ -1,0 +1,295 @@
+"""A sweep's bookkeeping, without Ray: which trial is next, what it reported, when it and the sweep end.
+
+The study in its storage is the only truth. A resumed sweep opens it again, continues the trials that were
+running from their checkpoints, and enters what was reported and decided into the early-stopping rule.
+
+The study is read as a whole at the start and when a trial is asked for. A report reads nothing: what it needs
+to know is kept here, and it writes what is new.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from unetpp.config import Decision, Hardware, RunConfig, replace, resolve
+from unetpp.config.planning.feasibility import check
+from unetpp.core.errors import ConfigError
+from unetpp.core.manifest import Manifest
+from unetpp.core.rundir import RunDir
+from unetpp.core.trial_folders import trial_uri
+from unetpp.models.cost import count_cost
+from unetpp.models.signature import level_signatures
+from unetpp.tuning.planning.budget import budget_of
+from unetpp.tuning.results.leaderboard import LeaderRow
+from unetpp.tuning.results.standings import Standings
+from unetpp.tuning.space.apply import apply
+from unetpp.tuning.space.space import Space
+from unetpp.tuning.stopping import build_rule
+from unetpp.tuning.study.epochs import EpochRecord, Verdict, epoch_records
+from unetpp.tuning.study.levels import LevelResult, NetworkCost, level_results
+from unetpp.tuning.study.publish import Publisher, Unpublished
+from unetpp.tuning.study.record import RUN, START_UP, Outcome, TrialRecord, own_trials
+from unetpp.tuning.study.shared_latency import SharedLatency
+
+__all__ = ["Ledger", "SweepSetup", "TrialSpec"]
+
+logger = logging.getLogger(__name__)
+
+_RAN = "ran_seconds"
+"""The study's user attribute with the time its sweep has run, kept for a resume."""
+_RAN_EVERY_S = 10.0
+"""A killed driver's sweep forgets at most so much of it."""
+
+
+@dataclass(frozen=True)
+class SweepSetup:
+    """What does not change during a sweep."""
+
+    sweep_uri: str
+    base: RunConfig
+    space: Space
+    manifest: Manifest
+    hardware: Hardware
+    memory_bytes: int | None
+    """Of its device that is one worker's own; None sets no limit."""
+    concurrent: int = 1
+    """Trials that run at once."""
+
+    def resolved_base(self) -> RunConfig:
+        """The base configuration with every `auto` decided."""
+        return resolve(self.base, self.manifest, self.hardware, sweep=True)[0]
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """A trial to launch: every `auto` decided, `out` is its run folder."""
+
+    number: int
+    config: RunConfig
+    decisions: tuple[Decision, ...]
+
+
+@dataclass
+class _Live:
+    record: TrialRecord
+    costs: Mapping[int, NetworkCost]
+    networks: Mapping[int, str]
+    """Signature of every level's network."""
+    launched_s: float = field(default_factory=time.monotonic)
+    reported: bool = False
+    finished: bool = False
+    stopped: bool = False
+
+
+class _RefusedError(Exception):
+    """A trial cannot be launched."""
+
+    def __init__(self, outcome: Outcome, cause: str, violation: float = 1.0) -> None:
+        super().__init__(cause)
+        self.outcome, self.violation = outcome, violation
+
+
+class Ledger:
+    """Talks to the study; used by one process, the sweep's driver."""
+
+    def __init__(self, setup: SweepSetup, study: optuna.Study, publisher: Publisher | None = None) -> None:
+        self.setup, self.study = setup, study
+        self._publisher = publisher or Unpublished()
+        self._rule = build_rule(setup.base.tune, setup.base.train.epochs)
+        self._budget = budget_of(setup.base.tune)
+        self._latency = SharedLatency(study)
+        self._live: dict[int, _Live] = {}
+        self._taken: set[int] = set()
+        self._failed: set[int] = set()
+        # As if the sweep had begun so much earlier: pauses before a resume cost no budget.
+        self._started_s = time.monotonic() - float(study.user_attrs.get(_RAN, 0.0))
+        self._ran_kept_s = -math.inf
+        self._gpus = _trial_gpus(setup.resolved_base())
+        self.standings = Standings()
+        for trial in own_trials(study):
+            records = epoch_records(trial)
+            self.standings.add(trial, records)
+            for epoch, record in records.items():
+                if record.levels:
+                    self._rule.enter(trial.number, epoch, record.levels, record.verdict)
+
+    def next_trial(self) -> TrialSpec | None:
+        """The next trial to launch, or None if the budget allows no other.
+
+        Trials that cannot run are recorded as infeasible, ones whose space raises as failed; both are passed
+        over.
+        """
+        while True:
+            suggestion = self._unfinished()
+            if suggestion is None:
+                if self.standings.started >= self.setup.base.tune.trials or self.exhausted():
+                    return None
+                suggestion = self.study.ask()
+            self.standings.launched(suggestion.number)
+            self._taken.add(suggestion.number)
+            spec = self._spec(suggestion)
+            if spec is not None:
+                self._publisher.now()
+                return spec
+
+    def report(self, number: int, metrics: Mapping[str, Any]) -> Verdict:
+        """Record an epoch of a trial and decide whether it goes on.
+
+        A trial that continues reports its earlier epochs again: what was recorded and decided stands.
+        """
+        live, epoch = self._live[number], int(metrics["epoch"])
+        live.finished = bool(metrics["finished"])
+        self._note_start_up(live, float(metrics["seconds"]))
+        if epoch not in live.record.epochs:
+            self._record(live, epoch, metrics)
+            self._publisher.soon()
+        self._keep_ran_s()
+        recorded = live.record.epochs.get(epoch)
+        # Without a record the study has it that the trial has ended: somebody else ended it.
+        stops = recorded is None or recorded.verdict == "stop" or self.exhausted() is not None
+        live.stopped = stops and not live.finished
+        return "stop" if live.stopped else "continue"
+
+    def end(self, number: int, error: str | None = None) -> None:
+        """Record how a trial ended; one that neither finished nor was stopped stays open for a resume."""
+        live = self._live.pop(number)
+        self._keep_ran_s(now=True)
+        if error is not None:
+            logger.warning("trial %d failed: %s", number, error)
+            self._failed.add(number)
+            self._finish(live.record, "FAIL", error)
+        elif live.finished:
+            self._finish(live.record, "COMPLETE")
+        elif live.stopped:
+            self._finish(live.record, "PRUNED", self.exhausted() or "")
+        self._publisher.now()
+
+    def has_failed(self, number: int) -> bool:
+        """Whether the trial ended here and failed."""
+        return number in self._failed
+
+    def exhausted(self) -> str | None:
+        """Why the sweep ends before its number of trials, or None."""
+        best = self.best()
+        quality = None if best is None else best.quality
+        # The number of trials is counted where they are launched: running ones count there.
+        return self._budget.exhausted(self._ran_s(), -1, self.gpu_seconds, quality)
+
+    def best(self) -> LeaderRow | None:
+        """The best (trial, level) so far."""
+        return self.standings.best
+
+    @property
+    def trial_seconds(self) -> float:
+        """Training and validation time of all trials' epochs so far."""
+        return self.standings.seconds
+
+    @property
+    def gpu_seconds(self) -> float:
+        """The same times the GPUs of a trial; 0 without any."""
+        return self._gpus * self.trial_seconds
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether trials are open although nothing runs them."""
+        return any(trial.state == TrialState.RUNNING for trial in own_trials(self.study))
+
+    def _ran_s(self) -> float:
+        return time.monotonic() - self._started_s
+
+    def _keep_ran_s(self, *, now: bool = False) -> None:
+        """Write how long the sweep has run, now and then."""
+        ran_s = self._ran_s()
+        if now or ran_s - self._ran_kept_s >= _RAN_EVERY_S:
+            self.study.set_user_attr(_RAN, round(ran_s, 3))
+            self._ran_kept_s = ran_s
+
+    def _note_start_up(self, live: _Live, seconds: float) -> None:
+        # A trial that continues reports its earlier epochs at once: nothing was measured then.
+        start_up_s = time.monotonic() - live.launched_s - seconds
+        if not live.reported and start_up_s > 0:
+            live.record.note(START_UP, round(start_up_s, 3))
+        live.reported = True
+
+    def _record(self, live: _Live, epoch: int, metrics: Mapping[str, Any]) -> None:
+        """Decide about an epoch and record both at once: a killed driver leaves neither or both."""
+        record, levels, seconds = live.record, self._levels(live, metrics), float(metrics["seconds"])
+        verdict = self._rule.decide(record.number, epoch, levels) if levels else "continue"
+        record.epoch(epoch, EpochRecord(levels, seconds, verdict))
+        self.standings.epoch(record.number, record.params, record.kept, seconds)
+
+    def _levels(self, live: _Live, metrics: Mapping[str, Any]) -> list[LevelResult]:
+        """The epoch's results; equal networks have one latency, whoever measures it."""
+        if "val" not in metrics:
+            return []
+        device = str(metrics["val"].get("device", ""))
+        latency_s = {
+            int(level): self._latency.of(live.networks[int(level)], device, float(values["latency_s"]))
+            for level, values in metrics["val"]["levels"].items()
+        }
+        return level_results(metrics, self.setup.base.tune.metric, live.costs, latency_s)
+
+    def _finish(self, record: TrialRecord, outcome: Outcome, cause: str = "", violation: float = 1.0) -> None:
+        ended = record.finish(outcome, cause=cause, violation=violation)
+        if ended is not None:
+            self.standings.ended(record.number, ended)
+
+    def _unfinished(self) -> optuna.Trial | None:
+        """A trial that nothing runs: its sweep was killed, or the answer that added it was lost."""
+        for trial in own_trials(self.study):
+            if trial.state == TrialState.RUNNING and trial.number not in self._taken:
+                logger.info("trial %d continues from its last checkpoint", trial.number)
+                return optuna.Trial(self.study, trial._trial_id)
+        return None
+
+    def _spec(self, suggestion: optuna.Trial) -> TrialSpec | None:
+        number = suggestion.number
+        try:
+            config, decisions = self._plan(suggestion)
+        except _RefusedError as refused:
+            logger.warning("trial %d is not launched, %s: %s", number, refused.outcome.lower(), refused)
+            self._finish(TrialRecord(self.study, number), refused.outcome, str(refused), refused.violation)
+            return None
+        record, size_px = TrialRecord(self.study, number), int(config.data.crop)
+        record.note(RUN, config.run_uri)
+        costs, networks = count_cost(config.model, size_px), level_signatures(config.model, size_px)
+        self._live[number] = _Live(record, costs, networks)
+        return TrialSpec(number, config, decisions)
+
+    def _plan(self, suggestion: optuna.Trial) -> tuple[RunConfig, tuple[Decision, ...]]:
+        setup, out = self.setup, trial_uri(self.setup.sweep_uri, suggestion.number)
+        try:
+            values = setup.space(suggestion)
+        except optuna.TrialPruned as pruned:
+            raise _RefusedError("INFEASIBLE", str(pruned) or "the space gave the trial up") from pruned
+        except ConfigError as error:
+            raise _RefusedError("FAIL", str(error)) from error
+        try:
+            config = replace(apply(setup.base, values), {"out": out, "name": ""})
+            config, decisions = resolve(config, setup.manifest, setup.hardware, sweep=True)
+        except ConfigError as error:
+            raise _RefusedError("INFEASIBLE", str(error)) from error
+        config = _as_started(config)
+        shortage = check(config, setup.memory_bytes)
+        if shortage is not None:
+            raise _RefusedError("INFEASIBLE", shortage.reason, shortage.violation)
+        return config, decisions
+
+
+def _as_started(config: RunConfig) -> RunConfig:
+    """The configuration of the run, if there is one: another machine may decide an `auto` differently."""
+    run = RunDir(config.run_uri)
+    if not run.exists():
+        return config
+    kept = {"scale": config.scale, "tune": config.tune, "out": config.out, "name": config.name}
+    return RunConfig.model_validate(run.read_config()).model_copy(update=kept)
+
+
+def _trial_gpus(decided: RunConfig) -> float:
+    return decided.max_workers * float(decided.scale.gpus_per_worker) if decided.scale.gpu else 0.0

@@ -1,0 +1,81 @@
+"""How long an epoch of the base configuration takes on this machine: a few real steps on made-up pixels."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from unetpp.config.planning.hardware import available_cpus
+from unetpp.config.planning.shares import worker_threads
+from unetpp.config.run import RunConfig
+from unetpp.core.manifest import Manifest
+from unetpp.data.stream.order import num_steps
+from unetpp.training.loop.learner import Learner
+from unetpp.training.loop.step import DeviceBatch, train_step
+
+__all__ = ["seconds_per_epoch"]
+
+_TIMED_STEPS = 2
+
+
+def seconds_per_epoch(config: RunConfig, manifest: Manifest, concurrent: int) -> float:
+    """Training seconds of one epoch on this machine; reading and validation are not in it.
+
+    Args:
+        config: every `auto` decided.
+        manifest: the dataset.
+        concurrent: trials at once, which share this machine unless it is a cluster's.
+    """
+    device = torch.device("cuda" if config.scale.gpu else "cpu")
+    cores, processes = available_cpus(), concurrent * config.max_workers
+    with _threads(worker_threads(config, cores, processes)):
+        step_s = _step_seconds(config, manifest, device)
+    batch_size = int(config.data.batch_size)
+    steps = num_steps(manifest.splits["train"].rows, batch_size, drop_last=config.data.drop_last)
+    return step_s * _sharing(config, cores, processes) * steps
+
+
+def _sharing(config: RunConfig, cores: int, processes: int) -> float:
+    """Workers that take turns on one GPU, or on one core."""
+    if config.scale.gpu:
+        return max(1.0, 1 / float(config.scale.gpus_per_worker))
+    here = config.scale.address is None
+    return max(1.0, processes / cores if here else 1 / float(config.scale.cpus_per_worker))
+
+
+def _step_seconds(config: RunConfig, manifest: Manifest, device: torch.device) -> float:
+    learner = Learner(config, manifest, total_steps=_TIMED_STEPS + 1, device=device)
+    batch_size, side = int(config.data.batch_size), int(config.data.crop)
+    share = -(-batch_size // config.max_workers)
+    batch = DeviceBatch(
+        images=torch.randn(share, manifest.channels, side, side, device=device),
+        masks=torch.randint(0, 2, (share, side, side), dtype=torch.uint8, device=device),
+        weights=torch.ones(share, device=device),
+        labels=torch.full((share,), -1, device=device),
+        global_size=share,
+    )
+    times = []
+    for step in range(_TIMED_STEPS + 1):
+        started_s = time.perf_counter()
+        train_step(
+            learner,
+            batch,
+            accumulate=config.train.accumulate,
+            clip=config.train.clip,
+            world_size=1,
+            seed=(0, step, 0),
+        )
+        times.append(time.perf_counter() - started_s)
+    return min(times[1:])
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """As many torch threads as a process of the sweep will have."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,50 @@
+"""Tune's callbacks as the few events that someone who watches a sweep wants."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import ray.tune
+
+from unetpp.tuning.ray.trainable import reported_metrics
+from unetpp.tuning.ray.unsaved import Unsaved
+
+__all__ = ["SweepEvents", "SweepListener"]
+
+
+class SweepListener(Protocol):
+    """Someone who watches a sweep; trials are named by their number in the study."""
+
+    def started(self, number: int, config: dict[str, Any]) -> None: ...
+
+    def epoch(self, number: int, metrics: dict[str, Any]) -> None: ...
+
+    def ended(self, number: int) -> None: ...
+
+    def failed(self, number: int) -> None: ...
+
+
+class SweepEvents(Unsaved, ray.tune.Callback):  # type: ignore[misc]  # ray is not typed
+    """Runs in the driver, after the ledger has been told; Tune passes every argument by name."""
+
+    def __init__(self, listener: SweepListener, has_failed: Callable[[int], bool]) -> None:
+        self._listener, self._has_failed = listener, has_failed
+
+    def on_trial_start(self, trial: Any, **_: Any) -> None:
+        self._listener.started(_number(trial), trial.config["config"])
+
+    def on_trial_result(self, trial: Any, result: dict[str, Any], **_: Any) -> None:
+        self._listener.epoch(_number(trial), reported_metrics(result))
+
+    def on_trial_complete(self, trial: Any, **_: Any) -> None:
+        number = _number(trial)
+        if self._has_failed(number):
+            self._listener.failed(number)
+        else:
+            self._listener.ended(number)
+
+    def on_trial_error(self, trial: Any, **_: Any) -> None:
+        self._listener.failed(_number(trial))
+
+
+def _number(trial: Any) -> int:
+    return int(trial.config["number"])

@@ -1,0 +1,159 @@
+"""An honest winner: the best trials trained again with other seeds and compared image by image.
+
+A sweep's best score is the largest of many noisy ones. Here the best trials are trained again, each with
+several seeds; their per-image scores on the validation split, averaged over seeds, are compared in pairs.
+The test split is read once, for the winner, at the end.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import count, islice
+from typing import Any
+
+from unetpp.config import RunConfig, replace
+from unetpp.core.manifest import Manifest
+from unetpp.core.rundir import RunDir
+from unetpp.core.trial_folders import trial_uri
+from unetpp.inference.evaluate import evaluate
+from unetpp.inference.evaluation_files import evaluation_name, read_per_image
+from unetpp.training.run.rank import TrainJob
+from unetpp.tuning.results.confirmed import CONFIRM_FOLDER, write_confirmed
+from unetpp.tuning.results.leaderboard import LeaderRow, complete_rows
+from unetpp.tuning.results.significance import compare
+
+__all__ = ["Candidate", "candidates", "confirm"]
+
+_NUM_SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trial at its best level."""
+
+    trial: int
+    level: int
+    config: RunConfig
+    """Of the trial, every `auto` decided."""
+
+
+def candidates(rows: list[LeaderRow], at_most: int, sweep_uri: str) -> list[Candidate]:
+    """The best `at_most` complete trials, each at its best level; rows are best first."""
+    found = []
+    for row in complete_rows(rows)[:at_most]:
+        config = RunConfig.model_validate(RunDir(trial_uri(sweep_uri, row.trial)).read_config())
+        found.append(Candidate(row.trial, row.level, config))
+    return found
+
+
+def confirm(
+    chosen: list[Candidate], manifest: Manifest, sweep_uri: str, train: Callable[[TrainJob], bool]
+) -> dict[str, Any] | None:
+    """Train every candidate with every seed, compare them and keep the result in the sweep's folder.
+
+    What an earlier attempt finished is used again; what it left unfinished goes on from its checkpoint.
+
+    Args:
+        chosen: best first by the sweep's own scores, at least one.
+        manifest: the dataset's.
+        sweep_uri: the sweep's folder.
+        train: trains a job to its end, returns whether it finished.
+
+    Returns:
+        candidates: trial, level, mean per-image Dice over seeds, seeds and the first seed's run below the
+        sweep's folder, best first; against_winner: by trial, the winner's paired comparison with each
+        other; distinguishable: whether the winner differs from the second; test: the winner's test scores,
+        where there is a test split. None if a training was stopped.
+    """
+    scores: dict[int, dict[str, float]] = {}
+    for candidate in chosen:
+        found = _scores(candidate, manifest, sweep_uri, train)
+        if found is None:
+            return None
+        scores[candidate.trial] = found
+    ranked = sorted(chosen, key=lambda c: -_mean(scores[c.trial]))
+    result = _compared(ranked, scores)
+    if manifest.splits.get("test") and manifest.splits["test"].rows:
+        winner = ranked[0]
+        test = evaluate(f"{sweep_uri}/{_folder(winner, _seeds(winner)[0])}", split="test", level=winner.level)
+        result["test"] = {
+            key: test[key] for key in ("dice", "iou", "dice_per_image", "iou_per_image", "rows")
+        }
+    write_confirmed(sweep_uri, result)
+    return result
+
+
+def _compared(ranked: list[Candidate], scores: dict[int, dict[str, float]]) -> dict[str, Any]:
+    winner = ranked[0]
+    against = {
+        # As JSON has it: what is read back later is the same.
+        str(other.trial): asdict(found) | {"distinguishable": found.distinguishable}
+        for other in ranked[1:]
+        for found in [compare(scores[other.trial], scores[winner.trial], seed=0)]
+    }
+    return {
+        "candidates": [
+            {
+                "trial": c.trial,
+                "level": c.level,
+                "dice_per_image": _mean(scores[c.trial]),
+                "seeds": _seeds(c),
+                "run": _folder(c, _seeds(c)[0]),
+            }
+            for c in ranked
+        ],
+        "against_winner": against,
+        "distinguishable": bool(against) and against[str(ranked[1].trial)]["distinguishable"],
+    }
+
+
+def _scores(
+    candidate: Candidate, manifest: Manifest, sweep_uri: str, train: Callable[[TrainJob], bool]
+) -> dict[str, float] | None:
+    """Per-image Dice on the validation split, averaged over seeds; None if a training was stopped."""
+    collected: dict[str, list[float]] = defaultdict(list)
+    for seed in _seeds(candidate):
+        run = _trained(candidate, seed, manifest, sweep_uri, train)
+        if run is None:
+            return None
+        evaluate(run.uri, split="val", level=candidate.level)
+        deepest = candidate.level == candidate.config.model.depth
+        name = evaluation_name("val", None if deepest else candidate.level)
+        for row in read_per_image(run.storage, name):
+            collected[row["sample_id"]].append(row["levels"][str(candidate.level)]["dice"])
+    return {sample: sum(values) / len(values) for sample, values in collected.items()}
+
+
+def _trained(
+    candidate: Candidate,
+    seed: int,
+    manifest: Manifest,
+    sweep_uri: str,
+    train: Callable[[TrainJob], bool],
+) -> RunDir | None:
+    """The candidate's run with a seed, trained to its end; None if it was stopped before."""
+    uri = f"{sweep_uri}/{_folder(candidate, seed)}"
+    changes = {"train.seed": seed, "data.seed": seed, "out": uri, "name": ""}
+    config, run = replace(candidate.config, changes), RunDir(uri)
+    if not run.exists():
+        decisions = RunDir(trial_uri(sweep_uri, candidate.trial)).read_decisions()
+        run.create(config.model_dump(mode="json"), decisions, manifest, {})
+    if run.read_result() is None:
+        if not train(TrainJob(config, manifest, uri)):
+            return None
+        run.write_result({"run": uri, "finished": True})
+    return run
+
+
+def _seeds(candidate: Candidate) -> list[int]:
+    """Those that the trial itself, by whose score it was chosen, was not trained with."""
+    own = {candidate.config.train.seed, candidate.config.data.seed}
+    return list(islice((seed for seed in count(1) if seed not in own), _NUM_SEEDS))
+
+
+def _mean(scores: dict[str, float]) -> float:
+    return sum(scores.values()) / len(scores)
+
+
+def _folder(candidate: Candidate, seed: int) -> str:
+    return f"{CONFIRM_FOLDER}/{candidate.trial:04d}-seed{seed}"

@@ -1,0 +1,166 @@
+"""A study's results, one row per (trial, level)."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import optuna
+from optuna.trial import TrialState
+
+from unetpp.config.sections.tune import ObjectiveName
+from unetpp.tuning.results.pareto import pareto_front
+from unetpp.tuning.study.epochs import epoch_records, kept_levels
+from unetpp.tuning.study.levels import LevelResult
+from unetpp.tuning.study.record import NO_QUALITY, cause_of, is_infeasible, own_trials
+from unetpp.tuning.study.study import objectives_of
+
+__all__ = [
+    "LeaderRow",
+    "best_row",
+    "complete_rows",
+    "failure_causes",
+    "in_order",
+    "leaderboard",
+    "pareto_rows",
+    "sweep_summary",
+    "trial_counts",
+    "trial_rows",
+]
+
+_FRONT: tuple[ObjectiveName, ...] = ("quality", "latency")
+"""Axes of the front where the study itself has one objective."""
+
+_NUMBER = re.compile(r"\d+(\.\d+)?(e[+-]?\d+)?")
+
+RowState = Literal["COMPLETE", "PRUNED", "RUNNING"]
+_ROW_STATES: Mapping[TrialState, RowState] = {
+    TrialState.COMPLETE: "COMPLETE",
+    TrialState.PRUNED: "PRUNED",
+    TrialState.RUNNING: "RUNNING",
+}
+
+
+@dataclass(frozen=True)
+class LeaderRow(LevelResult):
+    """One depth of one trial, as its best checkpoint has it."""
+
+    trial: int
+    state: RowState
+    settings: dict[str, Any]
+    """The trial's parameters."""
+
+
+def leaderboard(study: optuna.Study) -> list[LeaderRow]:
+    """Rows of all trials with a result, best quality first; of equals the shallower, then the earlier.
+
+    A pruned trial's row is what it had reached: its checkpoint can be used like any other.
+    """
+    return in_order(
+        row
+        for trial in own_trials(study)
+        if trial.state in _ROW_STATES
+        for row in trial_rows(
+            trial.number, _ROW_STATES[trial.state], dict(trial.params), kept_levels(epoch_records(trial))
+        )
+    )
+
+
+def in_order(rows: Iterable[LeaderRow]) -> list[LeaderRow]:
+    """Best quality first; of equals the shallower, then the earlier."""
+    return sorted(rows, key=lambda row: (-row.quality, row.level, row.trial))
+
+
+def trial_rows(
+    number: int, state: RowState, settings: dict[str, Any], kept: Sequence[LevelResult]
+) -> list[LeaderRow]:
+    """One trial's rows in order; a level whose quality is not finite has none."""
+    return in_order(
+        LeaderRow(**vars(level), trial=number, state=state, settings=settings)
+        for level in kept
+        if math.isfinite(level.quality)
+    )
+
+
+def best_row(rows: Sequence[LeaderRow]) -> LeaderRow | None:
+    """The first row of a complete trial; of any other trial only where none is complete."""
+    complete = [row for row in rows if row.state == "COMPLETE"]
+    return next(iter(complete or rows), None)
+
+
+def complete_rows(rows: Iterable[LeaderRow]) -> list[LeaderRow]:
+    """The best row of each complete trial; rows are best first, and so are these."""
+    best: dict[int, LeaderRow] = {}
+    for row in rows:
+        if row.state == "COMPLETE":
+            best.setdefault(row.trial, row)
+    return list(best.values())
+
+
+def pareto_rows(study: optuna.Study, rows: Sequence[LeaderRow]) -> list[LeaderRow]:
+    """Rows that no other dominates in the study's objectives (of one: in quality and latency)."""
+    objectives = objectives_of(study)
+    return pareto_front(rows, objectives if len(objectives) > 1 else _FRONT)
+
+
+def trial_counts(study: optuna.Study) -> dict[str, int]:
+    """complete, pruned and failed trials; `infeasible` ones are among the pruned."""
+    trials = own_trials(study)
+    states = Counter(trial.state for trial in trials)
+    return {
+        "complete": states[TrialState.COMPLETE],
+        "pruned": states[TrialState.PRUNED],
+        "failed": states[TrialState.FAIL],
+        "infeasible": sum(is_infeasible(trial) for trial in trials),
+    }
+
+
+def failure_causes(study: optuna.Study) -> list[tuple[str, int]]:
+    """Why trials have no result, with the number of trials, the most frequent first.
+
+    Causes that differ in their numbers only are one, shown as the first trial has it.
+    """
+    shown: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for trial in own_trials(study):
+        if trial.state == TrialState.FAIL or is_infeasible(trial):
+            cause = cause_of(trial) or "unknown"
+        elif trial.state == TrialState.PRUNED and (kept := kept_levels(epoch_records(trial))):
+            if any(math.isfinite(level.quality) for level in kept):
+                continue
+            cause = NO_QUALITY
+        else:
+            continue
+        kind = _NUMBER.sub("#", cause)
+        shown.setdefault(kind, cause)
+        counts[kind] += 1
+    return [(shown[kind], count) for kind, count in counts.most_common()]
+
+
+def sweep_summary(study: optuna.Study, best: LeaderRow | None = None) -> dict[str, Any]:
+    """The result of a sweep as one JSON object.
+
+    Args:
+        study: the sweep's.
+        best: the row that is called best; by default see `best_row`.
+
+    Returns:
+        trials: see `trial_counts`; best: {trial, level, value, params} or None; pareto: the same with
+        latency_s, num_params and macs, by rising quality.
+    """
+    rows = leaderboard(study)
+    best = best or best_row(rows)
+    return {
+        "trials": trial_counts(study),
+        "best": None if best is None else _json(best),
+        "pareto": [
+            _json(row) | {"latency_s": row.latency_s, "num_params": row.params, "macs": row.macs}
+            for row in reversed(pareto_rows(study, rows))
+        ],
+    }
+
+
+def _json(row: LeaderRow) -> dict[str, Any]:
+    return {"trial": row.trial, "level": row.level, "value": row.quality, "params": row.settings}

@@ -1,0 +1,40 @@
+"""Schedules rise, then fall to nothing; norms and biases are not decayed."""
+
+import pytest
+import torch
+from torch import nn
+
+from unetpp.config.sections.train import OptimConfig
+from unetpp.training.loop.optim import build_optimizer, lr_factor
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "poly", "constant"])
+def test_lr_factor_warm_up_rises_to_one(schedule):
+    config = OptimConfig(schedule=schedule, warmup=0.1)
+    factors = [lr_factor(config, step, 100) for step in range(11)]
+    assert factors == sorted(factors)
+    assert 0 < factors[0] < 0.2
+    assert factors[10] == 1.0
+
+
+@pytest.mark.parametrize(("schedule", "last"), [("cosine", 0.0), ("poly", 0.0), ("constant", 1.0)])
+def test_lr_factor_ends_where_the_schedule_says(schedule, last):
+    config = OptimConfig(schedule=schedule)
+    assert lr_factor(config, 100, 100) == pytest.approx(last, abs=1e-9)
+    assert lr_factor(config, 1000, 100) == pytest.approx(last, abs=1e-9)
+
+
+def test_lr_factor_poly_is_the_stated_power():
+    assert lr_factor(OptimConfig(schedule="poly", warmup=0, poly_power=0.9), 50, 100) == pytest.approx(
+        0.5**0.9
+    )
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
+def test_optimizer_decays_weights_only(name):
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    optimizer = build_optimizer(model, OptimConfig(name=name, weight_decay=0.5, lr=0.1))
+    decayed = {id(p) for group in optimizer.param_groups if group["weight_decay"] for p in group["params"]}
+    assert decayed == {id(model[0].weight)}
+    model(torch.randn(2, 1, 5, 5)).sum().backward()
+    optimizer.step()

@@ -1,0 +1,55 @@
+"""An epoch's last batch that does not divide by the ranks leaves the run that of one rank. Without Ray."""
+
+import os
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from fakes import LocalSession, start_run, tiny_config, train, write_dataset
+from unetpp.core.rundir import RunDir
+from unetpp.training.run.rank import TrainJob
+
+
+def run_rank(rank: int, world_size: int, job: TrainJob, store: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world_size)
+    train(job, LocalSession(rank=rank, world_size=world_size))
+    dist.barrier()
+    # Destroying the group here races with the other rank's last collective.
+    os._exit(0)
+
+
+def run_ranks(job: TrainJob, world_size: int, store: str) -> None:
+    context = mp.get_context("spawn")
+    ranks = [
+        context.Process(target=run_rank, args=(rank, world_size, job, store)) for rank in range(world_size)
+    ]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join()
+    assert {process.exitcode for process in ranks} == {0}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("rows", [13, 15], ids=["a rank without", "a rank with one of two"])
+def test_batch_norm_over_two_ranks_in_an_uneven_last_batch_is_that_of_one(tmp_path, rows):
+    uri = str(tmp_path / "data")
+    manifest = write_dataset(uri, {"train": rows, "val": 3})
+    config = tiny_config(
+        uri, model={"norm": "batch"}, train={"sync_bn": True}, optim={"name": "sgd", "lr": 0.05}
+    )
+    one, two = (
+        start_run(config.model_copy(update={"out": str(tmp_path / name)}), manifest) for name in ("1", "2")
+    )
+    train(one)
+    run_ranks(two, 2, str(tmp_path / "store"))
+    curves = [
+        [(epoch["loss"], epoch["val"]["dice"]) for epoch in RunDir(job.run_uri).read_metrics()]
+        for job in (one, two)
+    ]
+    for found, expected in zip(curves[1], curves[0], strict=True):
+        assert found == pytest.approx(expected, rel=1e-4)
