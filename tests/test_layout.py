@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ SOURCE = Path(__file__).parent.parent / "distributed"
 MODULES = sorted((SOURCE / "unetpp").rglob("*.py"))
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
+MAX_FOLDER_MODULES = 18
 RAY_ADAPTERS = {
     "unetpp/data/pack/ray_runner.py",
     "unetpp/data/stream/ray_stream.py",
@@ -53,6 +55,11 @@ def test_parts_are_packages_with_a_docstring() -> None:
 def test_files_stay_below_the_cap() -> None:
     counts = {_name(path): len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
     assert {name: count for name, count in counts.items() if count > MAX_FILE_LINES} == {}
+
+
+def test_folders_stay_below_the_cap() -> None:
+    counts = Counter(_name(path.parent) for path in MODULES)
+    assert {name: count for name, count in counts.items() if count > MAX_FOLDER_MODULES} == {}
 
 
 def test_functions_stay_below_the_cap() -> None:
