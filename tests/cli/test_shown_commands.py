@@ -107,10 +107,12 @@ def test_cluster_commands_find_the_cluster_again(folder, capsys, monkeypatch):
             ("submit",),
             ("train",),
         ]
-        found = {"state": "degraded", "processes": [{"name": "n", "pid": 1, "running": True, "log": "/l/x"}]}
-        cluster._print_status({**found, "urls": {}}, cluster._options(place))
+        processes = [{"name": "n", "pid": 1, "running": True, "log": "/l/x"}]
+        found = {"state": "degraded", "nodes": {"started": 3, "alive": 0}, "out": "s3://b/my runs"}
+        cluster._print_status({**found, "urls": {}, "processes": processes}, cluster._options(place))
         (up,) = calls(capsys.readouterr().err)
         assert (up.words, up.parameters["directory"]) == (("cluster", "up"), named and Path(named))
+        assert (up.parameters["nodes"], up.parameters["out"]) == (3, "s3://b/my runs")
 
 
 def test_cluster_of_a_folder_is_found_without_naming_it(folder, monkeypatch, capsys):

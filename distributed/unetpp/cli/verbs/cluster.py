@@ -140,7 +140,9 @@ def _print_status(found: dict[str, Any], options: list[str]) -> None:
     print_table(["page", "url"], [[name, url] for name, url in found["urls"].items()])
     note(f"logs: {Path(found['processes'][0]['log']).parent}")
     if found["state"] == "degraded":
-        note(f"start again what was lost: {shown_command('cluster', 'up', *options)}")
+        # Without its head a cluster starts afresh, as it is told to.
+        wanted = ("--nodes", found["nodes"]["started"], "--out", found["out"])
+        note(f"start again what was lost: {shown_command('cluster', 'up', *wanted, *options)}")
 
 
 def _render(
