@@ -3,8 +3,9 @@
 import time
 from typing import Any
 
+from unetpp.api.lost_cluster import LOST_CLUSTER, is_cluster_gone, resumed_here
 from unetpp.api.watchers import TrainWatcher
-from unetpp.config import Hardware, RunConfig
+from unetpp.config import Hardware, RunConfig, given_fields
 from unetpp.config.planning.placement import waiting
 from unetpp.core.ownership import Ownership
 from unetpp.core.rundir import RunDir
@@ -29,6 +30,9 @@ def train_run(config: RunConfig, watcher: TrainWatcher, *, resume: bool = False)
         UserError: something the caller can fix, such as a run that another process works on.
     """
     started_s = time.monotonic()
+    if resume and "scale.address" not in given_fields(config) and is_cluster_gone(resumed_config(config)):
+        watcher.note(LOST_CLUSTER)
+        config = resumed_here(config)
     base = resumed_config(config) if resume else config
     with Ownership() as owner, hardware_for(base.scale) as hardware:
         job = _prepare(config, hardware, owner, watcher, resume=resume)

@@ -1,10 +1,12 @@
 """One sweep from a space to its result: plan, claim, connect, run, confirm."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from unetpp.api.lost_cluster import LOST_CLUSTER, is_cluster_gone, resumed_here
 from unetpp.api.watchers import SweepWatcher
 from unetpp.config import RunConfig, load_config, resolve
 from unetpp.config.planning.node_labels import require_labelled_cluster
@@ -27,6 +29,8 @@ from unetpp.tuning.sweep import Sweep, claim_sweep, measure_epoch, plan_sweep, r
 
 __all__ = ["load_sweep_request", "tune_sweep"]
 
+logger = logging.getLogger(__name__)
+
 
 def load_sweep_request(
     space: str, config_file: Path | None, overrides: Sequence[str], *, resume: bool
@@ -47,14 +51,17 @@ def load_sweep_request(
         return load_config(config_file, overrides), load_space(space)
     if own and config_file is not None:
         return started_config(load_config(config_file, overrides)), load_space(space)
-    if own:
-        return load_started(load_config(None, overrides).run_uri, overrides, Path(space))
     if config_file is not None:
         raise ConfigError(
             f"--resume {space} goes on with the sweep's own configuration; leave {config_file} out, or give "
             "the space's file and out= in place of the folder"
         )
-    return load_started(space, overrides)
+    uri = load_config(None, overrides).run_uri if own else space
+    config, loaded = load_started(uri, overrides, Path(space) if own else None)
+    if not any(override.startswith("scale.address=") for override in overrides) and is_cluster_gone(config):
+        logger.warning(LOST_CLUSTER)
+        config = resumed_here(config)
+    return config, loaded
 
 
 def tune_sweep(
@@ -95,7 +102,10 @@ def _run(sweep: Sweep, owner: Ownership, watcher: SweepWatcher) -> dict[str, Any
             watcher.note("no estimate of the duration: no worker's place could be measured")
         else:
             watcher.note(estimate(epoch_s, base.train.epochs, setup.concurrent, base.tune))
-        with watcher.sweep(base) as listener:
+        # Of a sweep that goes on; the listener hears of Dice alone.
+        rows = leaderboard(sweep.study) if base.tune.metric == "dice" else []
+        reached = max((row.quality for row in rows), default=0.0)
+        with watcher.sweep(base, reached) as listener:
             ledger = run_sweep(sweep, listener, setup.concurrent)
         owner.require()
         finished = not ledger.interrupted

@@ -31,8 +31,8 @@ class TrainWatcher(Protocol):
 class SweepWatcher(TrainWatcher, Protocol):
     """The same for a sweep; its confirmation trains."""
 
-    def sweep(self, base: RunConfig) -> AbstractContextManager[SweepListener]:
-        """The listener of the trials."""
+    def sweep(self, base: RunConfig, reached: float) -> AbstractContextManager[SweepListener]:
+        """The listener of the trials; `reached` is the best Dice of a sweep that goes on."""
         ...
 
 
@@ -46,7 +46,7 @@ class Silent:
     def training(self, epochs: int, first_epoch: int) -> AbstractContextManager[Listener]:  # noqa: ARG002
         return nullcontext(_SilentListener())
 
-    def sweep(self, base: RunConfig) -> AbstractContextManager[SweepListener]:  # noqa: ARG002
+    def sweep(self, base: RunConfig, reached: float) -> AbstractContextManager[SweepListener]:  # noqa: ARG002
         return nullcontext(_SilentSweepListener())
 
 

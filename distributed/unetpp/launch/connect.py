@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import services
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 from ray._raylet import Config  # type: ignore[attr-defined]  # a Cython module without stubs
 
@@ -21,7 +22,7 @@ from unetpp.launch.submit.runtime_env import CLUSTER_ENVIRONMENT, STATE_TRACKING
 from unetpp.launch.submit.upload import collect_upload
 from unetpp.launch.token import ensure_token, require_token
 
-__all__ = ["connected"]
+__all__ = ["connected", "finds_cluster"]
 
 _OBJECT_STORE_BYTES = 512 * 2**20
 """Per training worker and one for the driver: its stream holds at most half of that."""
@@ -69,6 +70,16 @@ def connected(address: str | None, *, workers: int = 1, cpus_per_worker: float =
         ray.shutdown()
 
 
+def finds_cluster() -> bool:
+    """Whether the address `auto` means a cluster whose head answers: RAY_ADDRESS, or one on this machine."""
+    try:
+        found = services.canonicalize_bootstrap_address("auto")
+        _require_listener(str(found))
+    except (ConnectionError, ValueError, UserError):
+        return False
+    return True
+
+
 def _join(address: str) -> None:
     _require_listener(address)
     with tempfile.TemporaryDirectory(prefix="unetpp-join-") as folder:
@@ -96,7 +107,7 @@ def _require_listener(address: str) -> None:
 def _no_answer(address: str, error: Exception) -> UserError:
     return UserError(
         f"no Ray cluster answers at scale.address={address}: {error}; "
-        "check the address and RAY_AUTH_TOKEN_PATH, or leave it out to run here"
+        "check the address and RAY_AUTH_TOKEN_PATH, or give scale.address=none to run here"
     )
 
 

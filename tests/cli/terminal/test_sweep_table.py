@@ -16,3 +16,11 @@ def test_trial_that_starts_again_is_said_to_have_been_lost(capsys):
     said = capsys.readouterr().err
     assert said.count("trial 0 started: the base configuration") == 1
     assert said.count("trial 0 was lost and goes on from its last checkpoint") == 1
+
+
+def test_best_so_far_of_a_sweep_that_goes_on_is_that_of_all_its_trials(capsys):
+    base = load_config(None, []).model_dump(mode="json")
+    with SweepTable(base, epochs=1, reached=0.875) as table:
+        table.started(3, {})
+        table.epoch(3, EPOCH)
+    assert "best so far 0.8750" in capsys.readouterr().err

@@ -19,13 +19,19 @@ _SHOWN_PARAMS = 4
 
 
 class SweepTable:
-    """A `SweepListener`: rows of trials with state, parameters, epoch and the Dice of every level."""
+    """A `SweepListener`: rows of trials with state, parameters, epoch and the Dice of every level.
 
-    def __init__(self, base: dict[str, Any], epochs: int) -> None:
+    Args:
+        base: configuration of which trials show what differs.
+        epochs: of a whole trial.
+        reached: the best Dice of a sweep that goes on.
+    """
+
+    def __init__(self, base: dict[str, Any], epochs: int, reached: float = 0.0) -> None:
         self._base, self._epochs = base, epochs
         self._rows: dict[int, dict[str, Any]] = {}
         self._has_epoch = False
-        self._best = 0.0
+        self._best = reached
         self._console = Console(file=sys.stderr, highlight=False)
         self._live: Live | None = None
 

@@ -26,8 +26,8 @@ class TerminalWatcher:
     def training(self, epochs: int, first_epoch: int) -> TrainProgress:
         return TrainProgress(epochs, first_epoch=first_epoch)
 
-    def sweep(self, base: "RunConfig") -> SweepTable:
-        return SweepTable(base.model_dump(mode="json"), base.train.epochs)
+    def sweep(self, base: "RunConfig", reached: float) -> SweepTable:
+        return SweepTable(base.model_dump(mode="json"), base.train.epochs, reached)
 
 
 def print_decisions(decisions: "Sequence[Decision]", *, word: str = "auto ") -> None:
