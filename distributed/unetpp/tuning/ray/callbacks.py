@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import ray.tune
+from ray.tune.progress_reporter import TrialProgressCallback
 
 from unetpp.tuning.ray.trainable import reported_metrics
 from unetpp.tuning.ray.unsaved import Unsaved
@@ -23,10 +23,15 @@ class SweepListener(Protocol):
     def failed(self, number: int) -> None: ...
 
 
-class SweepEvents(Unsaved, ray.tune.Callback):  # type: ignore[misc]  # ray is not typed
-    """Runs in the driver, after the ledger has been told; Tune passes every argument by name."""
+class SweepEvents(Unsaved, TrialProgressCallback):  # type: ignore[misc]  # ray is not typed
+    """Runs in the driver, after the ledger has been told; Tune passes every argument by name.
+
+    It takes the place of Tune's own progress, which prints trials that end without a report on stdout however
+    silent it is asked to be.
+    """
 
     def __init__(self, listener: SweepListener, has_failed: Callable[[int], bool]) -> None:
+        super().__init__()
         self._listener, self._has_failed = listener, has_failed
 
     def on_trial_start(self, trial: Any, **_: Any) -> None:
