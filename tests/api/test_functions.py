@@ -59,6 +59,7 @@ def test_scores_masks_and_files_of_a_run(tmp_path) -> None:
     scores = unetpp.evaluate(run)
     assert 0 <= scores.dice <= 1
     assert scores.rows > 0
+    assert f"levels: Dice of level 1={scores.levels['1']['dice']:.4g}" in repr(scores)
     pixels = np.zeros((20, 24, 3), dtype=np.uint8)
     assert unetpp.load(run, level=1).predict(pixels).mask.shape == (20, 24)
     (tmp_path / "images").mkdir()

@@ -57,6 +57,9 @@ class TrainResult(_Shown):
     seconds: float
     images_per_s: float | None
 
+    def _shown(self) -> dict[str, Any]:
+        return super()._shown() | {"levels": _dice_of(self.levels)}
+
     def history(self) -> list[dict[str, Any]]:
         """One entry an epoch, as metrics.jsonl has them."""
         from unetpp.core.rundir import RunDir
@@ -116,6 +119,10 @@ class EvaluateResult(_Shown):
     classes: Sequence[Mapping[str, Any]]
     levels: Mapping[str, Mapping[str, Any]]
 
+    def _shown(self) -> dict[str, Any]:
+        classes = {entry["name"]: entry["dice"] for entry in self.classes}
+        return super()._shown() | {"classes": classes, "levels": _dice_of(self.levels)}
+
 
 @dataclass(frozen=True, repr=False)
 class PredictResult(_Shown):
@@ -139,6 +146,11 @@ class ExportResult(_Shown):
     bytes: int
     max_abs_diff: float
     """Between its logits and the run's."""
+
+
+def _dice_of(levels: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What fits on a line; the attribute has all."""
+    return {f"Dice of level {name}": scores["dice"] for name, scores in levels.items()}
 
 
 def _text(value: Any) -> str:
