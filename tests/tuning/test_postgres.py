@@ -153,7 +153,7 @@ def test_sweep_with_data_in_a_bucket_and_its_study_in_postgres(
     run = RunDir(trial_uri(uri, best.trial))
     assert RunConfig.model_validate(run.read_config()).data.uri == f"{bucket}/data"
     assert run.checkpoints.latest() is not None
-    config, space = load_started(uri, ["tune.trials=5"])
+    config, space = load_started(uri, ["tune.trials=5"], tmp_path / "space.py")
     assert (config.tune.trials, config.out, space.sha256) == (5, uri, sweep.setup.space.sha256)
     report = tmp_path / "report.html"
     write_sweep_report(uri, report)
