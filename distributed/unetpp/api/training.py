@@ -30,10 +30,11 @@ def train_run(config: RunConfig, watcher: TrainWatcher, *, resume: bool = False)
         UserError: something the caller can fix, such as a run that another process works on.
     """
     started_s = time.monotonic()
-    if resume and "scale.address" not in given_fields(config) and is_cluster_gone(resumed_config(config)):
+    base = resumed_config(config) if resume else config
+    if resume and "scale.address" not in given_fields(config) and is_cluster_gone(base):
         watcher.note(LOST_CLUSTER)
         config = resumed_here(config)
-    base = resumed_config(config) if resume else config
+        base = resumed_config(config)
     with Ownership() as owner, hardware_for(base.scale) as hardware:
         job = _prepare(config, hardware, owner, watcher, resume=resume)
         if resume and (ended := _ended(job, watcher)) is not None:
