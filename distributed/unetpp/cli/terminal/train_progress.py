@@ -21,8 +21,7 @@ class TrainProgress:
         self._seconds: list[float] = []
         self._bar: Progress | None = None
         self._started_s = time.monotonic()
-        self.start_up_s: float | None = None
-        """From the creation of this object to the first progress of a worker."""
+        self._has_progress = False
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -70,9 +69,9 @@ class TrainProgress:
         self._console.print("stopping after this step; Ctrl-C again to abort")
 
     def _note_start(self) -> None:
-        if self.start_up_s is None:
-            self.start_up_s = time.monotonic() - self._started_s
-            self._console.print(f"workers ready after {self.start_up_s:.1f} s")
+        if not self._has_progress:
+            self._has_progress = True
+            self._console.print(f"workers ready after {time.monotonic() - self._started_s:.1f} s")
             if after := since_submission():
                 self._console.print(f"first training step {after}")
 
