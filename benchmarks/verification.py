@@ -19,8 +19,8 @@ from unetpp.data.cache.shard_cache import ShardCache
 from unetpp.data.dataset.manifests import load_manifest
 from unetpp.data.dataset.parquet import parse_shard
 from unetpp.data.pack.discover import SourceFolder
+from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.pack import pack
-from unetpp.data.pack.shard_plan import PackOptions
 from unetpp.data.synthetic import make_scene
 
 _IMAGES, _SIDE_PX = 512, 256

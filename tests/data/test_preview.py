@@ -5,8 +5,8 @@ from unetpp.core.errors import InputError
 from unetpp.core.storage import Storage
 from unetpp.data.pack.classes import ClassSpec
 from unetpp.data.pack.discover import SourceFolder
+from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.pack import pack
-from unetpp.data.pack.shard_plan import PackOptions
 from unetpp.data.preview import contact_sheet, overlay, to_rgb
 from unetpp.data.synthetic import SCENE_CLASSES, make_scene
 

@@ -18,8 +18,8 @@ from unetpp.data.dataset.manifests import commit_manifest
 from unetpp.data.dataset.repack import repack
 from unetpp.data.dataset.sample import Sample
 from unetpp.data.pack.discover import SourceFolder
+from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.pack import pack
-from unetpp.data.pack.shard_plan import PackOptions
 from unetpp.inference.evaluate import check_dataset, evaluate
 from unetpp.inference.overlap import count_overlap
 from unetpp.models.load import load_run

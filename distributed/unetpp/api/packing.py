@@ -10,10 +10,10 @@ from unetpp.core.errors import InputError
 from unetpp.data.pack.classes import load_classes
 from unetpp.data.pack.discover import SourceFolder
 from unetpp.data.pack.groups import load_group_rule
+from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.pack import PackResult, Progress, pack
 from unetpp.data.pack.rejections import STRICT, RejectionLimit
 from unetpp.data.pack.runners import SwitchingRunner, TaskRunner, run_here
-from unetpp.data.pack.shard_plan import PackOptions
 
 __all__ = ["PackRequest", "pack_folders"]
 
@@ -29,6 +29,7 @@ class PackRequest:
     test: float | None = None
     size: int | None = None
     tile: int | None = None
+    slices: str | None = None
     classes: Path | None = None
     group: str | None = None
     workers: int | None = None
@@ -55,6 +56,7 @@ def pack_folders(
     options = PackOptions(
         size_px=request.size,
         tile_px=request.tile,
+        slices=request.slices,
         classes=load_classes(request.classes) if request.classes else None,
         group=load_group_rule(request.group),
         **fractions,

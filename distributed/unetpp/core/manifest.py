@@ -81,6 +81,8 @@ class Manifest(_Frozen):
     channel_stats: tuple[ChannelStats, ...]
     resized_px: int | None = None
     """Side of the square every image was resized to; None where images kept their size or were tiled."""
+    slices: Literal["axial", "coronal", "sagittal"] | None = None
+    """Direction of the slices that volumes were packed as."""
     sizes: dict[str, int]
     """Rows per "HEIGHTxWIDTH", all splits."""
     class_pixels: tuple[int, ...]

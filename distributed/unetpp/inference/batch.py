@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from unetpp.core.errors import InputError, StorageError
 from unetpp.core.storage import Storage, open_storage
-from unetpp.data.images.decode import read_image
-from unetpp.inference.colours import indexed_png
+from unetpp.data.sources.files import FileRef, UnreadFileError
+from unetpp.data.sources.raster import Space
+from unetpp.data.sources.registry import open_image
 from unetpp.inference.inputs import ImageSet, find_images
 from unetpp.inference.outputs import mask_name, overlay_name, refuse_existing, refuse_images
 from unetpp.inference.overlay import overlay_png
-from unetpp.inference.predictor import Predictor, check_image
+from unetpp.inference.predictor import Predictor
+from unetpp.inference.volumes import check_any, segment
+from unetpp.inference.writers.registry import Segmented, write_mask
 
 __all__ = ["PredictOptions", "predict_paths"]
 
@@ -106,8 +109,8 @@ def _predict_all(
         try:
             _predict_one(predictor, decoded.result(), path, target, overlay=options.overlay)
             storage_failures = 0
-        except (InputError, StorageError, FileNotFoundError, MemoryError) as error:
-            reason = str(error) or "it does not fit into memory; cut it into parts"
+        except (InputError, StorageError, UnreadFileError, MemoryError) as error:
+            reason = _reason(error) or "it does not fit into memory; cut it into parts"
             if options.strict:
                 raise InputError(f"{path}: {reason}; --strict stops at the first failure") from error
             failed.append({"file": path, "reason": reason})
@@ -121,23 +124,37 @@ def _predict_all(
     return failed
 
 
-def _decode_ahead(images: ImageSet) -> Iterator[tuple[str, Future[NDArray[Any]]]]:
+def _reason(error: Exception) -> str:
+    return error.reason if isinstance(error, UnreadFileError) else str(error)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    source: FileRef
+    space: Space
+    pixels: NDArray[Any]
+
+
+def _decode_ahead(images: ImageSet) -> Iterator[tuple[str, Future[_Opened]]]:
     """Read and decode in threads, in order, `_AHEAD` images before they are needed."""
     with ThreadPoolExecutor(_AHEAD) as pool:
-        waiting: deque[tuple[str, Future[NDArray[Any]]]] = deque()
+        waiting: deque[tuple[str, Future[_Opened]]] = deque()
         for path in images.paths:
-            waiting.append((path, pool.submit(lambda name: read_image(images.storage.read(name)), path)))
+            waiting.append((path, pool.submit(_decode, FileRef(images.storage.uri, path))))
             if len(waiting) > _AHEAD:
                 yield waiting.popleft()
         yield from waiting
 
 
-def _predict_one(
-    predictor: Predictor, image: NDArray[Any], path: str, target: Storage, *, overlay: bool
-) -> None:
+def _decode(source: FileRef) -> _Opened:
+    with open_image(source) as raster:
+        return _Opened(source, raster.space, raster.read().values)
+
+
+def _predict_one(predictor: Predictor, image: _Opened, path: str, target: Storage, *, overlay: bool) -> None:
     manifest = predictor.run.manifest
-    image = check_image(image, manifest)
-    mask = predictor.mask(image)
-    target.write(mask_name(path), indexed_png(mask, manifest))
+    pixels = check_any(image.pixels, manifest)
+    mask = segment(predictor, pixels)
+    write_mask(Segmented(image.source, image.space, mask, manifest), target, mask_name(path))
     if overlay:
-        target.write(overlay_name(path), overlay_png(image, mask, manifest))
+        target.write(overlay_name(path), overlay_png(pixels, mask, manifest))

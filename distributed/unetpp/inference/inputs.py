@@ -6,12 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import PurePosixPath
 
 from unetpp.core.errors import InputError
 from unetpp.core.storage import Storage, open_storage
-from unetpp.data.images.decode import EXTENSIONS
-from unetpp.data.images.listing import list_images
+from unetpp.data.sources.registry import format_of, list_sources, stem_of, suffixes
 
 __all__ = ["ImageSet", "find_images", "split_glob"]
 
@@ -49,9 +47,9 @@ def find_images(source: str) -> ImageSet:
         storage, paths, pattern = open_storage(root), [name], glob.escape(name)
     else:
         storage, pattern = open_storage(root), pattern or _ANYWHERE
-        paths = [path for path in list_images(storage) if _matches(path, pattern)]
+        paths = [ref.path for ref in list_sources(storage) if _matches(ref.path, pattern)]
     if not paths:
-        raise InputError(f"no images at {source}; looked for {' '.join(EXTENSIONS)}")
+        raise InputError(f"no images at {source}; looked for {' '.join(suffixes())}")
     _refuse_duplicates(paths)
     return ImageSet(storage, tuple(sorted(paths)), pattern)
 
@@ -67,7 +65,7 @@ def split_glob(source: str) -> tuple[str, str]:
 
 
 def _is_file(source: str) -> bool:
-    if PurePosixPath(source).suffix.lower() not in EXTENSIONS:
+    if format_of(source) is None:
         return False
     storage = open_storage(source)
     if storage.is_local:
@@ -96,7 +94,7 @@ def _match_parts(path: Sequence[str], pattern: Sequence[str]) -> bool:
 
 
 def _refuse_duplicates(paths: Sequence[str]) -> None:
-    stems = Counter(str(PurePosixPath(path).with_suffix("")) for path in paths)
+    stems = Counter(map(stem_of, paths))
     repeated = sorted(stem for stem, count in stems.items() if count > 1)
     if repeated:
         raise InputError(

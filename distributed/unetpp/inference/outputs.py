@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.storage import Storage
+from unetpp.data.sources.registry import stem_of
 from unetpp.inference.inputs import ImageSet
+from unetpp.inference.writers.registry import mask_suffix
 
 __all__ = ["mask_name", "overlay_name", "refuse_existing", "refuse_images"]
 
@@ -15,12 +16,12 @@ _OVERLAY_FOLDER = "overlays"
 
 def mask_name(image: str) -> str:
     """Path of an image's mask below the output folder."""
-    return str(PurePosixPath(image).with_suffix(".png"))
+    return stem_of(image) + mask_suffix(image)
 
 
 def overlay_name(image: str) -> str:
     """Path of an image's overlay below the output folder."""
-    return f"{_OVERLAY_FOLDER}/{mask_name(image)}"
+    return f"{_OVERLAY_FOLDER}/{stem_of(image)}.png"
 
 
 def refuse_images(target: Storage, images: ImageSet, *, overlay: bool) -> None:

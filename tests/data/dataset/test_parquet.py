@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,8 @@ from unetpp.data.dataset.parquet import (
     samples_of,
     shard_info,
 )
-from unetpp.data.dataset.sample import Box, Sample
+from unetpp.data.dataset.sample import Sample
+from unetpp.data.sources.raster import Box, Space
 
 MakeSample = Callable[..., Sample]
 
@@ -155,3 +157,12 @@ def test_decode_with_too_few_bytes_raises():
 def test_decode_image_reads_little_endian():
     image = decode_image(bytes([1, 2]), 1, 1, 1, "uint16")
     assert image.tolist() == [[[513]]]
+
+
+def test_shard_keeps_where_a_sample_lies_and_has_no_such_column_without(tmp_path, make_sample: MakeSample):
+    storage = Storage(str(tmp_path))
+    plain = make_sample("plain", 4, 4, 1, "uint8")
+    placed = replace(plain, space=Space(spacing=(3.0, 0.5, 0.5), unit="mm"))
+    read = list(samples_of(read_shard(storage, store(storage, [plain, placed]))))
+    assert [sample.space for sample in read] == [None, placed.space]
+    assert "space" not in read_shard(storage, store(storage, [plain])).column_names

@@ -10,8 +10,8 @@ from unetpp.data.dataset.manifests import commit_manifest, load_manifest
 from unetpp.data.dataset.parquet import encode_shard, iter_samples, shard_info
 from unetpp.data.dataset.sample import Sample
 from unetpp.data.dataset.verify import verify
+from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.pack import pack
-from unetpp.data.pack.shard_plan import PackOptions
 
 
 @pytest.fixture

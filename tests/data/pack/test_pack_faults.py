@@ -13,13 +13,13 @@ from unetpp.core.errors import InputError, StorageError
 from unetpp.core.storage import Storage
 from unetpp.data.dataset.manifests import list_versions, load_manifest
 from unetpp.data.dataset.verify import verify
-from unetpp.data.pack import discover as sources
 from unetpp.data.pack.discover import SourceFolder
+from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.pack import pack
 from unetpp.data.pack.rejections import RejectionLimit
 from unetpp.data.pack.scan import scan_pair
-from unetpp.data.pack.shard_plan import PackOptions
 from unetpp.data.pack.shard_writer import write_shard
+from unetpp.data.sources import files as sources
 
 COUNT = 12
 
@@ -45,10 +45,10 @@ def raw(cells, s3_env) -> str:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """Sources that stay away are given up after seconds; a busy machine's answers take less."""
-    sources._open.cache_clear()
+    sources.source_storage.cache_clear()
     monkeypatch.setattr(sources, "open_storage", partial(Storage, deadline_s=8.0))
     yield
-    sources._open.cache_clear()
+    sources.source_storage.cache_clear()
 
 
 def pack_here(folder: SourceFolder, out: Path | str, **options):

@@ -12,8 +12,8 @@ from unetpp.core.storage import Storage
 from unetpp.data.dataset.manifests import list_versions
 from unetpp.data.dataset.verify import verify
 from unetpp.data.pack.discover import SourceFolder
+from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.pack import pack
-from unetpp.data.pack.shard_plan import PackOptions
 
 
 def shards(storage: Storage) -> dict[str, bytes]:

@@ -3,12 +3,14 @@
 import numpy as np
 from PIL import Image
 
-from unetpp.data.pack.discover import FileRef, Pair, Rejection
+from unetpp.data.pack.discover import Pair, Rejection
+from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.scan import ScannedPair, scan_pair
+from unetpp.data.sources.files import FileRef
 
 
 def scan(folder, image, mask):
-    return scan_pair(Pair("a", FileRef(str(folder), image), FileRef(str(folder), mask), None), None)
+    return scan_pair(Pair("a", FileRef(str(folder), image), FileRef(str(folder), mask), None), PackOptions())
 
 
 def test_scan_of_a_mask_that_was_not_turned_with_its_image_names_the_orientation(tmp_path, save):

@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unetpp.data.dataset.sample import Box
 from unetpp.data.pack.tile import tile_boxes
+from unetpp.data.sources.raster import Box
 
 side = st.integers(1, 70)
 

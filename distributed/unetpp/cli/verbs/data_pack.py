@@ -25,6 +25,10 @@ def pack(
     test: Annotated[float | None, typer.Option(help="Fraction for testing [default: 0.1].")] = None,
     size: Annotated[int | None, typer.Option(help="Resize every image to a square of N pixels.")] = None,
     tile: Annotated[int | None, typer.Option(help="Cut every image into squares of N pixels.")] = None,
+    slices: Annotated[
+        str | None,
+        typer.Option(metavar="DIRECTION", help="Pack volumes as slices: axial, coronal or sagittal."),
+    ] = None,
     classes: Annotated[Path | None, typer.Option(help="Class names and colours: txt, json or yaml.")] = None,
     group: Annotated[
         str | None,
@@ -52,6 +56,7 @@ def pack(
         test=test,
         size=size,
         tile=tile,
+        slices=slices,
         classes=classes,
         group=group,
         workers=workers,

@@ -77,8 +77,8 @@ def _next_commands(out: Path, run: Path, dataset: Path) -> list[str]:
 def _dataset(out: Path) -> Path:
     from unetpp.core.manifest import MANIFEST_POINTER
     from unetpp.data.pack.discover import SourceFolder
+    from unetpp.data.pack.options import PackOptions
     from unetpp.data.pack.pack import pack
-    from unetpp.data.pack.shard_plan import PackOptions
     from unetpp.data.synthetic import make_cells
 
     dataset = out / "dataset"

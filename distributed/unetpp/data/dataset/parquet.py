@@ -16,7 +16,8 @@ from unetpp.core.errors import CorruptionError
 from unetpp.core.manifest import Manifest, ShardInfo
 from unetpp.core.storage import Storage
 from unetpp.data.dataset.fetch import fetch_shard
-from unetpp.data.dataset.sample import Box, Sample
+from unetpp.data.dataset.sample import Sample
+from unetpp.data.sources.raster import Box, Space
 
 __all__ = [
     "SCHEMA",
@@ -52,16 +53,19 @@ SCHEMA = pa.schema(
     ]
 )
 """Columns of a shard; arrow primitives only."""
+_SPACE = pa.field("space", pa.string())
+"""Further column of shards in which a source file says where its pixels lie: JSON, see `Space.to_json`."""
 _COLUMNS = {field.name: field.type for field in SCHEMA}
 
 
 def encode_shard(samples: Sequence[Sample]) -> bytes:
     """Parquet bytes of the samples; the same samples give the same bytes."""
     sink = pa.BufferOutputStream()
+    schema = SCHEMA if all(sample.space is None for sample in samples) else SCHEMA.append(_SPACE)
     # Raw pixels do not repeat as whole values, so dictionaries and statistics only cost time and space.
     with pq.ParquetWriter(
         sink,
-        SCHEMA,
+        schema,
         compression="lz4",
         use_dictionary=False,
         write_statistics=False,
@@ -69,7 +73,7 @@ def encode_shard(samples: Sequence[Sample]) -> bytes:
         store_schema=False,
     ) as writer:
         for group in _row_groups(samples):
-            table = pa.Table.from_pylist([_row(sample) for sample in group], schema=SCHEMA)
+            table = pa.Table.from_pylist([_row(sample) for sample in group], schema=schema)
             writer.write_table(table, row_group_size=len(group))
     return bytes(sink.getvalue())
 
@@ -112,7 +116,6 @@ def iter_row_groups(
     Raises:
         CorruptionError: they are no shard.
     """
-    names = SCHEMA.names if columns is None else list(columns)
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
         # An embedded Arrow schema can name extension types whose loading runs code: refused unread.
@@ -120,12 +123,13 @@ def iter_row_groups(
             raise CorruptionError(
                 f"shard {shard.name} embeds an Arrow schema, which shards never do; pack again"
             )
-        if {field.name: field.type for field in file.schema_arrow} != _COLUMNS:
+        found = {field.name: field.type for field in file.schema_arrow}
+        if found not in (_COLUMNS, _COLUMNS | {_SPACE.name: _SPACE.type}):
             raise CorruptionError(f"shard {shard.name} has other columns than the format; pack again")
         if file.num_row_groups == 0:
             raise CorruptionError(f"shard {shard.name} holds no row, which shards always do; pack again")
         for group in range(file.num_row_groups):
-            yield file.read_row_group(group, columns=names)
+            yield file.read_row_group(group, columns=list(found) if columns is None else list(columns))
     except pa.ArrowException as error:
         raise CorruptionError(
             f"shard {shard.name} is no readable parquet file: {error}; pack again"
@@ -171,6 +175,7 @@ def samples_of(table: pa.Table) -> Iterator[Sample]:
             source=row["source"],
             source_size_px=(row["source_height"], row["source_width"]),
             tile=Box(row["tile_top"], row["tile_left"], height, width) if tiled else None,
+            space=Space.from_json(row["space"]) if row.get("space") else None,
         )
 
 
@@ -215,6 +220,7 @@ def _row(sample: Sample) -> dict[str, Any]:
         "tile_left": sample.tile.left if sample.tile else None,
         "source_height": sample.source_size_px[0],
         "source_width": sample.source_size_px[1],
+        "space": None if sample.space is None else sample.space.to_json(),
     }
 
 

@@ -6,17 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Box", "Sample"]
+from unetpp.data.sources.raster import Box, Space
 
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A rectangle of pixels in its source image."""
-
-    top: int
-    left: int
-    height: int
-    width: int
+__all__ = ["Sample"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +24,8 @@ class Sample:
     source_size_px: tuple[int, int]
     """Height and width of the source file's pixels, before tiling or resizing."""
     tile: Box | None = None
+    space: Space | None = None
+    """Where the source file's pixels lie in the world, if it says so."""
 
     @property
     def decoded_bytes(self) -> int:

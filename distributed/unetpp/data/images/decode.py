@@ -15,9 +15,7 @@ from unetpp.data.images import pillow as format_pillow
 from unetpp.data.images import tiff as format_tiff
 from unetpp.data.images.header import Header, SampleError
 
-__all__ = ["EXTENSIONS", "read_header", "read_image", "read_mask"]
-
-EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp")
+__all__ = ["read_header", "read_image", "read_mask"]
 
 _MAGIC: tuple[tuple[bytes, ModuleType], ...] = (
     (b"\x89PNG\r\n\x1a\n", format_pillow),

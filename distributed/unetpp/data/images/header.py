@@ -40,6 +40,8 @@ class Header:
     width: int
     channels: int
     dtype: Dtype
+    planes: int | None = None
+    """Of a volume; None for a picture."""
 
 
 def check_limits(header: Header) -> Header:

@@ -5,21 +5,20 @@ import os
 from pathlib import PurePosixPath
 
 from unetpp.core.storage import Storage
-from unetpp.data.images.decode import EXTENSIONS
 
 __all__ = ["is_hidden", "list_images"]
 
 logger = logging.getLogger(__name__)
 
 
-def list_images(storage: Storage) -> list[str]:
-    """Relative paths of the image files at any depth, sorted.
+def list_images(storage: Storage, endings: tuple[str, ...]) -> list[str]:
+    """Relative paths of the files with one of the endings at any depth, sorted.
 
     Hidden files and folders are left out. Linked folders are not searched, which is said.
     """
     if storage.is_local:
         _say_unsearched(str(storage.local_path()))
-    return [path for path in storage.list() if path.lower().endswith(EXTENSIONS) and not is_hidden(path)]
+    return [path for path in storage.list() if path.lower().endswith(endings) and not is_hidden(path)]
 
 
 def is_hidden(path: str) -> bool:

@@ -7,24 +7,13 @@ A mask belongs to the image with the same relative path without suffixes: `a/cel
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import PurePosixPath
 
-from unetpp.core.errors import AccessError, InputError
-from unetpp.core.storage import Storage, open_storage
-from unetpp.data.images.decode import EXTENSIONS
-from unetpp.data.images.listing import list_images
+from unetpp.core.errors import InputError
+from unetpp.data.sources.files import FileRef, UnreadFileError, location, source_storage
+from unetpp.data.sources.registry import list_sources, stem_of, suffixes
 
-__all__ = [
-    "FileRef",
-    "Pair",
-    "Rejection",
-    "SourceFolder",
-    "UnreadFileError",
-    "discover",
-    "location",
-    "read_file",
-]
+__all__ = ["Pair", "Rejection", "SourceFolder", "discover"]
 
 _MASK_ENDING = re.compile(r"[_\-. ](masks?|gt|seg|segmentation|labels?|annotation|manual\d?)$", re.IGNORECASE)
 _IMAGE_ENDING = re.compile(r"[_\-. ](images?|img|sat)$", re.IGNORECASE)
@@ -37,14 +26,6 @@ class SourceFolder:
     images: str
     masks: str
     split: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FileRef:
-    """One file: the URI of its folder and the path below it."""
-
-    root: str
-    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +47,10 @@ class Rejection:
     unread: FileRef | None = None
     """The file, where its storage did not hand it out; None where its content is at fault."""
 
-
-class UnreadFileError(Exception):
-    """A source file that is missing or refused; whether its storage still works is another question."""
-
-    def __init__(self, ref: FileRef, reason: str) -> None:
-        super().__init__(ref, reason)
-        self.ref, self.reason = ref, reason
-
-    def rejection(self) -> Rejection:
-        """The line for rejected.jsonl."""
-        return Rejection(location(self.ref), self.reason, self.ref)
+    @classmethod
+    def of_unread(cls, error: UnreadFileError) -> "Rejection":
+        """Of a file that its storage did not hand out."""
+        return cls(location(error.ref), error.reason, error.ref)
 
 
 def discover(folders: Sequence[SourceFolder]) -> tuple[list[Pair], list[Rejection]]:
@@ -99,34 +73,10 @@ def discover(folders: Sequence[SourceFolder]) -> tuple[list[Pair], list[Rejectio
     return sorted(pairs, key=lambda pair: pair.sample_id), rejections
 
 
-def location(ref: FileRef) -> str:
-    """A source file as rejected.jsonl names it."""
-    return f"{ref.root.rstrip('/')}/{ref.path}"
-
-
-def read_file(ref: FileRef, limit_bytes: int | None = None) -> bytes:
-    """Encoded bytes of a source file, all or the first ones.
-
-    Raises:
-        UnreadFileError: this one file is missing or refused.
-        StorageError: its storage cannot be used: credential, endpoint, bucket, disk.
-    """
-    storage = _open(ref.root)
-    try:
-        return storage.read(ref.path) if limit_bytes is None else storage.read_range(ref.path, 0, limit_bytes)
-    except (AccessError, FileNotFoundError) as error:
-        raise UnreadFileError(ref, str(error)) from error
-
-
-@lru_cache(maxsize=16)
-def _open(uri: str) -> Storage:
-    return open_storage(uri)
-
-
 def _match(folder: SourceFolder) -> tuple[list[Pair], list[Rejection]]:
     images, masks = _list(folder.images, "images"), _list(folder.masks, "masks")
-    if _open(folder.images).uri == _open(folder.masks).uri:
-        masks = [path for path in masks if _MASK_ENDING.search(_without_suffix(path))]
+    if source_storage(folder.images).uri == source_storage(folder.masks).uri:
+        masks = [path for path in masks if _MASK_ENDING.search(stem_of(path))]
         images = sorted(set(images) - set(masks))
     for bare in (False, True):
         by_key, clashes = _index(images, _IMAGE_ENDING, bare=bare)
@@ -137,7 +87,7 @@ def _match(folder: SourceFolder) -> tuple[list[Pair], list[Rejection]]:
     prefix = "" if folder.split is None else f"{folder.split}/"
     pairs = [
         Pair(
-            prefix + _without_suffix(by_key[key]),
+            prefix + stem_of(by_key[key]),
             FileRef(folder.images, by_key[key]),
             FileRef(folder.masks, mask_by_key[key]),
             folder.split,
@@ -154,12 +104,12 @@ def _match(folder: SourceFolder) -> tuple[list[Pair], list[Rejection]]:
 
 
 def _list(uri: str, what: str) -> list[str]:
-    storage = _open(uri)
+    storage = source_storage(uri)
     if not storage.exists():
         raise InputError(f"{what} folder {uri} does not exist; correct the path")
-    paths = list_images(storage)
+    paths = [ref.path for ref in list_sources(storage)]
     if not paths:
-        raise InputError(f"{what} folder {uri} holds no file ending in {', '.join(EXTENSIONS)}")
+        raise InputError(f"{what} folder {uri} holds no file ending in {', '.join(suffixes())}")
     return paths
 
 
@@ -167,7 +117,7 @@ def _index(paths: Iterable[str], ending: re.Pattern[str], *, bare: bool) -> tupl
     """Files by stem; files whose stem is not unique are returned apart."""
     groups: dict[str, list[str]] = {}
     for path in paths:
-        stem = ending.sub("", _without_suffix(path))
+        stem = ending.sub("", stem_of(path))
         groups.setdefault(PurePosixPath(stem).name if bare else stem, []).append(path)
     unique = {key: files[0] for key, files in groups.items() if len(files) == 1}
     return unique, [path for files in groups.values() if len(files) > 1 for path in files]
@@ -175,7 +125,3 @@ def _index(paths: Iterable[str], ending: re.Pattern[str], *, bare: bool) -> tupl
 
 def _alone(root: str, files: dict[str, str], common: set[str], reason: str) -> list[Rejection]:
     return [Rejection(f"{root}/{path}", reason) for key, path in files.items() if key not in common]
-
-
-def _without_suffix(path: str) -> str:
-    return str(PurePosixPath(path).with_suffix(""))

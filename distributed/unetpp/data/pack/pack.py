@@ -26,15 +26,14 @@ from unetpp.core.provenance import command_line
 from unetpp.core.storage import Storage, open_storage, preflight
 from unetpp.data.dataset.contents import write_contents
 from unetpp.data.dataset.manifests import commit_manifest, next_version
-from unetpp.data.pack.classes import ClassSpec
 from unetpp.data.pack.discover import Pair, Rejection, SourceFolder, discover
 from unetpp.data.pack.journal import Journal
+from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.rejections import RejectionLimit, Rejections
 from unetpp.data.pack.runners import TaskRunner, run_here
 from unetpp.data.pack.scan import ScannedPair, scan_pair
 from unetpp.data.pack.shard_plan import (
     SPLITS,
-    PackOptions,
     PlannedShard,
     Settled,
     fingerprint,
@@ -108,7 +107,7 @@ def pack(
     rejections = Rejections(storage, max_rejected)
     job = _Run(storage, run, on_progress, rejections, files=len(pairs) + len(unpaired))
     rejections.add(unpaired)
-    scanned = _scan(job, pairs, options.classes)
+    scanned = _scan(job, pairs, options)
     settled, kept, misfits = settle(scanned, options.classes)
     rejections.add(misfits)
     rejections.require_rows(len(kept))
@@ -122,7 +121,7 @@ def pack(
     tally = _write(job, shards, settled, options, journal)
     rejections.write()
     _require_planned_splits(tally, shards)
-    manifest = _manifest(tally, settled, version_id=version_id, digest=digest, resized_px=options.size_px)
+    manifest = _manifest(tally, settled, options, version_id=version_id, digest=digest)
     write_contents(storage, digest, tally.images)
     commit_manifest(storage, manifest)
     journal.delete()
@@ -136,9 +135,9 @@ def _check_absent(storage: Storage, *, overwrite: bool) -> None:
         )
 
 
-def _scan(job: _Run, pairs: Sequence[Pair], spec: ClassSpec | None) -> list[ScannedPair]:
+def _scan(job: _Run, pairs: Sequence[Pair], options: PackOptions) -> list[ScannedPair]:
     scanned: list[ScannedPair] = []
-    results = job.run(partial(scan_pair, spec=spec), pairs)
+    results = job.run(partial(scan_pair, options=options), pairs)
     for done, result in enumerate(results, 1):
         if isinstance(result, Rejection):
             job.rejections.add([result])
@@ -221,7 +220,7 @@ def _require_planned_splits(tally: _Tally, shards: Sequence[PlannedShard]) -> No
 
 
 def _manifest(
-    tally: _Tally, settled: Settled, *, version_id: str, digest: str, resized_px: int | None
+    tally: _Tally, settled: Settled, options: PackOptions, *, version_id: str, digest: str
 ) -> Manifest:
     splits = {
         split: SplitInfo(rows=sum(shard.rows for shard in shards), shards=tuple(shards))
@@ -238,7 +237,8 @@ def _manifest(
         dtype=settled.dtype,
         splits=splits,
         channel_stats=pixels.channel_stats(),
-        resized_px=resized_px,
+        resized_px=options.size_px,
+        slices=options.slices,
         sizes=dict(sorted(tally.stats.sizes.items())),
         class_pixels=tuple(pixels.class_pixels.tolist()),
         foreground_histogram=tuple(pixels.foreground_histogram.tolist()),

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from unetpp.core.errors import InputError, StorageError
 from unetpp.core.storage import Storage
-from unetpp.data.pack.discover import FileRef, Pair, Rejection, UnreadFileError, location, read_file
+from unetpp.data.pack.discover import Pair, Rejection
+from unetpp.data.sources.files import FileRef, UnreadFileError, location, read_file
 
 __all__ = ["REJECTED", "STRICT", "RejectionLimit", "Rejections"]
 

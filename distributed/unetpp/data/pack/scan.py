@@ -8,19 +8,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unetpp.data.images.decode import read_header, read_mask
 from unetpp.data.images.header import Header, SampleError
-from unetpp.data.pack.classes import ClassSpec
-from unetpp.data.pack.discover import Pair, Rejection, UnreadFileError, location, read_file
-from unetpp.data.pack.labels import to_values
+from unetpp.data.pack.discover import Pair, Rejection
+from unetpp.data.pack.options import PackOptions
+from unetpp.data.pack.read_pair import read_header, read_values
 from unetpp.data.pack.stats import value_counts
+from unetpp.data.sources.files import UnreadFileError, location
+from unetpp.data.sources.registry import open_image, open_labels
 
 __all__ = ["ScannedPair", "scan_pair"]
 
 
 @dataclass(frozen=True, slots=True)
 class ScannedPair:
-    """A readable pair: image header, digests of both files, and pixels per mask value."""
+    """A readable pair: header of its samples, digest of both files, and pixels per mask value."""
 
     pair: Pair
     header: Header
@@ -33,7 +34,7 @@ class ScannedPair:
         return frozenset(value for value, _ in self.counts)
 
 
-def scan_pair(pair: Pair, spec: ClassSpec | None) -> ScannedPair | Rejection:
+def scan_pair(pair: Pair, options: PackOptions) -> ScannedPair | Rejection:
     """Summarise a pair, or say why it cannot be packed.
 
     Raises:
@@ -41,27 +42,15 @@ def scan_pair(pair: Pair, spec: ClassSpec | None) -> ScannedPair | Rejection:
     """
     at = pair.image
     try:
-        image = read_file(pair.image)
-        header = read_header(image)
+        with open_image(pair.image) as image:
+            header, image_digest = read_header(image, options), image.digest
         at = pair.mask
-        mask = read_file(pair.mask)
-        values = to_values(read_mask(mask), spec)
-        if values.shape != (header.height, header.width):
-            raise SampleError(_other_size(values.shape, header))
+        with open_labels(pair.mask) as mask:
+            values, mask_digest = read_values(mask, header, options), mask.digest
     except UnreadFileError as error:
-        return error.rejection()
+        return Rejection.of_unread(error)
     except SampleError as error:
         return Rejection(location(at), str(error))
     counts = value_counts(values)
-    digest = hashlib.sha256(hashlib.sha256(image).digest() + hashlib.sha256(mask).digest()).hexdigest()
+    digest = hashlib.sha256(image_digest + mask_digest).hexdigest()
     return ScannedPair(pair, header, tuple((int(v), int(counts[v])) for v in np.flatnonzero(counts)), digest)
-
-
-def _other_size(mask: tuple[int, ...], header: Header) -> str:
-    said = f"mask is {mask[0]}x{mask[1]}, image {header.height}x{header.width} pixels"
-    if mask != (header.width, header.height):
-        return f"{said}; make them the same size"
-    return (
-        f"{said}: one is turned against the other, and an EXIF orientation is applied as viewers do; "
-        "turn the mask to what is shown of the image, or remove the orientation from the image"
-    )

@@ -9,23 +9,22 @@ from typing import TypeVar
 
 import numpy as np
 
-from unetpp.core.errors import InputError
 from unetpp.core.manifest import SCHEMA_VERSION
 from unetpp.data.dataset.chunks import cut_by_bytes
-from unetpp.data.dataset.sample import Box
 from unetpp.data.dataset.shard_size import target_bytes
 from unetpp.data.images.header import Dtype, SampleError
 from unetpp.data.pack.classes import ClassSpec
-from unetpp.data.pack.discover import Rejection, location
-from unetpp.data.pack.groups import EACH_ALONE, GroupRule
+from unetpp.data.pack.discover import Rejection
 from unetpp.data.pack.labels import Labelling, infer_labelling, labelling_of
+from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.scan import ScannedPair
 from unetpp.data.pack.split import Member, assign_splits
 from unetpp.data.pack.tile import tile_boxes
+from unetpp.data.sources.files import location
+from unetpp.data.sources.raster import Box
 
 __all__ = [
     "SPLITS",
-    "PackOptions",
     "PlannedRow",
     "PlannedShard",
     "Settled",
@@ -40,37 +39,15 @@ SPLITS = ("train", "val", "test")
 T = TypeVar("T", Dtype, int)
 
 
-@dataclass(frozen=True)
-class PackOptions:
-    """What changes the packed bytes."""
-
-    val: float = 0.1
-    test: float = 0.1
-    size_px: int | None = None
-    """Every image is resized to this square."""
-    tile_px: int | None = None
-    """Every image is cut into squares of this side."""
-    classes: ClassSpec | None = None
-    group: GroupRule = EACH_ALONE
-    """Samples of one group stay in one split."""
-
-    def check(self) -> None:
-        """Raises InputError if the options contradict each other."""
-        if self.size_px is not None and self.tile_px is not None:
-            raise InputError("--size and --tile exclude each other; resize whole images or cut them")
-        for name, value in (("size", self.size_px), ("tile", self.tile_px)):
-            if value is not None and value < 8:
-                raise InputError(f"--{name} {value} must be at least 8 pixels")
-
-
 @dataclass(frozen=True, slots=True)
 class PlannedRow:
-    """A sample to write; `box` is a part of its image."""
+    """A sample to write; `box` is a part of its image, `plane` the slice of its volume."""
 
     source: ScannedPair
     group: str
     label: int | None
     box: Box | None
+    plane: int | None = None
 
 
 @dataclass(frozen=True)
@@ -125,8 +102,9 @@ def plan_shards(kept: Sequence[ScannedPair], settled: Settled, options: PackOpti
     for item in sorted(kept, key=lambda item: hashlib.sha256(item.pair.sample_id.encode()).digest()):
         sample_id = item.pair.sample_id
         label = _image_label(sample_id, settled.image_labels)
-        boxes = _boxes(item, options)
-        rows[splits[sample_id]] += [PlannedRow(item, groups[sample_id], label, box) for box in boxes]
+        rows[splits[sample_id]] += [
+            PlannedRow(item, groups[sample_id], label, box, plane) for plane, box in _parts(item, options)
+        ]
     return [
         PlannedShard(split, index, shard)
         for split in SPLITS
@@ -145,6 +123,7 @@ def fingerprint(kept: Sequence[ScannedPair], shards: Sequence[PlannedShard], opt
         "schema_version": SCHEMA_VERSION,
         "size_px": options.size_px,
         "tile_px": options.tile_px,
+        **({} if options.slices is None else {"slices": options.slices}),
         "classes": options.classes.model_dump() if options.classes else None,
         "rows": sorted([sample_id, *row] for sample_id, row in rows.items()),
         "pairs": len(kept),
@@ -196,7 +175,7 @@ def _splits(
     members = [
         Member(
             groups[item.pair.sample_id],
-            len(_boxes(item, options)),
+            len(_parts(item, options)),
             settled.labelling.foreground(dict(item.counts)),
         )
         for item in kept
@@ -206,10 +185,14 @@ def _splits(
     return {sample_id: by_group[group] for sample_id, group in groups.items()}
 
 
-def _boxes(item: ScannedPair, options: PackOptions) -> tuple[Box | None, ...]:
-    if options.tile_px is None:
-        return (None,)
-    return tile_boxes(item.header.height, item.header.width, options.tile_px)
+def _parts(item: ScannedPair, options: PackOptions) -> list[tuple[int | None, Box | None]]:
+    """(slice, box) of each sample of an image."""
+    header = item.header
+    boxes: tuple[Box | None, ...] = (None,)
+    if options.tile_px is not None:
+        boxes = tile_boxes(header.height, header.width, options.tile_px)
+    planes: Sequence[int | None] = (None,) if header.planes is None else range(header.planes)
+    return [(plane, box) for plane in planes for box in boxes]
 
 
 def _image_label(sample_id: str, names: Sequence[str]) -> int | None:

@@ -10,20 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetpp.core.errors import CorruptionError
-from unetpp.core.manifest import ShardInfo
+from unetpp.core.manifest import IGNORE, ShardInfo
 from unetpp.core.storage import Storage
 from unetpp.data.dataset.contents import image_digest
 from unetpp.data.dataset.parquet import encode_shard, read_shard, samples_of, shard_info
 from unetpp.data.dataset.sample import Sample
 from unetpp.data.images.channels import match_channels
-from unetpp.data.images.decode import read_image, read_mask
 from unetpp.data.images.header import SampleError
 from unetpp.data.images.resize import resize_image, resize_mask
-from unetpp.data.pack.discover import Rejection, UnreadFileError, location, read_file
-from unetpp.data.pack.labels import to_values
+from unetpp.data.pack.discover import Rejection
+from unetpp.data.pack.options import PackOptions
+from unetpp.data.pack.read_pair import read_pixels, read_values
 from unetpp.data.pack.scan import ScannedPair
-from unetpp.data.pack.shard_plan import PackOptions, PlannedRow, PlannedShard, Settled
+from unetpp.data.pack.shard_plan import PlannedRow, PlannedShard, Settled
 from unetpp.data.pack.stats import DatasetStats, PixelStats
+from unetpp.data.sources.files import UnreadFileError, location
+from unetpp.data.sources.raster import Space
+from unetpp.data.sources.registry import open_image, open_labels
 
 __all__ = ["FinishedShard", "ShardTask", "WrittenShard", "write_shard"]
 
@@ -99,51 +102,74 @@ def _stats(task: ShardTask, samples: list[Sample]) -> DatasetStats:
     return stats
 
 
+@dataclass(frozen=True)
+class _Decoded:
+    """The image and stored mask of a pair, (Z) H W C and (Z) H W."""
+
+    source: ScannedPair
+    image: NDArray[Any]
+    mask: NDArray[np.uint8]
+    space: Space
+
+
 def _samples(task: ShardTask, rejections: list[Rejection], images: list[str]) -> Iterator[Sample]:
     """The shard's samples; what is left out and the digest of each sample's image are appended."""
-    decoded: tuple[ScannedPair, NDArray[Any], NDArray[np.uint8]] | None = None
+    decoded: _Decoded | None = None
     refused: ScannedPair | None = None
-    digest = ""
+    digests: dict[int | None, str] = {}
     for row in task.shard.rows:
         if row.source is refused:
             continue
-        # Tiles of one image follow each other: decoding it once serves them all.
-        if decoded is None or decoded[0] is not row.source:
+        # Parts of one image follow each other: decoding it once serves them all.
+        if decoded is None or decoded.source is not row.source:
             try:
-                decoded = (row.source, *_decode(row.source, task))
-                digest = image_digest(decoded[1])
+                decoded, digests = _decode(row.source, task), {}
             except (SampleError, UnreadFileError) as error:
                 refused = row.source
                 rejections.append(_rejection(row.source, error))
                 continue
-        images.append(digest)
-        yield _sample(row, decoded[1], decoded[2], task.options)
+        image, mask = (
+            (decoded.image, decoded.mask)
+            if row.plane is None
+            else (decoded.image[row.plane], decoded.mask[row.plane])
+        )
+        if row.plane not in digests:
+            digests[row.plane] = image_digest(image)
+        images.append(digests[row.plane])
+        yield _sample(row, image, mask, decoded.space, task.options)
 
 
 def _rejection(source: ScannedPair, error: SampleError | UnreadFileError) -> Rejection:
     if isinstance(error, UnreadFileError):
-        return error.rejection()
+        return Rejection.of_unread(error)
     return Rejection(location(source.pair.image), str(error))
 
 
-def _decode(source: ScannedPair, task: ShardTask) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-    pair, settled = source.pair, task.settled
-    encoded_image, encoded_mask = read_file(pair.image), read_file(pair.mask)
-    digest = hashlib.sha256(hashlib.sha256(encoded_image).digest() + hashlib.sha256(encoded_mask).digest())
-    if digest.hexdigest() != source.digest:
-        raise SampleError("the file changed while it was packed; pack again")
-    image = match_channels(read_image(encoded_image), settled.channels)
+def _decode(source: ScannedPair, task: ShardTask) -> _Decoded:
+    pair, settled, header = source.pair, task.settled, source.header
+    with open_image(pair.image) as raster, open_labels(pair.mask) as labels:
+        if hashlib.sha256(raster.digest + labels.digest).hexdigest() != source.digest:
+            raise SampleError("the file changed while it was packed; pack again")
+        pixels = read_pixels(raster, task.options)
+        mask = settled.labelling.apply(read_values(labels, header, task.options))
+        space = raster.space
+    image = match_channels(pixels.values, settled.channels)
+    planes = () if header.planes is None else (header.planes,)
     if (image.shape, image.dtype.name) != (
-        (source.header.height, source.header.width, settled.channels),
+        (*planes, header.height, header.width, settled.channels),
         settled.dtype,
     ):
         raise SampleError(f"pixels {image.shape} {image.dtype.name} differ from the file's header")
-    return image, settled.labelling.apply(to_values(read_mask(encoded_mask), task.options.classes))
+    if pixels.valid is not None:
+        mask[~pixels.valid] = IGNORE
+    return _Decoded(source, image, mask, space)
 
 
-def _sample(row: PlannedRow, image: NDArray[Any], mask: NDArray[np.uint8], options: PackOptions) -> Sample:
+def _sample(
+    row: PlannedRow, image: NDArray[Any], mask: NDArray[np.uint8], space: Space, options: PackOptions
+) -> Sample:
     pair, header = row.source.pair, row.source.header
-    sample_id = pair.sample_id
+    sample_id = pair.sample_id if row.plane is None else f"{pair.sample_id}#{row.plane:04d}"
     if options.size_px is not None:
         image = resize_image(image, options.size_px, options.size_px)
         mask = resize_mask(mask, options.size_px, options.size_px)
@@ -161,4 +187,5 @@ def _sample(row: PlannedRow, image: NDArray[Any], mask: NDArray[np.uint8], optio
         source=pair.image.path,
         source_size_px=(header.height, header.width),
         tile=row.box,
+        space=space if space != Space() else None,
     )

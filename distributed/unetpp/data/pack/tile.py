@@ -1,6 +1,6 @@
 """Cut an image into boxes that cover it."""
 
-from unetpp.data.dataset.sample import Box
+from unetpp.data.sources.raster import Box
 
 __all__ = ["tile_boxes"]
 

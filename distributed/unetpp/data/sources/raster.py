@@ -1,0 +1,95 @@
+"""What every format gives once it is open: a shape, a place in the world, and pixels.
+
+Arrays are H W C for a picture and Z H W C for a volume: Z planes, H height, W width, C channels.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetpp.data.images.header import Header
+
+__all__ = ["Box", "Pixels", "Raster", "Space"]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle of pixels in its source image."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where pixels lie in the world; an empty field says that the file does not tell."""
+
+    spacing: tuple[float, ...] = ()
+    """Distance of neighbours along (Z,) H, W in `unit`."""
+    unit: str = ""
+    """"mm" (NIfTI, DICOM), "um" (microscopy), or that of the coordinate reference system."""
+    affine: tuple[tuple[float, ...], ...] = ()
+    """4 x 4 from (z, y, x, 1) to millimetres right, anterior, superior."""
+    crs: str = ""
+    """Coordinate reference system as WKT."""
+    transform: tuple[float, ...] = ()
+    """(a, b, c, d, e, f): x = a * column + b * row + c, y = d * column + e * row + f in the CRS, of a pixel's
+    upper left corner."""
+
+    def to_json(self) -> str:
+        """What is known, for a shard's column `space`."""
+        return json.dumps({name: value for name, value in asdict(self).items() if value})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Space":
+        """The inverse of `to_json`; fields of later releases are passed over."""
+        found: dict[str, Any] = json.loads(text)
+        return cls(
+            spacing=tuple(found.get("spacing", ())),
+            unit=found.get("unit", ""),
+            affine=tuple(map(tuple, found.get("affine", ()))),
+            crs=found.get("crs", ""),
+            transform=tuple(found.get("transform", ())),
+        )
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """`values` H W C or Z H W C; `valid` without C is False where a pixel holds no data, None if all do."""
+
+    values: NDArray[Any]
+    valid: NDArray[np.bool_] | None = None
+
+
+class Raster(Protocol):
+    """An opened file. `read` may be called any number of times until the file is closed."""
+
+    @property
+    def header(self) -> Header:
+        """Shape and dtype of what `read` gives, known without decoding."""
+        ...
+
+    @property
+    def space(self) -> Space:
+        """Where the pixels lie."""
+        ...
+
+    @property
+    def digest(self) -> bytes:
+        """sha256 of the encoded content."""
+        ...
+
+    def read(self, box: Box | None = None) -> Pixels:
+        """All pixels, or those of a box in every plane.
+
+        A format that reads by windows decodes no more than the box.
+
+        Raises:
+            SampleError: damaged, or a kind of file that has no plain pixels.
+        """
+        ...
