@@ -90,6 +90,7 @@ def tiny_config(uri: str, **sections: dict[str, Any]) -> RunConfig:
         "model": {
             "in_channels": 1,
             "num_classes": 1,
+            "spatial_dims": 2,
             "depth": 2,
             "width": 4,
             "image_classes": 0,

@@ -46,9 +46,18 @@ class RunConfig(Section):
         return f"{self.out.rstrip('/')}/{self.name}" if self.name else self.out.rstrip("/")
 
     @property
-    def window_px(self) -> int:
-        """Side of the square above which an image is predicted window by window; `auto` must be decided."""
-        return max(_MIN_WINDOW_PX, int(self.data.crop))
+    def patch_px(self) -> tuple[int, ...]:
+        """Sides of the training crop: height and width, behind planes for volumes; `auto` must be decided."""
+        side = int(self.data.crop)
+        planes = () if self.model.spatial_dims != 3 else (int(self.data.crop_depth or side),)
+        return (*planes, side, side)
+
+    @property
+    def window_px(self) -> tuple[int, ...]:
+        """Sides of the window above which an image is predicted part by part; `auto` must be decided."""
+        if self.model.spatial_dims == 3:
+            return self.patch_px
+        return tuple(max(_MIN_WINDOW_PX, side) for side in self.patch_px)
 
     @property
     def max_workers(self) -> int:

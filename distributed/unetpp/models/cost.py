@@ -23,16 +23,15 @@ class Cost:
 
 
 @functools.lru_cache(maxsize=256)
-def count_cost(config: ModelConfig, size_px: int) -> dict[int, Cost]:
-    """Cost of every supervised level for a square (3D: cubic) image of that side.
+def count_cost(config: ModelConfig, size_px: tuple[int, ...]) -> dict[int, Cost]:
+    """Cost of every supervised level for an image of that size.
 
     Raises:
         ConfigError: see `build_model`.
     """
     with torch.device("meta"):
         model = build_model(config)
-    shape = (1, model.config["in_channels"], *[size_px] * model.spatial_dims)
-    image = torch.empty(shape, device="meta")
+    image = torch.empty((1, model.config["in_channels"], *size_px), device="meta")
     return {level: _cost(model.at_level(level), image) for level in model.supervised_levels}
 
 

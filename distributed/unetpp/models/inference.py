@@ -1,5 +1,7 @@
 """Logits of images of any size, in one pass or through a sliding window."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +14,7 @@ def predict_logits(
     model: nn.Module,
     images: Tensor,
     *,
-    window_px: int | None,
+    window_px: int | Sequence[int] | None,
     overlap: float = 0.25,
     window_batch: int = 4,
     device: torch.device | None = None,
@@ -24,7 +26,7 @@ def predict_logits(
 
     Args:
         images: float (N, C, H, W), or (N, C, D, H, W) in 3D.
-        window_px: side of the window; None takes every image whole.
+        window_px: side of the window, one for all axes or one for each; None takes every image whole.
         overlap: fraction of the window shared with its neighbour.
         window_batch: windows per forward pass.
         device: where the model is, if not where the images are; windows are blended where the images are.
@@ -33,7 +35,8 @@ def predict_logits(
         Levels (N, classes, *size), float32 where windows were blended.
     """
     size = images.shape[2:]
-    if window_px is None or max(size) <= window_px:
+    window = [window_px] * len(size) if isinstance(window_px, int) else window_px
+    if window is None or all(side <= limit for side, limit in zip(size, window, strict=True)):
         output: ModelOutput = model(images if device is None else images.to(device))
         return output
     from monai.inferers.utils import sliding_window_inference  # takes seconds to import
@@ -48,7 +51,7 @@ def predict_logits(
 
     levels = sliding_window_inference(
         images,
-        [min(window_px, side) for side in size],
+        [min(limit, side) for side, limit in zip(size, window, strict=True)],
         window_batch,
         predict_window,
         overlap=overlap,

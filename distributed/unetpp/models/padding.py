@@ -9,13 +9,14 @@ from torch import Tensor
 __all__ = ["crop_to", "pad_to_multiple"]
 
 
-def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row, column (and slice) until each side is a multiple, and at least twice it.
+def pad_to_multiple(x: Tensor, multiples: Sequence[int]) -> Tensor:
+    """Repeat the last (slice,) row and column until each side is a multiple, and at least twice it.
 
     The bottleneck then has two pixels per axis: over a single one, batch and instance norm have no variance.
     Repeating works for every size, where mirroring needs a side longer than the padding.
     """
-    missing = [max(2, -(-side // multiple)) * multiple - side for side in x.shape[2:]]
+    sides = zip(x.shape[2:], multiples, strict=True)
+    missing = [max(2, -(-side // multiple)) * multiple - side for side, multiple in sides]
     # An exported program takes every size: there the padding, possibly of 0, is part of it.
     if not torch.compiler.is_exporting() and not any(missing):
         return x

@@ -10,6 +10,7 @@ r"""The nested network (Zhou et al. 2018, 2020), one looped module for U-Net, UN
     x20
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
@@ -34,11 +35,13 @@ class UNetPlusPlus(nn.Module):
     """The grid `X[i][j]` with segmentation heads on its top row; options as in `ModelConfig`.
 
     Args:
-        size_multiple: sides are padded to a multiple of it; 2**depth unless this is a pruned network, which
-            keeps that of the full one so that both see the same pixels.
+        pool: for each level 1..depth what it divides each axis by, 1 or 2; 2 everywhere unless given.
+        size_multiple: sides are padded to a multiple of it, one for all axes or one for each; the product of
+            the pooling unless this is a pruned network, which keeps that of the full one so that both see
+            the same pixels.
 
     Raises:
-        ConfigError: depth outside 1..6, or widths or dilation not one positive integer per level.
+        ConfigError: depth outside 1..6, or widths, dilation or pool not one entry per level.
     """
 
     def __init__(
@@ -58,8 +61,9 @@ class UNetPlusPlus(nn.Module):
         attention: bool = False,
         deep_supervision: bool = True,
         spatial_dims: Literal[2, 3] = 2,
+        pool: Sequence[Sequence[int]] | None = None,
         image_classes: int = 0,
-        size_multiple: int | None = None,
+        size_multiple: int | Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         if not 1 <= depth <= MAX_DEPTH:
@@ -73,7 +77,12 @@ class UNetPlusPlus(nn.Module):
         self.dilation = _per_level(
             "dilation", [dilation] * (depth + 1) if isinstance(dilation, int) else dilation, depth
         )
-        self.size_multiple = 2**depth if size_multiple is None else size_multiple
+        self.pool = _pooling(pool, depth, spatial_dims)
+        self.size_multiples = tuple(math.prod(axis) for axis in zip(*self.pool, strict=True))
+        """What each side is padded to a multiple of."""
+        if size_multiple is not None:
+            each = [size_multiple] * spatial_dims if isinstance(size_multiple, int) else size_multiple
+            self.size_multiples = tuple(each)
         self.supervised_levels = (
             tuple(range(1, depth + 1)) if deep_supervision and dense != "unet" else (depth,)
         )
@@ -87,11 +96,12 @@ class UNetPlusPlus(nn.Module):
             "dense": dense,
             "deep_supervision": deep_supervision,
             "image_classes": image_classes,
-            "size_multiple": self.size_multiple,
+            "pool": self.pool,
+            "size_multiple": self.size_multiples,
             **asdict(options),
         }
         """Constructor arguments that build this network again."""
-        self.pool = pool_layer(spatial_dims)
+        self.pools = nn.ModuleList(pool_layer(factors) for factors in self.pool)
         self.nodes = nn.ModuleDict({_key(i, j): self._node(i, j, options) for i, j in self._grid()})
         self.heads = nn.ModuleDict(
             {
@@ -107,12 +117,12 @@ class UNetPlusPlus(nn.Module):
         Args:
             images: float (N, in_channels, H, W), or (N, in_channels, D, H, W) in 3D.
         """
-        padded = pad_to_multiple(images, self.size_multiple)
+        padded = pad_to_multiple(images, self.size_multiples)
         x: dict[tuple[int, int], Tensor] = {}
         for i, j in self._grid():
             node = self.nodes[_key(i, j)]
             if j == 0:
-                x[i, 0] = node(self.pool(x[i - 1, 0]) if i > 0 else padded)
+                x[i, 0] = node(self.pools[i - 1](x[i - 1, 0]) if i > 0 else padded)
             else:
                 x[i, j] = node([x[i, k] for k in self._skips(j)], x[i + 1, j - 1])
         size = images.shape[2:]
@@ -148,6 +158,7 @@ class UNetPlusPlus(nn.Module):
             "depth": level,
             "widths": self.widths[: level + 1],
             "dilation": self.dilation[: level + 1],
+            "pool": self.pool[:level],
             "deep_supervision": False,
             "image_classes": self.config["image_classes"] if level == self.depth else 0,
         }
@@ -171,7 +182,7 @@ class UNetPlusPlus(nn.Module):
     def _node(self, i: int, j: int, options: BlockOptions) -> nn.Module:
         width, dilation = self.widths[i], self.dilation[i]
         if j > 0:
-            return Node(len(self._skips(j)), width, self.widths[i + 1], dilation, options)
+            return Node(len(self._skips(j)), width, self.widths[i + 1], dilation, options, self.pool[i])
         return ConvBlock(
             self.widths[i - 1] if i > 0 else self.config["in_channels"], width, dilation, options
         )
@@ -179,6 +190,19 @@ class UNetPlusPlus(nn.Module):
 
 def _key(i: int, j: int) -> str:
     return f"{i}_{j}"
+
+
+def _pooling(
+    pool: Sequence[Sequence[int]] | None, depth: int, spatial_dims: int
+) -> tuple[tuple[int, ...], ...]:
+    if pool is None:
+        return ((2,) * spatial_dims,) * depth
+    if len(pool) != depth or any(len(level) != spatial_dims or not {*level} <= {1, 2} for level in pool):
+        raise ConfigError(
+            f"model.pool={[list(level) for level in pool]} must be {depth} levels of {spatial_dims} factors "
+            "1 or 2, one per axis"
+        )
+    return tuple(tuple(level) for level in pool)
 
 
 def _per_level(name: str, values: Sequence[int], depth: int) -> tuple[int, ...]:

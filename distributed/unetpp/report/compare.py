@@ -69,7 +69,7 @@ def _summary(run: RunData, split: str | None) -> dict[str, Any]:
         scores: Mapping[str, Any] = run.evaluations[split]
     else:
         scores = run.best_epoch["val"] if run.best_epoch is not None else {}
-    costs = count_cost(run.config.model, run.crop_px)
+    costs = count_cost(run.config.model, run.patch_px)
     deepest = costs[max(costs)]
     levels = {
         name: {"dice": values["dice"], "iou": values["iou"], "params": costs[int(name)].params}

@@ -256,7 +256,7 @@ class Ledger:
             logger.warning("trial %d is not launched, %s: %s", number, refused.outcome.lower(), refused)
             self._finish(TrialRecord(self.study, number), refused.outcome, str(refused), refused.violation)
             return None
-        record, size_px = TrialRecord(self.study, number), int(config.data.crop)
+        record, size_px = TrialRecord(self.study, number), config.patch_px
         record.note(RUN, config.run_uri)
         costs, networks = count_cost(config.model, size_px), level_signatures(config.model, size_px)
         self._live[number] = _Live(record, costs, networks)

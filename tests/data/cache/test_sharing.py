@@ -22,7 +22,7 @@ SPAWN = multiprocessing.get_context("spawn")
 
 def plan_of(uri: str, manifest: Manifest, folder, cache_bytes: int = ROOMY) -> StreamPlan:
     return StreamPlan(
-        uri=uri, manifest=manifest, batch_size=4, crop=SIDE_PX, foreground=0.0,
+        uri=uri, manifest=manifest, batch_size=4, crop=(SIDE_PX, SIDE_PX), foreground=0.0,
         epochs=2, validate_every=9, seed=0,
         window_bytes=3000, drop_last=False, reading_tasks=1, cache_bytes=cache_bytes, cache_dir=str(folder),
     )  # fmt: skip

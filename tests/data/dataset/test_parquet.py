@@ -149,13 +149,13 @@ def test_read_shard_with_other_columns_is_refused(tmp_path):
 
 def test_decode_with_too_few_bytes_raises():
     with pytest.raises(CorruptionError, match=r"11 bytes.*12"):
-        decode_image(bytes(11), 2, 2, 3, "uint8")
+        decode_image(bytes(11), (2, 2), 3, "uint8")
     with pytest.raises(CorruptionError, match="mask"):
-        decode_mask(bytes(3), 2, 2)
+        decode_mask(bytes(3), (2, 2))
 
 
 def test_decode_image_reads_little_endian():
-    image = decode_image(bytes([1, 2]), 1, 1, 1, "uint16")
+    image = decode_image(bytes([1, 2]), (1, 1), 1, "uint16")
     assert image.tolist() == [[[513]]]
 
 

@@ -20,7 +20,7 @@ ROOMY, PART = 2**30, 12_000
 
 def plan_of(uri: str, manifest: Manifest, folder, cache_bytes: int) -> StreamPlan:
     return StreamPlan(
-        uri=uri, manifest=manifest, batch_size=4, crop=SIDE_PX, foreground=0.0,
+        uri=uri, manifest=manifest, batch_size=4, crop=(SIDE_PX, SIDE_PX), foreground=0.0,
         epochs=3, validate_every=1, seed=0,
         window_bytes=3000, drop_last=False, reading_tasks=2, cache_bytes=cache_bytes, cache_dir=str(folder),
     )  # fmt: skip

@@ -20,7 +20,8 @@ def packed(tmp_path_factory):
 def plan_of(packed, **changes) -> StreamPlan:
     folder, manifest = packed
     fields = {
-        "uri": str(folder), "manifest": manifest, "batch_size": 4, "crop": SIDE_PX, "foreground": 0.0,
+        "uri": str(folder), "manifest": manifest, "batch_size": 4,
+        "crop": (SIDE_PX, SIDE_PX), "foreground": 0.0,
         "epochs": 2, "validate_every": 1, "seed": 0,
         "window_bytes": 3000, "drop_last": False, "reading_tasks": 1,
     }  # fmt: skip
@@ -79,14 +80,14 @@ def test_epochs_differ_in_order(packed):
 
 
 def test_crop_smaller_than_the_samples_depends_on_the_position_only(packed):
-    plan = plan_of(packed, crop=8)
+    plan = plan_of(packed, crop=(8, 8))
     one, two = read_epoch(plan, 0, 1)[0], read_epoch(plan, 0, 2)
     assert one[0].images.shape == (4, 8, 8, 1)
     assert np.array_equal(np.concatenate([rank[0].images for rank in two]), one[0].images)
 
 
 def test_crop_on_foreground_is_the_same_for_any_world_size_and_after_a_resume(packed):
-    plan = plan_of(packed, crop=6, foreground=0.6)
+    plan = plan_of(packed, crop=(6, 6), foreground=0.6)
     one, two = read_epoch(plan, 0, 1)[0], read_epoch(plan, 0, 2, first_step=2)
     for step in (2, 3, 4):
         masks = np.concatenate([rank[step - 2].masks for rank in two])
@@ -98,7 +99,7 @@ def test_crop_on_foreground_is_the_same_for_any_world_size_and_after_a_resume(pa
 
 
 def test_crop_larger_than_the_samples_pads_with_ignored_pixels(packed):
-    batch = read_epoch(plan_of(packed, crop=32), 0, 1)[0][0]
+    batch = read_epoch(plan_of(packed, crop=(32, 32)), 0, 1)[0][0]
     assert batch.images.shape == (4, 32, 32, 1)
     assert (batch.masks == IGNORE).sum() == 4 * (32 * 32 - SIDE_PX * SIDE_PX)
 

@@ -1,8 +1,10 @@
 """Where samples come from, how they are batched and how they are augmented."""
 
+from typing import Annotated
+
 from pydantic import Field
 
-from unetpp.config.sections.base import AUTO, Auto, Section
+from unetpp.config.sections.base import AUTO, NONE_IS_AUTO, Auto, Section
 
 __all__ = ["AugmentConfig", "DataConfig"]
 
@@ -14,6 +16,8 @@ class DataConfig(Section):
     """Samples per optimiser step over all workers, at least one for each."""
     crop: int | Auto = Field(AUTO)
     """Side of the square training crop in pixels, 2**model.depth or more; smaller samples are padded."""
+    crop_depth: Annotated[int | None, NONE_IS_AUTO] = Field(None, ge=1)
+    """Planes of the training crop of a volume; decided from the volumes' spacing where it is not given."""
     foreground: float | Auto = Field(AUTO)
     """Probability, 0 to 1, that a crop is centred on a pixel of a class drawn from those in the image."""
     workers: int = Field(2, ge=1)

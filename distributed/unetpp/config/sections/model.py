@@ -1,10 +1,10 @@
 """The nested network (DESIGN: UNet++ grid X[i][j])."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from unetpp.config.sections.base import AUTO, Auto, Section
+from unetpp.config.sections.base import AUTO, NONE_IS_AUTO, Auto, Section
 
 __all__ = ["ModelConfig"]
 
@@ -36,7 +36,9 @@ class ModelConfig(Section):
     """Attention gates on the skip connections."""
     deep_supervision: bool = True
     """Train a head on every level 1..depth; without it only the deepest head exists."""
-    spatial_dims: Literal[2, 3] = 2
-    """Dimensions of an image; datasets hold 2-D images, 3 is for networks built in Python."""
+    spatial_dims: Annotated[Literal[2, 3] | None, NONE_IS_AUTO] = None
+    """Dimensions of an image, 2 for pictures and slices, 3 for volumes; those of the dataset unless given."""
+    pool: Annotated[tuple[tuple[int, ...], ...] | None, NONE_IS_AUTO] = None
+    """What each level 1..depth divides each axis by, 1 or 2; 2 unless given, save along thick axes."""
     image_classes: int | Auto = Field(AUTO)
     """Outputs of the image-level classification head on the bottleneck; 0 leaves it out."""

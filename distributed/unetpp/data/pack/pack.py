@@ -108,7 +108,7 @@ def pack(
     job = _Run(storage, run, on_progress, rejections, files=len(pairs) + len(unpaired))
     rejections.add(unpaired)
     scanned = _scan(job, pairs, options)
-    settled, kept, misfits = settle(scanned, options.classes)
+    settled, kept, misfits = settle(scanned, options)
     rejections.add(misfits)
     rejections.require_rows(len(kept))
     rejections.require_few(job.files)
@@ -233,6 +233,8 @@ def _manifest(
         task=settled.labelling.task,
         classes=settled.labelling.classes,
         ignore_index=settled.labelling.ignore_index,
+        spatial_dims=settled.spatial_dims,
+        spacing_mm=tally.stats.spacing_mm(),
         channels=settled.channels,
         dtype=settled.dtype,
         splits=splits,

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,10 +27,13 @@ from unetpp.data.pack.stats import DatasetStats, PixelStats
 from unetpp.data.sources.files import UnreadFileError, location
 from unetpp.data.sources.raster import Space
 from unetpp.data.sources.registry import open_image, open_labels
+from unetpp.data.sources.slices import slice_spacing
 
 __all__ = ["FinishedShard", "ShardTask", "WrittenShard", "write_shard"]
 
 logger = logging.getLogger(__name__)
+
+_VOLUME_DIMS = 3
 
 
 @dataclass(frozen=True)
@@ -175,9 +178,9 @@ def _sample(
         mask = resize_mask(mask, options.size_px, options.size_px)
     if row.box is not None:
         box = row.box
-        sample_id = f"{sample_id}@{box.top}x{box.left}"
-        rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
-        image, mask = image[rows, columns].copy(), mask[rows, columns].copy()
+        corner = (box.top, box.left) if box.planes is None else (box.front, box.top, box.left)
+        sample_id = f"{sample_id}@{'x'.join(map(str, corner))}"
+        image, mask = image[box.slices].copy(), mask[box.slices].copy()
     return Sample(
         sample_id=sample_id,
         group=row.group,
@@ -187,5 +190,16 @@ def _sample(
         source=pair.image.path,
         source_size_px=(header.height, header.width),
         tile=row.box,
-        space=space if space != Space() else None,
+        space=None if space == Space() else _placed(space, row, options),
     )
+
+
+def _placed(space: Space, row: PlannedRow, options: PackOptions) -> Space:
+    """The spacing between the sample's own pixels; everything else stays that of the file."""
+    spacing = space.spacing
+    if row.plane is not None and options.slices is not None and len(spacing) == _VOLUME_DIMS:
+        spacing = slice_spacing(spacing, options.slices)
+    if options.size_px is not None:
+        sides = (row.source.header.height, row.source.header.width)
+        spacing = tuple(step * side / options.size_px for step, side in zip(spacing, sides, strict=False))
+    return replace(space, spacing=spacing)

@@ -15,14 +15,28 @@ from unetpp.data.images.header import Header
 __all__ = ["Box", "Pixels", "Raster", "Space"]
 
 
+_MM = {"mm": 1.0, "um": 1e-3, "nm": 1e-6, "cm": 10.0, "m": 1000.0}
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle of pixels in its source image."""
+    """A rectangle of pixels in its source image; a block of a volume has `planes` of them from `front` on."""
 
     top: int
     left: int
     height: int
     width: int
+    front: int = 0
+    planes: int | None = None
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        """Indices of its pixels in an array without or with channels."""
+        rows = slice(self.top, self.top + self.height)
+        columns = slice(self.left, self.left + self.width)
+        if self.planes is None:
+            return rows, columns
+        return slice(self.front, self.front + self.planes), rows, columns
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,12 @@ class Space:
     transform: tuple[float, ...] = ()
     """(a, b, c, d, e, f): x = a * column + b * row + c, y = d * column + e * row + f in the CRS, of a pixel's
     upper left corner."""
+
+    @property
+    def spacing_mm(self) -> tuple[float, ...]:
+        """The spacing in millimetres; empty where it or its unit is not a length."""
+        factor = _MM.get(self.unit)
+        return () if factor is None else tuple(factor * step for step in self.spacing)
 
     def to_json(self) -> str:
         """What is known, for a shard's column `space`."""

@@ -13,13 +13,13 @@ _IGNORE_BIT = 7
 
 def foreground_pixel(
     mask: NDArray[np.uint8], task: Task, generator: np.random.Generator
-) -> tuple[int, int] | None:
-    """Row and column of a pixel: a class uniformly from those present, then one of its pixels uniformly.
+) -> tuple[int, ...] | None:
+    """Where a pixel is: of a class uniformly from those present, then one of its pixels uniformly.
 
     Value 0 is background in every task, and ignored pixels belong to no class. None without foreground.
 
     Args:
-        mask: stored values, (H, W).
+        mask: stored values, (H, W) or (Z, H, W).
         task: what the values mean.
         generator: drawn from twice where there is foreground.
     """
@@ -31,8 +31,8 @@ def foreground_pixel(
     chosen = int(classes[generator.integers(len(classes))])
     member = (mask >> _IGNORE_BIT == 0) & (mask >> chosen & 1 == 1) if multilabel else mask == chosen
     pixels = np.flatnonzero(member)
-    row, column = divmod(int(pixels[generator.integers(len(pixels))]), mask.shape[1])
-    return row, column
+    place = np.unravel_index(int(pixels[generator.integers(len(pixels))]), mask.shape)
+    return tuple(int(index) for index in place)
 
 
 def _labels_present(counts: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -38,7 +38,7 @@ class StreamPlan:
     uri: str
     manifest: Manifest
     batch_size: int
-    crop: int
+    crop: tuple[int, ...]
     foreground: float
     """Probability that a crop is centred on foreground."""
     epochs: int

@@ -107,11 +107,10 @@ class EpochHooks:
         if "val" not in metrics:
             return
         if not self._latency_s:
-            side = int(self._config.data.crop)
             self._latency_s = measure_levels_s(
                 self._learner.model,
                 channels=int(self._config.model.in_channels),
-                size_px=(side, side),
+                size_px=self._config.patch_px,
                 device=self._learner.device,
             )
         metrics["val"]["device"] = device_name(self._learner.device)

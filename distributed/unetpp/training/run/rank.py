@@ -78,7 +78,7 @@ def stream_plan(job: TrainJob) -> StreamPlan:
         uri=data.uri,
         manifest=job.manifest,
         batch_size=int(data.batch_size),
-        crop=int(data.crop),
+        crop=job.config.patch_px,
         foreground=float(data.foreground),
         epochs=job.config.train.epochs,
         validate_every=job.config.train.validate_every,
