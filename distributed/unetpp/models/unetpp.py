@@ -66,9 +66,7 @@ class UNetPlusPlus(nn.Module):
         size_multiple: int | Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        if not 1 <= depth <= MAX_DEPTH:
-            raise ConfigError(f"model.depth={depth} must be within 1..{MAX_DEPTH}")
-        self.depth = depth
+        self.depth = _within(depth)
         self.dense = dense
         self.spatial_dims = spatial_dims
         self.widths = _per_level(
@@ -78,11 +76,8 @@ class UNetPlusPlus(nn.Module):
             "dilation", [dilation] * (depth + 1) if isinstance(dilation, int) else dilation, depth
         )
         self.pool = _pooling(pool, depth, spatial_dims)
-        self.size_multiples = tuple(math.prod(axis) for axis in zip(*self.pool, strict=True))
+        self.size_multiples = _multiples(self.pool, size_multiple)
         """What each side is padded to a multiple of."""
-        if size_multiple is not None:
-            each = [size_multiple] * spatial_dims if isinstance(size_multiple, int) else size_multiple
-            self.size_multiples = tuple(each)
         self.supervised_levels = (
             tuple(range(1, depth + 1)) if deep_supervision and dense != "unet" else (depth,)
         )
@@ -103,12 +98,11 @@ class UNetPlusPlus(nn.Module):
         """Constructor arguments that build this network again."""
         self.pools = nn.ModuleList(pool_layer(factors) for factors in self.pool)
         self.nodes = nn.ModuleDict({_key(i, j): self._node(i, j, options) for i, j in self._grid()})
-        self.heads = nn.ModuleDict(
-            {
-                str(k): segmentation_head(self.widths[0], num_classes, spatial_dims)
-                for k in self.supervised_levels
-            }
-        )
+        heads = {
+            str(k): segmentation_head(self.widths[0], num_classes, spatial_dims)
+            for k in self.supervised_levels
+        }
+        self.heads = nn.ModuleDict(heads)
         self.image_head = ImageHead(self.widths[depth], image_classes) if image_classes > 0 else None
 
     def forward(self, images: Tensor) -> ModelOutput:
@@ -190,6 +184,18 @@ class UNetPlusPlus(nn.Module):
 
 def _key(i: int, j: int) -> str:
     return f"{i}_{j}"
+
+
+def _within(depth: int) -> int:
+    if not 1 <= depth <= MAX_DEPTH:
+        raise ConfigError(f"model.depth={depth} must be within 1..{MAX_DEPTH}")
+    return depth
+
+
+def _multiples(pool: Sequence[Sequence[int]], given: int | Sequence[int] | None) -> tuple[int, ...]:
+    if given is None:
+        return tuple(math.prod(axis) for axis in zip(*pool, strict=True))
+    return (given,) * len(pool[0]) if isinstance(given, int) else tuple(given)
 
 
 def _pooling(

@@ -17,7 +17,7 @@ class DataConfig(Section):
     crop: int | Auto = Field(AUTO)
     """Side of the square training crop in pixels, 2**model.depth or more; smaller samples are padded."""
     crop_depth: Annotated[int | None, NONE_IS_AUTO] = Field(None, ge=1)
-    """Planes of the training crop of a volume; decided from the volumes' spacing where it is not given."""
+    """Planes of the training crop of a volume, 1 or more; decided from their spacing unless given."""
     foreground: float | Auto = Field(AUTO)
     """Probability, 0 to 1, that a crop is centred on a pixel of a class drawn from those in the image."""
     workers: int = Field(2, ge=1)
