@@ -17,6 +17,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from unetpp.compat.optuna import continued_trial
 from unetpp.config import Decision, Hardware, RunConfig, replace, resolve
 from unetpp.config.planning.feasibility import check
 from unetpp.core.errors import ConfigError
@@ -245,7 +246,7 @@ class Ledger:
         for trial in own_trials(self.study):
             if trial.state == TrialState.RUNNING and trial.number not in self._taken:
                 logger.info("trial %d continues from its last checkpoint", trial.number)
-                return optuna.Trial(self.study, trial._trial_id)
+                return continued_trial(self.study, trial)
         return None
 
     def _spec(self, suggestion: optuna.Trial) -> TrialSpec | None:

@@ -11,9 +11,9 @@ import ray.train
 import ray.train.torch
 import ray.util
 import torch
-from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from unetpp.compat.ray import remove_placement_group
 from unetpp.config.planning.hardware import available_cpus
 from unetpp.config.planning.shares import worker_threads
 from unetpp.core.logs import RedactSecrets, setup_logging
@@ -89,7 +89,7 @@ def release(groups: Collection[str]) -> None:
     Ray Train leaves this to an actor that asks Ray's dashboard, which an embedded Ray does not have.
     """
     for group in groups:
-        ray.util.remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(group))))
+        remove_placement_group(group)
 
 
 class WorkerArguments(TypedDict):
