@@ -17,6 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from unetpp.config.sections.model import MAX_DEPTH
 from unetpp.core.errors import ConfigError
 from unetpp.models.blocks import BlockOptions, ConvBlock, Node
 from unetpp.models.heads import ImageHead, segmentation_head
@@ -25,9 +26,7 @@ from unetpp.models.output import ModelOutput
 from unetpp.models.padding import crop_to, pad_to_multiple
 from unetpp.models.upsample import Upsample
 
-__all__ = ["MAX_DEPTH", "UNetPlusPlus"]
-
-MAX_DEPTH = 6
+__all__ = ["UNetPlusPlus"]
 
 
 class UNetPlusPlus(nn.Module):
