@@ -147,9 +147,10 @@ class _HeldSession(_Session):
 
     def batches(self, plan: StreamPlan, start: Position) -> Generator[HostBatch, None, None]:
         from unetpp.data.stream.schedule import Unit
-        from unetpp.data.stream.unit import read_unit
+        from unetpp.data.stream.unit import open_reader, open_unit
 
-        batch = next(iter(read_unit(plan, Unit("train", 0, 0, 1), rank=0, world_size=1)))
+        unit = open_unit(plan, Unit("train", 0, 0, 1), rank=0, world_size=1, reader=open_reader(plan))
+        batch = next(iter(unit.batches()))
         for epoch, step in itertools.product(range(start.epoch, plan.epochs), range(plan.train_steps)):
             yield dataclasses.replace(batch, epoch=epoch, step=step)
 

@@ -1,6 +1,6 @@
 """A tiny packed dataset, a session without Ray and configurations that train in a second."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from unetpp.data.dataset.manifests import commit_manifest
 from unetpp.data.dataset.parquet import encode_shard, shard_info
 from unetpp.data.dataset.sample import Sample
 from unetpp.data.stream.batch import HostBatch
-from unetpp.data.stream.schedule import Position, StreamPlan, schedule
-from unetpp.data.stream.unit import read_unit
+from unetpp.data.stream.schedule import Position, StreamPlan, Unit, schedule
+from unetpp.data.stream.unit import open_reader, open_unit
 from unetpp.training.loop.session import Request
 from unetpp.training.loop.state import TrainState
 from unetpp.training.run.rank import TrainJob, run_job
@@ -101,6 +101,11 @@ def tiny_config(uri: str, **sections: dict[str, Any]) -> RunConfig:
     for name, values in sections.items():
         fields[name] = fields.get(name, {}) | values
     return RunConfig.model_validate(fields)
+
+
+def read_unit(plan: StreamPlan, unit: Unit, *, rank: int, world_size: int) -> Iterator[HostBatch]:
+    """One worker's batches of a unit, in step order, from verified shards."""
+    yield from open_unit(plan, unit, rank=rank, world_size=world_size, reader=open_reader(plan)).batches()
 
 
 class LocalSession:

@@ -64,9 +64,7 @@ def load_sweep_request(
     return config, loaded
 
 
-def tune_sweep(
-    config: RunConfig, space: Space, watcher: SweepWatcher, *, resume: bool = False
-) -> dict[str, Any]:
+def tune_sweep(config: RunConfig, space: Space, watcher: SweepWatcher, *, resume: bool) -> dict[str, Any]:
     """Run a sweep until its budget ends or it is stopped, then confirm its best trials where asked for.
 
     Returns:

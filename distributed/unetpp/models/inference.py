@@ -7,14 +7,16 @@ from unetpp.models.output import ModelOutput
 
 __all__ = ["predict_logits"]
 
+_OVERLAP = 0.25
+"""Fraction of a window that it shares with its neighbour."""
+_WINDOWS_AT_ONCE = 4
+
 
 def predict_logits(
     model: nn.Module,
     images: Tensor,
     *,
-    window_px: int | None,
-    overlap: float = 0.25,
-    window_batch: int = 4,
+    window_px: int,
     device: torch.device | None = None,
 ) -> ModelOutput:
     """Apply a `UNetPlusPlus`; images larger than the window are covered by overlapping ones.
@@ -24,16 +26,14 @@ def predict_logits(
 
     Args:
         images: float (N, C, H, W), or (N, C, D, H, W) in 3D.
-        window_px: side of the window; None takes every image whole.
-        overlap: fraction of the window shared with its neighbour.
-        window_batch: windows per forward pass.
+        window_px: side of the window.
         device: where the model is, if not where the images are; windows are blended where the images are.
 
     Returns:
         Levels (N, classes, *size), float32 where windows were blended.
     """
     size = images.shape[2:]
-    if window_px is None or max(size) <= window_px:
+    if max(size) <= window_px:
         output: ModelOutput = model(images if device is None else images.to(device))
         return output
     from monai.inferers.utils import sliding_window_inference  # takes seconds to import
@@ -49,9 +49,9 @@ def predict_logits(
     levels = sliding_window_inference(
         images,
         [min(window_px, side) for side in size],
-        window_batch,
+        _WINDOWS_AT_ONCE,
         predict_window,
-        overlap=overlap,
+        overlap=_OVERLAP,
         mode="gaussian",
         sw_device=images.device if device is None else device,
         device=images.device,

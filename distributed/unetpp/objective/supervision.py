@@ -39,9 +39,7 @@ class Objective:
         """
         return torch.stack(list(self.terms(output, mask, image_label).values())).sum(0)
 
-    def terms(
-        self, output: NetworkOutput, mask: Tensor, image_label: Tensor | None = None
-    ) -> dict[str, Tensor]:
+    def terms(self, output: NetworkOutput, mask: Tensor, image_label: Tensor | None) -> dict[str, Tensor]:
         """The weighted addends of the loss by name, each float32 (N,)."""
         levels, image = output
         target = encode_target(mask, self.task, levels[-1].shape[1])

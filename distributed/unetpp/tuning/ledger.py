@@ -179,8 +179,7 @@ class Ledger:
         """Why the sweep ends before its number of trials, or None."""
         best = self.best()
         quality = None if best is None else best.quality
-        # The number of trials is counted where they are launched: running ones count there.
-        return self._budget.exhausted(self._ran_s(), -1, self.gpu_seconds, quality)
+        return self._budget.exhausted(self._ran_s(), self.gpu_seconds, quality)
 
     def best(self) -> LeaderRow | None:
         """The best (trial, level) so far."""

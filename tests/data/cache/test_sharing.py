@@ -9,13 +9,12 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from cache_readers import ROOMY, die_while_writing, read_everything
-from fakes import SIDE_PX, write_dataset
+from fakes import SIDE_PX, read_unit, write_dataset
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import Storage
 from unetpp.data.dataset.manifests import commit_manifest, load_manifest
 from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.schedule import StreamPlan, schedule
-from unetpp.data.stream.unit import read_unit
 
 SPAWN = multiprocessing.get_context("spawn")
 

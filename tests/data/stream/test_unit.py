@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from fakes import SIDE_PX, write_dataset
+from fakes import SIDE_PX, read_unit, write_dataset
 from unetpp.core.errors import CorruptionError
 from unetpp.core.manifest import IGNORE
 from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.schedule import StreamPlan, schedule
-from unetpp.data.stream.unit import read_unit
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ class EpochHooks:
         learner: Learner,
         state: TrainState,
         session: Session,
-        claim: Claim | None = None,
+        claim: Claim | None,
     ) -> None:
         self._config, self._run, self._learner = config, run, learner
         self._state, self._session = state, session

@@ -47,7 +47,7 @@ def new_run(
     if (missing := lacks_split(manifest, "train", config.data.uri)) is not None:
         raise InputError(f"{missing}; name one that has, and score this one with evaluate data.uri=")
     if "val" in manifest.splits and manifest.splits["val"].rows:
-        require_scorable(dataset, manifest, "val")
+        require_scorable(dataset, manifest)
     if (advice := shard_advice(manifest, config.data.uri)) is not None:
         logger.warning(advice)
     resolved, decisions = resolve(config, manifest, hardware)
