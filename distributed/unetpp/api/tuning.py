@@ -138,7 +138,7 @@ def _confirm(sweep: Sweep, watcher: SweepWatcher) -> bool:
     _, *others = result["candidates"]
     if others and not result["distinguishable"]:
         second, p_value = others[0]["trial"], result["against_winner"][str(others[0]["trial"])]["p_value"]
-        watcher.note(f"the winner cannot be told from trial {second}: p = {p_value:.2f}")
+        watcher.note(f"the winner is not distinguishable from trial {second}: p = {p_value:.2f}")
     return True
 
 
