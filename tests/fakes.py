@@ -15,7 +15,7 @@ from unetpp.data.dataset.manifests import commit_manifest
 from unetpp.data.dataset.parquet import encode_shard, shard_info
 from unetpp.data.dataset.sample import Sample
 from unetpp.data.stream.batch import HostBatch
-from unetpp.data.stream.schedule import Position, StreamPlan, Unit, schedule
+from unetpp.data.stream.stream_plan import Position, StreamPlan, Unit, epoch_units
 from unetpp.data.stream.unit import open_reader, open_unit
 from unetpp.training.loop.session import Request
 from unetpp.training.loop.state import TrainState
@@ -109,7 +109,7 @@ def read_unit(plan: StreamPlan, unit: Unit, *, rank: int, world_size: int) -> It
 
 
 class LocalSession:
-    """One rank's session, fed by reading the schedule directly; asks to stop after `stop_after` steps."""
+    """One rank's session, fed by reading the plan's units directly; asks to stop after `stop_after` steps."""
 
     def __init__(self, *, rank: int = 0, world_size: int = 1, stop_after: int | None = None) -> None:
         self.rank, self.world_size = rank, world_size
@@ -120,7 +120,7 @@ class LocalSession:
     def batches(self, plan: StreamPlan, start: Position) -> Generator[HostBatch, None, None]:
         for epoch in range(start.epoch, plan.epochs):
             first_step = start.step if epoch == start.epoch else 0
-            for unit in schedule(plan, epoch, world_size=self.world_size, first_step=first_step):
+            for unit in epoch_units(plan, epoch, world_size=self.world_size, first_step=first_step):
                 yield from read_unit(plan, unit, rank=self.rank, world_size=self.world_size)
 
     def report(self, metrics: Mapping[str, Any]) -> None:

@@ -10,8 +10,7 @@ from torch import Tensor
 from unetpp.config.sections.loss import LossConfig
 from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Task
-from unetpp.objective.boundary import boundary, distance_map
-from unetpp.objective.losses import cross_entropy, dice, focal, tversky
+from unetpp.objective.losses import boundary, cross_entropy, dice, distance_map, focal, tversky
 from unetpp.objective.targets import NetworkOutput, Target, encode_target
 
 __all__ = ["UNKNOWN_LABEL", "Objective", "build_objective", "level_weights"]

@@ -24,8 +24,7 @@ from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.core.trial_folders import trial_uri
-from unetpp.models.cost import count_cost
-from unetpp.models.signature import level_signatures
+from unetpp.models.cost import count_cost, level_signatures
 from unetpp.tuning.planning.budget import budget_of
 from unetpp.tuning.results.leaderboard import LeaderRow
 from unetpp.tuning.results.standings import Standings
@@ -33,10 +32,9 @@ from unetpp.tuning.space.apply import apply
 from unetpp.tuning.space.space import Space
 from unetpp.tuning.stopping import build_rule
 from unetpp.tuning.study.epochs import EpochRecord, Verdict, epoch_records
-from unetpp.tuning.study.levels import LevelResult, NetworkCost, level_results
+from unetpp.tuning.study.levels import LevelResult, NetworkCost, SharedLatency, level_results
 from unetpp.tuning.study.publish import Publisher, Unpublished
 from unetpp.tuning.study.record import RUN, START_UP, Outcome, TrialRecord, own_trials
-from unetpp.tuning.study.shared_latency import SharedLatency
 
 __all__ = ["Ledger", "SweepSetup", "TrialSpec"]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unetpp.core.cache_folder import cache_folder, free_bytes
+from unetpp.core.local_folders import cache_folder, free_bytes
 
 __all__ = [
     "RESOURCE_EPSILON",

@@ -19,7 +19,7 @@ from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.crop import crop_or_pad, draw_corner
 from unetpp.data.stream.order import StepShare
 from unetpp.data.stream.rows import ShardRows
-from unetpp.data.stream.schedule import StreamPlan, Unit
+from unetpp.data.stream.stream_plan import StreamPlan, Unit
 
 __all__ = ["OpenUnit", "open_reader", "open_unit"]
 

@@ -5,8 +5,8 @@ import logging
 from unetpp.config import Decision, Hardware, RunConfig, config_hash, replace, resolve
 from unetpp.config.planning.node_labels import require_labelled_cluster
 from unetpp.config.planning.placement import require_places, require_readers
-from unetpp.core.cache_folder import cache_folder
 from unetpp.core.errors import ConfigError, InputError
+from unetpp.core.local_folders import cache_folder
 from unetpp.core.ownership import Ownership
 from unetpp.core.provenance import collect
 from unetpp.core.rundir import RunDir
