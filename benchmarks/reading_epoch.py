@@ -18,7 +18,7 @@ from reading_libraries import OPEN, RIVALS, Epoch, Spec
 
 from unetpp.core.storage import open_storage
 from unetpp.data.dataset.manifests import load_manifest
-from unetpp.data.stream.schedule import Position, StreamPlan
+from unetpp.data.stream.stream_plan import Position, StreamPlan
 
 OURS, MAPPED = "unetpp", "pyarrow memory map"
 

@@ -81,7 +81,10 @@ def test_results_are_tables_in_notebooks_and_names_stay_text() -> None:
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
-    [({"train.epoch": 3}, "did you mean train.epochs"), ({"model.depth": 9}, "model.depth=9 must lie in")],
+    [
+        ({"train.epoch": 3}, "did you mean train.epochs"),
+        ({"model.depth": 9}, "model.depth=9 must be at"),
+    ],
 )
 def test_train_mistake_is_an_error_of_the_caller(tmp_path, overrides, message) -> None:
     with pytest.raises(ConfigError, match=message):

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unetpp.models.padding import crop_to, pad_to_multiple
+from unetpp.models.unetpp import crop_to, pad_to_multiple
 
 
 @given(

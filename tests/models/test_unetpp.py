@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from pairwise import pairwise
+from unetpp.config.sections.model import MAX_DEPTH
 from unetpp.core.errors import ConfigError
-from unetpp.models.unetpp import MAX_DEPTH, UNetPlusPlus
+from unetpp.models.unetpp import UNetPlusPlus
 
 DENSE = ("unet", "plus", "pp")
 NORMS = ("none", "batch", "group", "instance")

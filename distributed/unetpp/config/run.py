@@ -2,15 +2,15 @@
 
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from unetpp.config.rules import (
+    augment_rules,
     batch_rules,
     crop_rules,
-    data_rules,
     loss_rules,
     model_rules,
-    range_rules,
+    scale_rules,
     tune_rules,
 )
 from unetpp.config.sections.base import Section
@@ -35,7 +35,7 @@ class RunConfig(Section):
     train: TrainConfig = TrainConfig()
     scale: ScaleConfig = ScaleConfig()
     tune: TuneConfig = TuneConfig()
-    out: str = Field("runs/latest")
+    out: str = "runs/latest"
     """The run's folder, a local path or URI; `name` is appended where given."""
     name: str = ""
     """Appended to `out` as a sub-folder, so that several runs share one `out`; empty appends nothing."""
@@ -74,8 +74,8 @@ class RunConfig(Section):
         broken = [
             *model_rules(self.model),
             *loss_rules(self.loss),
-            *range_rules(self.augment, self.scale),
-            *data_rules(self.data),
+            *augment_rules(self.augment),
+            *scale_rules(self.scale),
             *batch_rules(self.data, self.train, self.max_workers),
             *crop_rules(self.data, self.model),
             *tune_rules(self.tune),

@@ -34,9 +34,7 @@ _KEPT_EXAMPLES = 4
 class Scorer:
     """Counts per level, one score line per sample, the confusion matrix and the best and worst panels."""
 
-    def __init__(
-        self, run: LoadedRun, manifest: Manifest, device: torch.device, *, hd95: bool = False
-    ) -> None:
+    def __init__(self, run: LoadedRun, manifest: Manifest, device: torch.device, *, hd95: bool) -> None:
         self.manifest = manifest
         self.device = device
         self.window_px = run.config.window_px

@@ -16,19 +16,17 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unetpp.config.sections.model import MAX_DEPTH
 from unetpp.core.errors import ConfigError
 from unetpp.models.blocks import BlockOptions, ConvBlock, Node
-from unetpp.models.heads import ImageHead, segmentation_head
 from unetpp.models.layers import Activation, Norm, pool_layer
-from unetpp.models.output import ModelOutput
-from unetpp.models.padding import crop_to, pad_to_multiple
+from unetpp.models.output import ImageHead, ModelOutput, segmentation_head
 from unetpp.models.upsample import Upsample
 
-__all__ = ["MAX_DEPTH", "UNetPlusPlus"]
-
-MAX_DEPTH = 6
+__all__ = ["UNetPlusPlus", "crop_to", "pad_to_multiple"]
 
 
 class UNetPlusPlus(nn.Module):
@@ -217,3 +215,30 @@ def _per_level(name: str, values: Sequence[int], depth: int) -> tuple[int, ...]:
             f"model.{name}={list(values)} must be {depth + 1} positive integers, one per level 0..{depth}"
         )
     return tuple(values)
+
+
+def pad_to_multiple(x: Tensor, multiples: Sequence[int]) -> Tensor:
+    """Repeat the last (slice,) row and column until each side is a multiple, and at least twice it.
+
+    The bottleneck then has two pixels per axis: over a single one, batch and instance norm have no variance.
+    Repeating works for every size, where mirroring needs a side longer than the padding.
+    """
+    sides = zip(x.shape[2:], multiples, strict=True)
+    missing = [max(2, -(-side // multiple)) * multiple - side for side, multiple in sides]
+    # An exported program takes every size: there the padding, possibly of 0, is part of it.
+    if not torch.compiler.is_exporting() and not any(missing):
+        return x
+    # F.pad takes (before, after) from the last axis to the first.
+    pads = [pad for extra in reversed(missing) for pad in (0, extra)]
+    return F.pad(x, pads, mode="replicate")
+
+
+def crop_to(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Undo the padding: the leading `size` of the spatial axes."""
+    for axis, side in enumerate(size, start=2):
+        if torch.compiler.is_exporting():
+            # A view's strides differ between cropped and whole: the program would take only one of the two.
+            x = x.index_select(axis, torch.arange(side, device=x.device))
+        else:
+            x = x.narrow(axis, 0, side)
+    return x

@@ -110,12 +110,6 @@ def test_read_shard_missing_raises_at_once(tmp_path, make_sample: MakeSample):
     assert storage.reads == 1
 
 
-def test_read_shard_with_columns_reads_only_these(tmp_path, make_sample: MakeSample):
-    storage = Storage(str(tmp_path))
-    info = store(storage, [make_sample()])
-    assert read_shard(storage, info, ["sample_id", "height"]).column_names == ["sample_id", "height"]
-
-
 def test_read_shard_with_embedded_arrow_schema_is_refused(tmp_path, make_sample: MakeSample):
     storage = Storage(str(tmp_path))
     sink = pa.BufferOutputStream()

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from unetpp.core.manifest import IGNORE
-from unetpp.data.stream.crop import crop_or_pad, draw_corner
-from unetpp.data.stream.foreground import foreground_pixel
+from unetpp.data.stream.crop import crop_or_pad, draw_corner, foreground_pixel
 
 TASKS = ("binary", "multiclass", "multilabel")
 stored_masks = arrays.arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)))

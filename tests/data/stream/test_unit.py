@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from fakes import SIDE_PX, write_dataset
+from fakes import SIDE_PX, read_unit, write_dataset
 from unetpp.core.errors import CorruptionError
 from unetpp.core.manifest import IGNORE
 from unetpp.data.stream.batch import HostBatch
-from unetpp.data.stream.schedule import StreamPlan, schedule
-from unetpp.data.stream.unit import read_unit
+from unetpp.data.stream.stream_plan import StreamPlan, epoch_units
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +32,7 @@ def read_epoch(plan: StreamPlan, epoch: int, world_size: int, first_step: int = 
     return [
         [
             batch
-            for unit in schedule(plan, epoch, world_size=world_size, first_step=first_step)
+            for unit in epoch_units(plan, epoch, world_size=world_size, first_step=first_step)
             for batch in read_unit(plan, unit, rank=rank, world_size=world_size)
         ]
         for rank in range(world_size)

@@ -15,7 +15,7 @@ __all__ = ["TrainProgress", "epoch_line"]
 class TrainProgress:
     """A `Listener` that draws on stderr; plain lines where stderr is not a terminal."""
 
-    def __init__(self, epochs: int, *, first_epoch: int = 0) -> None:
+    def __init__(self, epochs: int, *, first_epoch: int) -> None:
         self._epochs, self._done = epochs, first_epoch
         self._console = Console(file=sys.stderr, highlight=False)
         self._seconds: list[float] = []

@@ -1,10 +1,14 @@
 """The base of every config section: frozen, keyword-only, unknown keys refused."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["AUTO", "NONE_IS_AUTO", "Auto", "Section"]
+__all__ = ["AUTO", "NONE_IS_AUTO", "Auto", "Count", "Fraction", "Positive", "Section"]
+
+Count = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
 
 Auto = Literal["auto"]
 AUTO: Auto = "auto"

@@ -65,9 +65,6 @@ class ObjectBackend:
             raise
         return data
 
-    def size(self, path: str) -> int:
-        return int(self._fs.info(path)["size"])
-
     def stamp(self, path: str) -> str:
         return str(self._fs.ukey(path))
 

@@ -96,27 +96,25 @@ def shard_info(split: str, index: int, samples: Sequence[Sample], data: bytes) -
     )
 
 
-def read_shard(storage: Storage, shard: ShardInfo, columns: Sequence[str] | None = None) -> pa.Table:
+def read_shard(storage: Storage, shard: ShardInfo) -> pa.Table:
     """Fetch a whole shard, verify its sha256, then parse it.
 
     Raises:
         CorruptionError: the shard is missing, differs from its digest after every fetch, or is no shard.
     """
-    return parse_shard(fetch_shard(storage, shard), shard, columns)
+    return parse_shard(fetch_shard(storage, shard), shard)
 
 
-def parse_shard(data: bytes | bytearray, shard: ShardInfo, columns: Sequence[str] | None = None) -> pa.Table:
+def parse_shard(data: bytes | bytearray, shard: ShardInfo) -> pa.Table:
     """The table in a shard's verified bytes.
 
     Raises:
         CorruptionError: they are no shard.
     """
-    return pa.concat_tables(iter_row_groups(data, shard, columns))
+    return pa.concat_tables(iter_row_groups(data, shard))
 
 
-def iter_row_groups(
-    data: bytes | bytearray, shard: ShardInfo, columns: Sequence[str] | None = None
-) -> Iterator[pa.Table]:
+def iter_row_groups(data: bytes | bytearray, shard: ShardInfo) -> Iterator[pa.Table]:
     """The tables of a shard's row groups, one after the other, from its verified bytes.
 
     Raises:
@@ -135,7 +133,7 @@ def iter_row_groups(
         if file.num_row_groups == 0:
             raise CorruptionError(f"shard {shard.name} holds no row, which shards always do; pack again")
         for group in range(file.num_row_groups):
-            yield file.read_row_group(group, columns=list(found) if columns is None else list(columns))
+            yield file.read_row_group(group, columns=list(found))
     except pa.ArrowException as error:
         raise CorruptionError(
             f"shard {shard.name} is no readable parquet file: {error}; pack again"

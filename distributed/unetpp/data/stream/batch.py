@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from unetpp.data.cache.counts import NO_COUNTS, CacheCounts
-from unetpp.data.stream.schedule import Unit
+from unetpp.data.stream.stream_plan import Unit
 
 __all__ = ["CachedUnit", "HostBatch"]
 

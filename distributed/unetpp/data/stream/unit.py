@@ -19,9 +19,9 @@ from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.crop import crop_or_pad, draw_corner
 from unetpp.data.stream.order import StepShare
 from unetpp.data.stream.rows import ShardRows
-from unetpp.data.stream.schedule import StreamPlan, Unit
+from unetpp.data.stream.stream_plan import StreamPlan, Unit
 
-__all__ = ["OpenUnit", "open_reader", "open_unit", "read_unit"]
+__all__ = ["OpenUnit", "open_reader", "open_unit"]
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,6 @@ class OpenUnit:
                 counts=counts,
             )
             counts = NO_COUNTS
-
-
-def read_unit(
-    plan: StreamPlan, unit: Unit, *, rank: int, world_size: int, reader: ShardReader | None = None
-) -> Iterator[HostBatch]:
-    """One worker's batches of a unit, in step order, from verified shards.
-
-    `reader` is the plan's own where none is given; for errors see `open_unit`.
-    """
-    opened = open_unit(plan, unit, rank=rank, world_size=world_size, reader=reader or open_reader(plan))
-    yield from opened.batches()
 
 
 def open_unit(plan: StreamPlan, unit: Unit, *, rank: int, world_size: int, reader: ShardReader) -> OpenUnit:

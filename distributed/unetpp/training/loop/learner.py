@@ -21,12 +21,12 @@ __all__ = ["Learner"]
 
 
 class Learner:
-    """Model, objective, optimiser, schedule and averaged weights on one device.
+    """Model, objective, optimiser, learning-rate schedule and averaged weights on one device.
 
     Args:
         config: every `auto` decided.
         manifest: the dataset.
-        total_steps: optimiser steps of the whole run, for the schedule.
+        total_steps: optimiser steps of the whole run, for the learning-rate schedule.
         device: where to train.
     """
 

@@ -1,6 +1,6 @@
 """What a run reads, in which order: training and validation steps of every epoch, as pure data.
 
-One schedule covers all epochs, so a single Ray Data execution feeds a whole run: the next epoch and the
+One plan covers all epochs, so a single Ray Data execution feeds a whole run: the next epoch and the
 validation set are read while the current epoch trains, and an epoch costs no pipeline start-up.
 """
 
@@ -19,7 +19,7 @@ from unetpp.data.stream.order import (
     units,
 )
 
-__all__ = ["Position", "StreamPlan", "Unit", "schedule"]
+__all__ = ["Position", "StreamPlan", "Unit", "epoch_units"]
 
 
 @dataclass(frozen=True, order=True)
@@ -110,7 +110,7 @@ class Unit:
     last: int
 
 
-def schedule(plan: StreamPlan, epoch: int, *, world_size: int, first_step: int = 0) -> Iterator[Unit]:
+def epoch_units(plan: StreamPlan, epoch: int, *, world_size: int, first_step: int = 0) -> Iterator[Unit]:
     """Units of one epoch, training before validation."""
     order = plan.order("train", epoch)
     for first, last in units(

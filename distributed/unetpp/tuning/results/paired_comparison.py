@@ -1,21 +1,27 @@
-"""Whether two configurations differ in quality, image by image."""
+"""Whether two networks differ in quality: a paired comparison of their scores, image by image.
+
+`distinguishable` means the same wherever it is said: a two-sided sign-flip permutation test, p below 0.05.
+The interval beside it is that of the bootstrap over images.
+"""
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
-from unetpp.core.confidence import mean_interval
 from unetpp.core.errors import InputError
 from unetpp.core.seeds import rng
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "compare_paired", "mean_interval"]
 
-_LEVEL = 0.05
+_P_VALUE = 0.05
 _EXACT_MAX_IMAGES = 12
 _FLIPS = 10_000
 _MIN_IMAGES = 2
+_RESAMPLES = 5000
+_INTERVAL_PERCENT = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
@@ -33,14 +39,19 @@ class Comparison:
     @property
     def distinguishable(self) -> bool:
         """Whether a difference this large would arise by chance in under 5 % of cases."""
-        return self.p_value < _LEVEL
+        return self.p_value < _P_VALUE
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field, and whether the two are distinguishable."""
+        return asdict(self) | {"distinguishable": self.distinguishable}
 
 
-def compare(a: Mapping[str, float], b: Mapping[str, float], seed: int) -> Comparison:
+def compare_paired(a: Mapping[str, float], b: Mapping[str, float]) -> Comparison:
     """Compare scores by image; a configuration trained with several seeds gives their mean per image.
 
     The test asks whether the same two networks' order would hold on other images of this kind. That other
-    seeds would give other networks is in it only as far as the scores are means over seeds.
+    seeds would give other networks is in it only as far as the scores are means over seeds. The same scores
+    give the same answer: what is drawn is seeded.
 
     Raises:
         InputError: the two were not scored on the same images, or on fewer than two.
@@ -52,9 +63,18 @@ def compare(a: Mapping[str, float], b: Mapping[str, float], seed: int) -> Compar
             f"{len(b)} they share {common}; evaluate both on one split"
         )
     differences = np.array([b[name] - a[name] for name in sorted(a)])
-    low, high = mean_interval(differences, rng("compare", seed, "bootstrap"))
-    p_value = _sign_flip(differences, rng("compare", seed, "flips"))
+    low, high = mean_interval(differences, rng("compare", 0, "bootstrap"))
+    p_value = _sign_flip(differences, rng("compare", 0, "flips"))
     return Comparison(len(a), float(differences.mean()), low, high, p_value)
+
+
+def mean_interval(values: np.ndarray, generator: np.random.Generator) -> tuple[float, float]:
+    """Interval that holds the mean of 95 % of bootstrap resamples of the values (percentile method)."""
+    # One resample at a time: memory stays that of one, whatever the number of values.
+    draws = (generator.integers(len(values), size=len(values)) for _ in range(_RESAMPLES))
+    means = [float(values[draw].mean()) for draw in draws]
+    low, high = np.percentile(means, _INTERVAL_PERCENT)
+    return float(low), float(high)
 
 
 def _sign_flip(differences: np.ndarray, generator: np.random.Generator) -> float:

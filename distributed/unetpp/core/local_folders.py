@@ -1,11 +1,11 @@
-"""Where a machine keeps what it can fetch again."""
+"""Folders of this user on this machine: the cache of what can be fetched again, and records of its own."""
 
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
-__all__ = ["cache_folder", "free_bytes"]
+__all__ = ["cache_folder", "free_bytes", "user_state"]
 
 _ON_DISK = Path("/var/tmp")
 """Local to the node and on a disk, where a home folder is often shared and /tmp is often memory."""
@@ -25,3 +25,9 @@ def free_bytes(folder: Path) -> int:
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free
+
+
+def user_state(name: str) -> Path:
+    """The folder $XDG_STATE_HOME/unetpp/`name`, out of reach of who writes to runs; nothing is created."""
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "unetpp" / name

@@ -1,4 +1,8 @@
-"""Progress of packing and verifying: a bar on a tty, a line per tenth elsewhere."""
+"""Progress of verbs that go through many files.
+
+Packing and verifying: a bar on a terminal, a line per tenth elsewhere. Images that are scored or predicted:
+a bar on a terminal and nothing elsewhere, where the result follows soon enough.
+"""
 
 import sys
 import time
@@ -11,7 +15,7 @@ from rich.progress import Progress as Bar
 if TYPE_CHECKING:
     from unetpp.data.pack.pack import Progress
 
-__all__ = ["DataProgress"]
+__all__ = ["DataProgress", "ImageProgress"]
 
 _LINES = 10
 
@@ -72,3 +76,23 @@ class DataProgress:
         elif done * _LINES // total > self._tenth or done == total:
             self._tenth = done * _LINES // total
             self._console.print(f"{phase:<6} {done}/{total}  {note}".rstrip())
+
+
+class ImageProgress:
+    """Call it with (done, total); draws on stderr."""
+
+    def __init__(self, verb: str) -> None:
+        console = Console(file=sys.stderr)
+        columns = (TextColumn(verb), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self._bar.add_task(verb, total=None)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        self._bar.update(self._task, completed=done, total=total)
