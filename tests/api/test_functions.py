@@ -17,7 +17,7 @@ from untrained_run import write_untrained_run
 
 NAMES = {
     "pack", "train", "tune", "evaluate", "predict", "export", "load", "UNetPlusPlus", "RunConfig",
-    "load_config", "Space", "__version__",
+    "load_config", "Space", "Callback", "__version__",
 }  # fmt: skip
 
 

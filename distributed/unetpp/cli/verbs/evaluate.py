@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from unetpp.cli.terminal.image_progress import ImageProgress
+from unetpp.api.progress.image_progress import ImageProgress
 from unetpp.cli.terminal.output import Json, emit, note
 from unetpp.cli.terminal.tables import print_table
 from unetpp.core.commands import shown_command

@@ -1,12 +1,12 @@
-"""Progress of packing and verifying: a bar on a tty, a line per tenth elsewhere."""
+"""Progress of packing and verifying: a bar in a terminal or a notebook, a line per tenth elsewhere."""
 
-import sys
 import time
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+
+from unetpp.api.progress.bars import new_bar, stderr_console
 
 if TYPE_CHECKING:
     from unetpp.data.pack.pack import Progress
@@ -20,7 +20,7 @@ class DataProgress:
     """Draws on stderr."""
 
     def __init__(self) -> None:
-        self._console = Console(file=sys.stderr, highlight=False, markup=False)
+        self._console = stderr_console()
         self._bar: Bar | None = None
         self._phase = ""
         self._started_s = 0.0
@@ -28,15 +28,16 @@ class DataProgress:
         self._tenth = 0
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._bar = Bar(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
-                console=self._console,
-            )
+        self._bar = new_bar(
+            self._console,
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            transient=False,
+        )
+        if self._bar is not None:
             self._bar.start()
         return self
 
