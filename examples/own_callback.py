@@ -14,7 +14,7 @@ from typing import Any
 import unetpp
 from unetpp.data.synthetic import make_cells
 
-ENOUGH = 0.8
+ENOUGH = 0.9
 
 
 class ScoresToCsv(unetpp.Callback):

@@ -19,7 +19,7 @@ def space(trial: optuna.Trial) -> dict[str, Any]:
     depth = trial.suggest_int("model.depth", 1, 2)
     drawn = {"model.depth": depth, "optim.lr": trial.suggest_float("optim.lr", 1e-3, 1e-2, log=True)}
     if depth > 1:
-        drawn["model.dense"] = trial.suggest_categorical("model.dense", ["unetpp", "unet"])
+        drawn["model.dense"] = trial.suggest_categorical("model.dense", ["pp", "unet"])
     return drawn
 
 

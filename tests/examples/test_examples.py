@@ -73,6 +73,6 @@ def test_notebook_runs_and_shows_tables_curves_and_masks(path: Path, tmp_path) -
         if cell.cell_type == "code"
         for output in cell.outputs
     )
-    assert all(part in shown for part in ("epoch   4/4", "<table>", "<svg", "data:image/png", "12/12"))
+    assert all(part in shown for part in ("epoch   4/4", "<table>", "<svg", "data:image/png", "60/60"))
     errors = [o.text for c in notebook.cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
     assert errors == []
