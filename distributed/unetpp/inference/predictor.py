@@ -4,7 +4,6 @@ Shapes: H height, W width, C image channels, K classes; volumes have planes in f
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -18,24 +17,14 @@ from unetpp.core.manifest import Manifest, Task
 from unetpp.data.images.channels import match_channels
 from unetpp.data.images.resize import resize_image
 from unetpp.inference.device import autocast, pick_device
+from unetpp.inference.prediction import Prediction
 from unetpp.inference.windows import FittingWindows
 from unetpp.models.inference import predict_logits
 from unetpp.models.load import LoadedRun, load_run
 
-__all__ = ["Prediction", "Predictor", "check_image", "masks_from_probabilities", "probabilities_from_logits"]
+__all__ = ["Predictor", "check_image", "masks_from_probabilities", "probabilities_from_logits"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """uint8 (H, W) mask and float32 (K, H, W) probabilities.
-
-    Mask values: 0 and 1 (binary), class index (multiclass), bit k for label k (multilabel).
-    """
-
-    mask: NDArray[np.uint8]
-    probabilities: NDArray[np.float32]
 
 
 class Predictor:
@@ -80,7 +69,8 @@ class Predictor:
 
     def _prediction(self, pixels: NDArray[np.generic]) -> Prediction:
         probabilities = self._probabilities(pixels)
-        return Prediction(self._masks(probabilities)[0].cpu().numpy(), probabilities[0].cpu().numpy())
+        mask = self._masks(probabilities)[0].cpu().numpy()
+        return Prediction(mask, probabilities[0].cpu().numpy(), self.run.manifest)
 
     def _probabilities(self, pixels: NDArray[np.generic]) -> Tensor:
         return probabilities_from_logits(self._logits(pixels), self.run.manifest.task)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unetpp.api.progress.data_progress import DataProgress
 from unetpp.cli.terminal.output import Json, emit, note
-from unetpp.cli.terminal.progress import DataProgress
 
 if TYPE_CHECKING:
     from unetpp.data.pack.pack import PackResult

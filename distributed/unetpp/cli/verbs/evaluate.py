@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
+from unetpp.api.progress.image_progress import ImageProgress
 from unetpp.cli.terminal.output import Json, emit, note
-from unetpp.cli.terminal.progress import ImageProgress
 from unetpp.cli.terminal.tables import print_table
 from unetpp.core.commands import shown_command
 

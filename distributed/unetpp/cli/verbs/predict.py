@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
+from unetpp.api.progress.image_progress import ImageProgress
 from unetpp.cli.terminal.output import SOME_FAILED, Json, emit, note
-from unetpp.cli.terminal.progress import ImageProgress
 
 __all__ = ["register"]
 

@@ -12,18 +12,18 @@ __all__ = ["bars_svg", "confusion_svg", "histogram_svg", "lines_svg"]
 Points = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 
-def lines_svg(series: Points, *, y_label: str) -> str:
-    """One line a series over epochs; x and y of equal length, in the order of the mapping.
+def lines_svg(series: Points, *, y_label: str, x_label: str = "epoch") -> str:
+    """One line a series; x and y of equal length, in the order of the mapping.
 
     Args:
         series: name to (x, y).
     """
-    with drawing(f"{y_label} over epoch") as drawn:
+    with drawing(f"{y_label} over {x_label}") as drawn:
         axes = drawn.axes
         for index, (name, (x, y)) in enumerate(series.items()):
             marker = "o" if len(x) < 30 else ""
             axes.plot(x, y, label=name, color=COLOURS[index % len(COLOURS)], marker=marker, markersize=3)
-        axes.set_xlabel("epoch")
+        axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if len(series) > 1:

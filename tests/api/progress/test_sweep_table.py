@@ -1,6 +1,6 @@
 """What a sweep says of its trials, in plain lines."""
 
-from unetpp.cli.terminal.sweep_table import SweepTable
+from unetpp.api.progress.sweep_table import SweepTable
 from unetpp.config import load_config
 
 EPOCH = {"epoch": 1, "val": {"levels": {"1": {"dice": 0.5}, "2": {"dice": 0.75}}}}

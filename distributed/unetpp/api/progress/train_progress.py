@@ -1,39 +1,38 @@
-"""Training progress in the terminal: one line per epoch, and a live line inside the epoch on a tty."""
+"""Training progress: one line per epoch, and a live line inside the epoch in a terminal or a notebook."""
 
-import sys
 import time
 from typing import Any, Self
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from unetpp.api.progress.bars import new_bar, stderr_console
 from unetpp.core.milestones import since_submission
 
 __all__ = ["TrainProgress", "epoch_line"]
 
 
 class TrainProgress:
-    """A `Listener` that draws on stderr; plain lines where stderr is not a terminal."""
+    """A `Listener` that draws on stderr; plain lines where nothing can be drawn again."""
 
     def __init__(self, epochs: int, *, first_epoch: int) -> None:
         self._epochs, self._done = epochs, first_epoch
-        self._console = Console(file=sys.stderr, highlight=False)
+        self._console = stderr_console()
         self._seconds: list[float] = []
         self._bar: Progress | None = None
         self._started_s = time.monotonic()
         self._has_progress = False
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
-                console=self._console,
-                transient=True,
-            )
+        self._bar = new_bar(
+            self._console,
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            transient=True,
+        )
+        if self._bar is not None:
             self._bar.start()
             self._bar.add_task("starting workers", total=None, note="")
         return self
@@ -63,7 +62,7 @@ class TrainProgress:
         self._console.print(epoch_line(metrics, self._epochs, left_s), soft_wrap=True)
 
     def warning(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(text, soft_wrap=True)
 
     def stopping(self) -> None:
         self._console.print("stopping after this step; Ctrl-C again to abort")

@@ -1,24 +1,24 @@
-"""The watcher of the command line: decisions as lines, progress as bars and tables, on stderr."""
+"""The watcher that draws: decisions as lines, progress as bars and tables."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from unetpp.cli.terminal.output import note
-from unetpp.cli.terminal.sweep_table import SweepTable
-from unetpp.cli.terminal.train_progress import TrainProgress
+from unetpp.api.progress.bars import stderr_console
+from unetpp.api.progress.sweep_table import SweepTable
+from unetpp.api.progress.train_progress import TrainProgress
 
 if TYPE_CHECKING:
     from unetpp.config import RunConfig
     from unetpp.config.planning.resolve import Decision
 
-__all__ = ["TerminalWatcher", "print_decisions"]
+__all__ = ["ProgressWatcher", "print_decisions"]
 
 
-class TerminalWatcher:
+class ProgressWatcher:
     """A `SweepWatcher`, and so also a `TrainWatcher`."""
 
     def note(self, text: str) -> None:
-        note(text)
+        _print(text)
 
     def decided(self, decisions: "Sequence[Decision]", *, resumed: bool) -> None:
         print_decisions(decisions, word="now  " if resumed else "auto ")
@@ -33,4 +33,9 @@ class TerminalWatcher:
 def print_decisions(decisions: "Sequence[Decision]", *, word: str = "auto ") -> None:
     """One line for each field: what it was decided to be, or is now, and why."""
     for decision in decisions:
-        note(f"{word} {decision.field} = {decision.value}  ({decision.reason})")
+        _print(f"{word} {decision.field} = {decision.value}  ({decision.reason})")
+
+
+def _print(text: str) -> None:
+    # A new console each time: sys.stderr may have been replaced since.
+    stderr_console().print(text, soft_wrap=True)

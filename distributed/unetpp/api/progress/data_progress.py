@@ -1,21 +1,17 @@
-"""Progress of verbs that go through many files.
+"""Progress of packing and verifying: a bar in a terminal or a notebook, a line per tenth elsewhere."""
 
-Packing and verifying: a bar on a terminal, a line per tenth elsewhere. Images that are scored or predicted:
-a bar on a terminal and nothing elsewhere, where the result follows soon enough.
-"""
-
-import sys
 import time
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+
+from unetpp.api.progress.bars import new_bar, stderr_console
 
 if TYPE_CHECKING:
     from unetpp.data.pack.pack import Progress
 
-__all__ = ["DataProgress", "ImageProgress"]
+__all__ = ["DataProgress"]
 
 _LINES = 10
 
@@ -24,7 +20,7 @@ class DataProgress:
     """Draws on stderr."""
 
     def __init__(self) -> None:
-        self._console = Console(file=sys.stderr, highlight=False, markup=False)
+        self._console = stderr_console()
         self._bar: Bar | None = None
         self._phase = ""
         self._started_s = 0.0
@@ -32,15 +28,16 @@ class DataProgress:
         self._tenth = 0
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._bar = Bar(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
-                console=self._console,
-            )
+        self._bar = new_bar(
+            self._console,
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            transient=False,
+        )
+        if self._bar is not None:
             self._bar.start()
         return self
 
@@ -76,23 +73,3 @@ class DataProgress:
         elif done * _LINES // total > self._tenth or done == total:
             self._tenth = done * _LINES // total
             self._console.print(f"{phase:<6} {done}/{total}  {note}".rstrip())
-
-
-class ImageProgress:
-    """Call it with (done, total); draws on stderr."""
-
-    def __init__(self, verb: str) -> None:
-        console = Console(file=sys.stderr)
-        columns = (TextColumn(verb), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Bar(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._bar.add_task(verb, total=None)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._bar.stop()
-
-    def __call__(self, done: int, total: int) -> None:
-        self._bar.update(self._task, completed=done, total=total)

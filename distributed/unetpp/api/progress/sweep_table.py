@@ -1,14 +1,15 @@
-"""A sweep in the terminal: one live table on a tty, one line per event elsewhere."""
+"""A sweep: one live table in a terminal or a notebook, one line per event elsewhere."""
 
 import heapq
 import logging
 import sys
 from typing import Any, Self
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from unetpp.api.progress.bars import new_live, stderr_console
+from unetpp.api.progress.notebook import NotebookLive
 from unetpp.core.milestones import since_submission
 
 __all__ = ["SweepTable", "sparkline"]
@@ -32,20 +33,27 @@ class SweepTable:
         self._rows: dict[int, dict[str, Any]] = {}
         self._has_epoch = False
         self._best = reached
-        self._console = Console(file=sys.stderr, highlight=False)
-        self._live: Live | None = None
+        self._console = stderr_console()
+        self._live: Live | NotebookLive | None = None
+        self._handlers: list[logging.StreamHandler[Any]] = []
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._live = Live(console=self._console, get_renderable=self._table, refresh_per_second=2)
+        # Whose lines would be written into the table: they follow stderr, which it takes while it is live.
+        self._handlers = [
+            handler
+            for handler in logging.getLogger("unetpp").handlers
+            if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr
+        ]
+        self._live = new_live(self._console, self._table, refresh_per_second=2)
+        if self._live is not None:
             self._live.start()
-            _log_to_stderr()
+            self._log_to_stderr()
         return self
 
     def __exit__(self, *exc: object) -> None:
         if self._live is not None:
             self._live.stop()
-            _log_to_stderr()
+            self._log_to_stderr()
 
     def started(self, number: int, config: dict[str, Any]) -> None:
         # A trial that continues after a failure reports its earlier epochs again.
@@ -87,7 +95,13 @@ class SweepTable:
 
     def _line(self, text: str) -> None:
         if self._live is None:
-            self._console.print(text, markup=False, soft_wrap=True)
+            self._console.print(text, soft_wrap=True)
+        elif isinstance(self._live, NotebookLive):
+            self._live.refresh()
+
+    def _log_to_stderr(self) -> None:
+        for handler in self._handlers:
+            handler.setStream(sys.stderr)
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False)
@@ -107,13 +121,6 @@ class SweepTable:
             _SHOWN_TRIALS, self._rows, key=lambda number: (self._rows[number]["state"] == "RUNNING", number)
         )
         return [(number, self._rows[number]) for number in newest]
-
-
-def _log_to_stderr() -> None:
-    """Let log lines go where stderr goes now: while the table is live, above it."""
-    for handler in logging.getLogger("unetpp").handlers:
-        if isinstance(handler, logging.StreamHandler):
-            handler.setStream(sys.stderr)
 
 
 def sparkline(values: list[float]) -> str:
