@@ -43,7 +43,7 @@ def outputs(monkeypatch) -> list[Output]:
 
 
 def test_training_is_one_output_that_is_replaced_and_then_empty(outputs) -> None:
-    with TrainProgress(4) as progress:
+    with TrainProgress(4, first_epoch=0) as progress:
         progress.progress(PROGRESS)
     pages = outputs[0].pages
     assert "epoch 1/4" in pages[-2]

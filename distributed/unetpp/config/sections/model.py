@@ -9,6 +9,7 @@ from unetpp.config.sections.base import AUTO, NONE_IS_AUTO, Auto, Count, Section
 __all__ = ["MAX_DEPTH", "ModelConfig"]
 
 MAX_DEPTH = 6
+_Factor = Annotated[int, Field(ge=1, le=2)]
 
 
 class ModelConfig(Section):
@@ -40,7 +41,7 @@ class ModelConfig(Section):
     """Train a head on every level 1..depth; without it only the deepest head exists."""
     spatial_dims: Annotated[Literal[2, 3] | None, NONE_IS_AUTO] = None
     """Dimensions of an image, 2 for pictures and slices, 3 for volumes; those of the dataset unless given."""
-    pool: Annotated[tuple[tuple[int, ...], ...] | None, NONE_IS_AUTO] = None
+    pool: Annotated[tuple[tuple[_Factor, ...], ...] | None, NONE_IS_AUTO] = None
     """What each level 1..depth divides each axis by, 1 or 2; 2 unless given, save along thick axes."""
     image_classes: Annotated[int, Field(ge=0)] | Auto = AUTO
     """Outputs of the image-level classification head on the bottleneck; 0 leaves it out."""
