@@ -32,6 +32,7 @@ class PackRequest:
     slices: str | None = None
     classes: Path | None = None
     group: str | None = None
+    pair: str | None = None
     workers: int | None = None
     """Ray tasks at once; 0 uses none, None as many as the work is worth."""
     address: str | None = None
@@ -59,6 +60,7 @@ def pack_folders(
         slices=request.slices,
         classes=load_classes(request.classes) if request.classes else None,
         group=load_group_rule(request.group),
+        pair=request.pair,
         **fractions,
     )
     with _runner(request.workers, request.address) as runner:

@@ -16,6 +16,11 @@ __all__ = ["pack"]
 
 _SHOWN_REJECTIONS = 5
 
+Pair = Annotated[
+    str | None,
+    typer.Option(metavar="REGEX", help="Pair by what its one group finds in paths of images and of masks."),
+]
+
 
 def pack(
     images: Annotated[list[str], typer.Option(help="Folder or URI of images; train=DIR names a split.")],
@@ -34,6 +39,7 @@ def pack(
         str | None,
         typer.Option(help="Samples kept in one split: a regex on ids, or a CSV sample,group."),
     ] = None,
+    pair: Pair = None,
     workers: Annotated[
         int | None, typer.Option(min=0, help="Ray tasks at once; 0 uses none [default: once worth it].")
     ] = None,
@@ -59,6 +65,7 @@ def pack(
         slices=slices,
         classes=classes,
         group=group,
+        pair=pair,
         workers=workers,
         address=address,
         strict=strict,

@@ -25,6 +25,8 @@ class PackOptions:
     """Volumes become the slices along this direction."""
     group: GroupRule = EACH_ALONE
     """Samples of one group stay in one split."""
+    pair: str | None = None
+    """An expression whose group an image shares with its mask; by default their names decide."""
 
     def check(self) -> None:
         """Raises InputError if the options contradict each other."""

@@ -102,7 +102,7 @@ def pack(
     options.check()
     storage = open_storage(out)
     _check_absent(storage, overwrite=overwrite)
-    pairs, unpaired = discover(folders)
+    pairs, unpaired = discover(folders, options.pair)
     preflight(storage, write=True)
     rejections = Rejections(storage, max_rejected)
     job = _Run(storage, run, on_progress, rejections, files=len(pairs) + len(unpaired))

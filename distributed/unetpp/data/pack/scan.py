@@ -13,15 +13,16 @@ from unetpp.data.pack.discover import Pair, Rejection
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.read_pair import read_header, read_values
 from unetpp.data.pack.stats import value_counts
+from unetpp.data.sources.channels import open_channels
 from unetpp.data.sources.files import UnreadFileError, location
-from unetpp.data.sources.registry import open_image, open_labels
+from unetpp.data.sources.registry import open_labels
 
 __all__ = ["ScannedPair", "scan_pair"]
 
 
 @dataclass(frozen=True, slots=True)
 class ScannedPair:
-    """A readable pair: header of its samples, digest of both files, and pixels per mask value."""
+    """A readable pair: header of its samples, the digest of its files, and pixels per mask value."""
 
     pair: Pair
     header: Header
@@ -40,9 +41,9 @@ def scan_pair(pair: Pair, options: PackOptions) -> ScannedPair | Rejection:
     Raises:
         StorageError: the storage cannot be used, which says nothing about the pair.
     """
-    at = pair.image
+    at = pair.images[0]
     try:
-        with open_image(pair.image) as image:
+        with open_channels(pair.images) as image:
             header, image_digest = read_header(image, options), image.digest
         at = pair.mask
         with open_labels(pair.mask) as mask:

@@ -162,14 +162,14 @@ def _dims(item: ScannedPair, options: PackOptions) -> Literal[2, 3]:
 
 def _misfit(item: ScannedPair, settled: Settled, options: PackOptions) -> Rejection | None:
     header = item.header
+    at = location(item.pair.images[0])
     if _dims(item, options) != settled.spatial_dims:
         kind, others = ("volume", "pictures") if settled.spatial_dims == 2 else ("picture", "volumes")
-        return Rejection(location(item.pair.image), f"a {kind}; the dataset is of {others}: pack them apart")
+        return Rejection(at, f"a {kind}; the dataset is of {others}: pack them apart")
     if header.dtype != settled.dtype:
-        return Rejection(location(item.pair.image), f"dtype {header.dtype}; the dataset is {settled.dtype}")
+        return Rejection(at, f"dtype {header.dtype}; the dataset is {settled.dtype}")
     if header.channels not in (settled.channels, 1 if settled.channels == 3 else settled.channels):
-        reason = f"channels={header.channels}; the dataset has {settled.channels}"
-        return Rejection(location(item.pair.image), reason)
+        return Rejection(at, f"channels={header.channels}; the dataset has {settled.channels}")
     try:
         settled.labelling.check(item.values)
     except SampleError as error:
