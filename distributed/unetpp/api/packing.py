@@ -9,11 +9,11 @@ from unetpp.config.planning.hardware import available_cpus
 from unetpp.core.errors import InputError
 from unetpp.data.pack.classes import load_classes
 from unetpp.data.pack.discover import SourceFolder
-from unetpp.data.pack.groups import load_group_rule
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.pack import PackResult, Progress, pack
 from unetpp.data.pack.rejections import STRICT, RejectionLimit
 from unetpp.data.pack.runners import SwitchingRunner, TaskRunner, run_here
+from unetpp.data.pack.splitting.groups import load_group_rule
 
 __all__ = ["PackRequest", "pack_folders"]
 

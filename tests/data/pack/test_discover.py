@@ -4,7 +4,7 @@ import pytest
 
 from unetpp.core.errors import InputError
 from unetpp.data.pack.discover import SourceFolder, discover
-from unetpp.data.pack.groups import load_group_rule
+from unetpp.data.pack.splitting.groups import load_group_rule
 
 
 def touch(folder: str, *names: str) -> None:

@@ -14,12 +14,12 @@ from unetpp.data.dataset.parquet import iter_samples
 from unetpp.data.dataset.verify import verify
 from unetpp.data.pack.classes import ClassSpec
 from unetpp.data.pack.discover import SourceFolder
-from unetpp.data.pack.groups import load_group_rule
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.pack import Progress, pack
 from unetpp.data.pack.rejections import STRICT
 from unetpp.data.pack.runners import run_here
 from unetpp.data.pack.shard_writer import write_shard
+from unetpp.data.pack.splitting.groups import load_group_rule
 
 GREY = np.arange(64, dtype=np.uint8).reshape(8, 8) * 3
 MASK = (GREY > 90).astype(np.uint8)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from unetpp.core.errors import InputError
 from unetpp.data.pack.classes import ClassSpec
-from unetpp.data.pack.groups import EACH_ALONE, GroupRule
+from unetpp.data.pack.splitting.groups import EACH_ALONE, GroupRule
 from unetpp.data.sources.slices import SLICINGS
 
 __all__ = ["PackOptions"]

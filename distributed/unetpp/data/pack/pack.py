@@ -20,12 +20,13 @@ from functools import partial
 from importlib.metadata import version
 
 import unetpp
-from unetpp.core.errors import ExistsError, InputError, StorageError
+from unetpp.core.errors import CorruptionError, ExistsError, InputError, StorageError
 from unetpp.core.manifest import MANIFEST_POINTER, Manifest, ShardInfo, SplitInfo
 from unetpp.core.provenance import command_line
 from unetpp.core.storage import Storage, open_storage, preflight
 from unetpp.data.dataset.contents import write_contents
-from unetpp.data.dataset.manifests import commit_manifest, next_version
+from unetpp.data.dataset.manifests import commit_manifest, load_manifest, next_version
+from unetpp.data.dataset.membership import Membership, read_membership, write_membership
 from unetpp.data.pack.discover import Pair, Rejection, SourceFolder, discover
 from unetpp.data.pack.journal import Journal
 from unetpp.data.pack.options import PackOptions
@@ -42,6 +43,7 @@ from unetpp.data.pack.shard_plan import (
     settle,
 )
 from unetpp.data.pack.shard_writer import ShardTask, WrittenShard, write_shard
+from unetpp.data.pack.splitting.stability import membership_of, say_splits
 from unetpp.data.pack.stats import DatasetStats, PixelStats
 
 __all__ = ["PackResult", "Progress", "pack"]
@@ -112,7 +114,9 @@ def pack(
     rejections.add(misfits)
     rejections.require_rows(len(kept))
     rejections.require_few(job.files)
-    shards = plan_shards(kept, settled, options)
+    previous = _previous_membership(storage) if overwrite else {}
+    shards = plan_shards(kept, settled, options, previous)
+    say_splits(shards, previous, options)
     _warn_of_leaks(shards)
     digest = fingerprint(kept, shards, options)
     version_id = next_version(storage)
@@ -123,6 +127,7 @@ def pack(
     _require_planned_splits(tally, shards)
     manifest = _manifest(tally, settled, options, version_id=version_id, digest=digest)
     write_contents(storage, digest, tally.images)
+    write_membership(storage, digest, {**previous, **membership_of(shards)})
     commit_manifest(storage, manifest)
     journal.delete()
     return PackResult(manifest, tuple(rejections.files.values()))
@@ -133,6 +138,17 @@ def _check_absent(storage: Storage, *, overwrite: bool) -> None:
         raise ExistsError(
             f"{storage.uri} holds a dataset already; use another --out, or --overwrite for a new version"
         )
+
+
+def _previous_membership(storage: Storage) -> Membership:
+    if not storage.exists(MANIFEST_POINTER):
+        return {}
+    try:
+        return read_membership(storage, load_manifest(storage))
+    except (CorruptionError, InputError) as error:
+        # To pack again is the way out of a damaged dataset.
+        logger.warning("the splits of the version before cannot be read, images are split anew: %s", error)
+        return {}
 
 
 def _scan(job: _Run, pairs: Sequence[Pair], options: PackOptions) -> list[ScannedPair]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from unetpp.core.manifest import SCHEMA_VERSION
 from unetpp.data.dataset.chunks import cut_by_bytes
+from unetpp.data.dataset.membership import Membership
 from unetpp.data.dataset.shard_size import target_bytes
 from unetpp.data.images.header import Dtype, SampleError
 from unetpp.data.pack.classes import ClassSpec
@@ -18,7 +19,7 @@ from unetpp.data.pack.discover import Rejection
 from unetpp.data.pack.labels import Labelling, infer_labelling, labelling_of
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.scan import ScannedPair
-from unetpp.data.pack.split import Member, assign_splits
+from unetpp.data.pack.splitting.assign import Member, assign_splits, kept_groups
 from unetpp.data.pack.tile import tile_boxes
 from unetpp.data.sources.files import location
 from unetpp.data.sources.raster import Box
@@ -96,10 +97,15 @@ def settle(
     return settled, kept, rejections
 
 
-def plan_shards(kept: Sequence[ScannedPair], settled: Settled, options: PackOptions) -> list[PlannedShard]:
-    """Assign rows to splits and shards; tiles of one image stay in one split and follow each other."""
+def plan_shards(
+    kept: Sequence[ScannedPair], settled: Settled, options: PackOptions, previous: Membership
+) -> list[PlannedShard]:
+    """Assign rows to splits and shards; tiles of one image stay in one split and follow each other.
+
+    Images of the previous version stay where they were.
+    """
     groups = {item.pair.sample_id: options.group(item.pair.sample_id) for item in kept}
-    splits = _splits(kept, settled, options, groups)
+    splits = _splits(kept, settled, options, groups, previous)
     rows: dict[str, list[PlannedRow]] = {split: [] for split in SPLITS}
     # Hash order spreads neighbours, such as frames of one video, over all shards.
     for item in sorted(kept, key=lambda item: hashlib.sha256(item.pair.sample_id.encode()).digest()):
@@ -178,7 +184,11 @@ def _misfit(item: ScannedPair, settled: Settled, options: PackOptions) -> Reject
 
 
 def _splits(
-    kept: Sequence[ScannedPair], settled: Settled, options: PackOptions, groups: Mapping[str, str]
+    kept: Sequence[ScannedPair],
+    settled: Settled,
+    options: PackOptions,
+    groups: Mapping[str, str],
+    previous: Membership,
 ) -> dict[str, str]:
     if kept[0].pair.split is not None:
         return {item.pair.sample_id: str(item.pair.split) for item in kept}
@@ -191,7 +201,7 @@ def _splits(
         for item in kept
     ]
     fractions = {"train": 1 - options.val - options.test, "val": options.val, "test": options.test}
-    by_group = assign_splits(members, fractions)
+    by_group = assign_splits(members, fractions, kept_groups(groups, previous))
     return {sample_id: by_group[group] for sample_id, group in groups.items()}
 
 
