@@ -7,6 +7,7 @@ from pathlib import Path
 
 from unetpp.config.planning.hardware import available_cpus
 from unetpp.core.errors import InputError
+from unetpp.data.images.pixels import Reading
 from unetpp.data.pack.classes import load_classes
 from unetpp.data.pack.discover import SourceFolder
 from unetpp.data.pack.options import PackOptions
@@ -33,6 +34,9 @@ class PackRequest:
     classes: Path | None = None
     group: str | None = None
     pair: str | None = None
+    alpha: str | None = None
+    nan: str | None = None
+    pages: str | None = None
     workers: int | None = None
     """Ray tasks at once; 0 uses none, None as many as the work is worth."""
     address: str | None = None
@@ -61,6 +65,7 @@ def pack_folders(
         classes=load_classes(request.classes) if request.classes else None,
         group=load_group_rule(request.group),
         pair=request.pair,
+        reading=Reading.of({"alpha": request.alpha, "nan": request.nan, "pages": request.pages}),
         **fractions,
     )
     with _runner(request.workers, request.address) as runner:

@@ -19,8 +19,8 @@ __all__ = ["Membership", "read_membership", "write_membership"]
 Membership = Mapping[str, str]
 """The split of each source image, by its sample id without slice and tile."""
 
-_PART = re.compile(r"(#\d{4,})?(@\d+x\d+)?$")
-"""What packing appends to the id of a slice or a tile."""
+_PART = re.compile(r"(#\d{4,})?(@\d+(x\d+)+)?$")
+"""What packing appends to the id of a slice, a tile or a block."""
 
 
 def write_membership(storage: Storage, fingerprint: str, membership: Membership) -> None:

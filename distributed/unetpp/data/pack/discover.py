@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unetpp.core.errors import InputError
+from unetpp.data.images.pixels import PLAIN, Reading
 from unetpp.data.pack.pairing.choose import Pairing, pair_paths
 from unetpp.data.pack.pairing.pattern import pattern_rule
 from unetpp.data.pack.pairing.roles import is_mask
@@ -57,13 +58,14 @@ class Rejection:
 
 
 def discover(
-    folders: Sequence[SourceFolder], pattern: str | None = None
+    folders: Sequence[SourceFolder], pattern: str | None = None, reading: Reading = PLAIN
 ) -> tuple[list[Pair], list[Rejection]]:
     """All pairs, ordered by sample id, and the files that have no partner.
 
     Args:
         folders: where to look.
         pattern: the user's own rule, an expression; see `pairing.pattern`.
+        reading: how the files will be understood.
 
     Raises:
         InputError: a folder is missing or holds no image, splits are named for some folders only, the
@@ -77,13 +79,13 @@ def discover(
     pairs: list[Pair] = []
     rejections: list[Rejection] = []
     for folder in folders:
-        found, unpaired = _match(folder, pattern)
+        found, unpaired = _match(folder, pattern, reading)
         pairs += found
         rejections += unpaired
     return sorted(pairs, key=lambda pair: pair.sample_id), rejections
 
 
-def _match(folder: SourceFolder, pattern: str | None) -> tuple[list[Pair], list[Rejection]]:
+def _match(folder: SourceFolder, pattern: str | None, reading: Reading) -> tuple[list[Pair], list[Rejection]]:
     images, masks = _list(folder.images, "images"), _list(folder.masks, "masks")
     root, mask_root = source_storage(folder.images).uri, source_storage(folder.masks).uri
     if root == mask_root:
@@ -98,8 +100,8 @@ def _match(folder: SourceFolder, pattern: str | None) -> tuple[list[Pair], list[
     pairs = [
         Pair(
             prefix + match.sample,
-            tuple(FileRef(folder.images, path) for path in match.images),
-            FileRef(folder.masks, match.mask),
+            tuple(FileRef(folder.images, path, reading=reading) for path in match.images),
+            FileRef(folder.masks, match.mask, reading=reading),
             folder.split,
         )
         for match in pairing.matches

@@ -32,7 +32,7 @@ from unetpp.data.pack.journal import Journal
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.rejections import RejectionLimit, Rejections
 from unetpp.data.pack.runners import TaskRunner, run_here
-from unetpp.data.pack.scan import ScannedPair, scan_pair
+from unetpp.data.pack.scan import ScannedPair, say_notes, scan_pair
 from unetpp.data.pack.shard_plan import (
     SPLITS,
     PlannedShard,
@@ -104,12 +104,13 @@ def pack(
     options.check()
     storage = open_storage(out)
     _check_absent(storage, overwrite=overwrite)
-    pairs, unpaired = discover(folders, options.pair)
+    pairs, unpaired = discover(folders, options.pair, options.reading)
     preflight(storage, write=True)
     rejections = Rejections(storage, max_rejected)
     job = _Run(storage, run, on_progress, rejections, files=len(pairs) + len(unpaired))
     rejections.add(unpaired)
     scanned = _scan(job, pairs, options)
+    say_notes(scanned)
     settled, kept, misfits = settle(scanned, options)
     rejections.add(misfits)
     rejections.require_rows(len(kept))
@@ -124,7 +125,7 @@ def pack(
     journal.load()
     tally = _write(job, shards, settled, options, journal)
     rejections.write()
-    _require_planned_splits(tally, shards)
+    _require_planned_splits(tally, shards, rejections)
     manifest = _manifest(tally, settled, options, version_id=version_id, digest=digest)
     write_contents(storage, digest, tally.images)
     write_membership(storage, digest, {**previous, **membership_of(shards)})
@@ -229,10 +230,10 @@ def _write(
     return tally
 
 
-def _require_planned_splits(tally: _Tally, shards: Sequence[PlannedShard]) -> None:
+def _require_planned_splits(tally: _Tally, shards: Sequence[PlannedShard], rejections: Rejections) -> None:
     for split in {shard.split: None for shard in shards}:
         if not tally.shards[split]:
-            raise InputError(f"no {split} image could be decoded; see the reasons in rejected.jsonl")
+            raise rejections.refusal(f"no {split} image could be decoded")
 
 
 def _manifest(
@@ -257,6 +258,7 @@ def _manifest(
         channel_stats=pixels.channel_stats(),
         resized_px=options.size_px,
         slices=options.slices,
+        reading=options.reading.settled(),
         sizes=dict(sorted(tally.stats.sizes.items())),
         class_pixels=tuple(pixels.class_pixels.tolist()),
         foreground_histogram=tuple(pixels.foreground_histogram.tolist()),

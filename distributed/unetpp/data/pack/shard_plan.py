@@ -4,12 +4,12 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import numpy as np
 
-from unetpp.core.manifest import SCHEMA_VERSION
+from unetpp.core.manifest import IGNORE, SCHEMA_VERSION
 from unetpp.data.dataset.chunks import cut_by_bytes
 from unetpp.data.dataset.membership import Membership
 from unetpp.data.dataset.shard_size import target_bytes
@@ -79,6 +79,8 @@ def settle(
     """
     spec = options.classes
     labelling = _labelling(scanned, spec)
+    if any(item.lacks_data for item in scanned):
+        labelling = replace(labelling, ignore_index=IGNORE)
     dtype = _most_frequent([item.header.dtype for item in scanned])
     channels = _most_frequent([item.header.channels for item in scanned])
     if {item.header.channels for item in scanned} == {1, 3}:
@@ -133,6 +135,7 @@ def fingerprint(kept: Sequence[ScannedPair], shards: Sequence[PlannedShard], opt
         "size_px": options.size_px,
         "tile_px": options.tile_px,
         **({} if options.slices is None else {"slices": options.slices}),
+        **options.reading.settled(),
         "classes": options.classes.model_dump() if options.classes else None,
         "rows": sorted([sample_id, *row] for sample_id, row in rows.items()),
         "pairs": len(kept),

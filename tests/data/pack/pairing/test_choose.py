@@ -28,7 +28,7 @@ LAYOUTS = {
 IDS = st.lists(
     st.one_of(
         st.from_regex(r"[a-z]{1,3}_?[0-9]{1,3}", fullmatch=True),
-        st.from_regex(r"[0-9]{3,6}", fullmatch=True),
+        st.from_regex(r"[0-9]{3}|[0-9]{5,6}", fullmatch=True),
         st.from_regex(r"[a-z]+_[0-9]{4}_[lr]", fullmatch=True),
         st.sampled_from(["é_1", "ü2", "mask_1", "a_seg", "img", "label_gt", "x.y", "scan 3"]),
     ),
