@@ -87,6 +87,8 @@ class Manifest(_Frozen):
     """Side of the square every image was resized to; None where images kept their size or were tiled."""
     slices: Literal["axial", "coronal", "sagittal"] | None = None
     """Direction of the slices that volumes were packed as."""
+    reading: dict[str, str] = {}
+    """Options that settled how files are read, by name; images to predict are read alike."""
     sizes: dict[str, int]
     """Rows per "HEIGHTxWIDTH" ("PLANESxHEIGHTxWIDTH" for volumes), all splits."""
     class_pixels: tuple[int, ...]

@@ -7,10 +7,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from numpy.typing import NDArray
-
 from unetpp.core.errors import InputError, StorageError
+from unetpp.core.manifest import IGNORE
 from unetpp.core.storage import Storage, open_storage
+from unetpp.data.images.pixels import Pixels, Reading, complete
 from unetpp.data.sources.files import FileRef, UnreadFileError
 from unetpp.data.sources.raster import Space
 from unetpp.data.sources.registry import open_image
@@ -57,7 +57,8 @@ def predict_paths(
     """Segment every image that `source` names; writes `out/<same folder>/<same stem>.png`.
 
     A mask has the size of its image. Its pixel values are class indices (binary: 0 and 1; multilabel: bit k
-    set where label k is present); a palette shows them in the class colours.
+    set where label k is present); a palette shows them in the class colours. Where the image holds no data
+    the mask is 255.
 
     Args:
         on_image: called with (images done, images in all) after each one.
@@ -105,7 +106,8 @@ def _predict_all(
     """Returns what failed."""
     failed: list[dict[str, str]] = []
     storage_failures = 0
-    for done, (path, decoded) in enumerate(_decode_ahead(images), start=1):
+    reading = Reading.of(predictor.run.manifest.reading)
+    for done, (path, decoded) in enumerate(_decode_ahead(images, reading), start=1):
         try:
             _predict_one(predictor, decoded.result(), path, target, overlay=options.overlay)
             storage_failures = 0
@@ -132,15 +134,16 @@ def _reason(error: Exception) -> str:
 class _Opened:
     source: FileRef
     space: Space
-    pixels: NDArray[Any]
+    pixels: Pixels
 
 
-def _decode_ahead(images: ImageSet) -> Iterator[tuple[str, Future[_Opened]]]:
+def _decode_ahead(images: ImageSet, reading: Reading) -> Iterator[tuple[str, Future[_Opened]]]:
     """Read and decode in threads, in order, `_AHEAD` images before they are needed."""
     with ThreadPoolExecutor(_AHEAD) as pool:
         waiting: deque[tuple[str, Future[_Opened]]] = deque()
         for path in images.paths:
-            waiting.append((path, pool.submit(_decode, FileRef(images.storage.uri, path))))
+            source = FileRef(images.storage.uri, path, reading=reading)
+            waiting.append((path, pool.submit(_decode, source)))
             if len(waiting) > _AHEAD:
                 yield waiting.popleft()
         yield from waiting
@@ -148,13 +151,15 @@ def _decode_ahead(images: ImageSet) -> Iterator[tuple[str, Future[_Opened]]]:
 
 def _decode(source: FileRef) -> _Opened:
     with open_image(source) as raster:
-        return _Opened(source, raster.space, raster.read().values)
+        return _Opened(source, raster.space, complete(raster.read(), source.reading))
 
 
 def _predict_one(predictor: Predictor, image: _Opened, path: str, target: Storage, *, overlay: bool) -> None:
     manifest = predictor.run.manifest
-    pixels = check_any(image.pixels, manifest)
+    pixels = check_any(image.pixels.values, manifest)
     mask = segment(predictor, pixels)
+    if image.pixels.valid is not None:
+        mask[~image.pixels.valid] = IGNORE
     write_mask(Segmented(image.source, image.space, mask, manifest), target, mask_name(path))
     if overlay:
         target.write(overlay_name(path), overlay_png(pixels, mask, manifest))

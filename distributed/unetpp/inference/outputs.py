@@ -1,10 +1,11 @@
 """Where masks go, and what must not be there: images, or files the user did not mean to replace."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.storage import Storage
+from unetpp.data.images.listing import searched_trees
 from unetpp.data.sources.registry import stem_of
 from unetpp.inference.inputs import ImageSet
 from unetpp.inference.writers.registry import mask_suffix
@@ -47,10 +48,8 @@ def refuse_images(target: Storage, images: ImageSet, *, overlay: bool) -> None:
             f"{len(inside)} of the images lie inside --out {target.uri}, first {inside[0]!r}: "
             "masks would replace images or be taken for them; name an --out that holds none"
         )
-    root = _real(images.storage)
-    again = [
-        path for path in written if path.startswith(f"{root}/") and images.matches(path[len(root) + 1 :])
-    ]
+    trees = searched_trees(images.storage) if images.storage.is_local else {_real(images.storage): ""}
+    again = [path for path in written if _is_searched(path, trees, images)]
     if again:
         raise InputError(
             f"--out {target.uri} lies inside the INPUT folder {images.storage.uri}: the next call would take "
@@ -75,6 +74,15 @@ def refuse_existing(target: Storage, images: ImageSet, *, overlay: bool) -> None
 def _outputs(images: ImageSet, *, overlay: bool) -> Sequence[str]:
     overlays = [overlay_name(path) for path in images.paths] if overlay else []
     return [*map(mask_name, images.paths), *overlays]
+
+
+def _is_searched(path: str, trees: Mapping[str, str], images: ImageSet) -> bool:
+    """Whether a file at this place would be found as an image, also through a link."""
+    return any(
+        images.matches(os.path.join(relative, path.removeprefix(f"{place}/")))
+        for place, relative in trees.items()
+        if path.startswith(f"{place}/")
+    )
 
 
 def _real(storage: Storage, path: str = "") -> str:

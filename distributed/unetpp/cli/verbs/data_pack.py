@@ -16,6 +16,39 @@ __all__ = ["pack"]
 
 _SHOWN_REJECTIONS = 5
 
+Slices = Annotated[
+    str | None,
+    typer.Option(metavar="DIRECTION", help="Pack volumes as slices: axial, coronal or sagittal."),
+]
+Group = Annotated[
+    str | None,
+    typer.Option(help="Samples kept in one split: a regex on ids, or a CSV sample,group."),
+]
+Workers = Annotated[
+    int | None, typer.Option(min=0, help="Ray tasks at once; 0 uses none [default: once worth it].")
+]
+MaxRejected = Annotated[
+    str | None,
+    typer.Option(metavar="N|P%", help="Most files that may be left out [default: any number]."),
+]
+Pair = Annotated[
+    str | None,
+    typer.Option(metavar="REGEX", help="Pair by what its one group finds in paths of images and of masks."),
+]
+
+Alpha = Annotated[
+    str | None,
+    typer.Option(metavar="keep|drop", help="A TIFF's band tagged as alpha that is not constant."),
+]
+Nan = Annotated[
+    str | None,
+    typer.Option(metavar="ignore", help="Leave pixels out that are NaN or infinite [default: refuse]."),
+]
+Pages = Annotated[
+    str | None,
+    typer.Option(metavar="channels", help="What pages of plain TIFFs are [default: planes of a volume]."),
+]
+
 
 def pack(
     images: Annotated[list[str], typer.Option(help="Folder or URI of images; train=DIR names a split.")],
@@ -25,24 +58,17 @@ def pack(
     test: Annotated[float | None, typer.Option(help="Fraction for testing [default: 0.1].")] = None,
     size: Annotated[int | None, typer.Option(help="Resize every image to a square of N pixels.")] = None,
     tile: Annotated[int | None, typer.Option(help="Cut every image into squares of N pixels.")] = None,
-    slices: Annotated[
-        str | None,
-        typer.Option(metavar="DIRECTION", help="Pack volumes as slices: axial, coronal or sagittal."),
-    ] = None,
+    slices: Slices = None,
     classes: Annotated[Path | None, typer.Option(help="Class names and colours: txt, json or yaml.")] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(help="Samples kept in one split: a regex on ids, or a CSV sample,group."),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=0, help="Ray tasks at once; 0 uses none [default: once worth it].")
-    ] = None,
+    group: Group = None,
+    pair: Pair = None,
+    alpha: Alpha = None,
+    nan: Nan = None,
+    pages: Pages = None,
+    workers: Workers = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster to pack on [default: here].")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on the first bad file.")] = False,
-    max_rejected: Annotated[
-        str | None,
-        typer.Option(metavar="N|P%", help="Most files that may be left out [default: any number]."),
-    ] = None,
+    max_rejected: MaxRejected = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Commit a new version.")] = False,
     json: Json = False,
 ) -> None:
@@ -59,6 +85,10 @@ def pack(
         slices=slices,
         classes=classes,
         group=group,
+        pair=pair,
+        alpha=alpha,
+        nan=nan,
+        pages=pages,
         workers=workers,
         address=address,
         strict=strict,

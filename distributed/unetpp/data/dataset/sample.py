@@ -26,6 +26,8 @@ class Sample:
     tile: Box | None = None
     space: Space | None = None
     """Where the source file's pixels lie in the world, if it says so."""
+    valid: NDArray[np.bool_] | None = None
+    """False where the image holds no data, H W; known while packing only, the mask is ignored there."""
 
     @property
     def decoded_bytes(self) -> int:

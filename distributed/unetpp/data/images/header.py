@@ -1,6 +1,6 @@
 """What every image file reader shares: the header, the limits, the dtypes and the reason for a refusal."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ __all__ = [
     "Dtype",
     "Header",
     "SampleError",
+    "UndecidedError",
     "canonical",
     "canonical_dtype",
     "check_limits",
@@ -32,6 +33,10 @@ class SampleError(InputError):
     """An image or mask that cannot be packed; the message is the reason written to rejected.jsonl."""
 
 
+class UndecidedError(InputError):
+    """A file with two meanings between which an option decides; packing ends, rather than leave files out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """Shape and dtype of an image after EXIF rotation and without alpha."""
@@ -42,6 +47,10 @@ class Header:
     dtype: Dtype
     planes: int | None = None
     """Of a volume; None for a picture."""
+    may_lack_data: bool = field(default=False, compare=False)
+    """Whether some pixels may hold no data, which decoding tells."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What was understood of the file beyond its plain pixels, for its user to know."""
 
 
 def check_limits(header: Header) -> Header:
@@ -62,7 +71,7 @@ def check_limits(header: Header) -> Header:
         raise SampleError(
             f"channels={header.channels} exceed {MAX_CHANNELS}; arrays are height, width, channels"
         )
-    if pixels * header.channels * np.dtype(header.dtype).itemsize > _MAX_BYTES:
+    if pixels * (header.planes or 1) * header.channels * np.dtype(header.dtype).itemsize > _MAX_BYTES:
         raise SampleError(
             f"{header.height}x{header.width}x{header.channels} {header.dtype} exceed "
             f"{_MAX_BYTES} bytes; cut the image"

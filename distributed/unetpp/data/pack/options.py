@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from unetpp.core.errors import InputError
+from unetpp.data.images.pixels import PLAIN, Reading
 from unetpp.data.pack.classes import ClassSpec
-from unetpp.data.pack.groups import EACH_ALONE, GroupRule
+from unetpp.data.pack.splitting.groups import EACH_ALONE, GroupRule
 from unetpp.data.sources.slices import SLICINGS
 
 __all__ = ["PackOptions"]
@@ -25,6 +26,10 @@ class PackOptions:
     """Volumes become the slices along this direction."""
     group: GroupRule = EACH_ALONE
     """Samples of one group stay in one split."""
+    reading: Reading = PLAIN
+    """What the files leave open and the user has settled."""
+    pair: str | None = None
+    """An expression whose group an image shares with its mask; by default their names decide."""
 
     def check(self) -> None:
         """Raises InputError if the options contradict each other."""

@@ -17,16 +17,17 @@ from unetpp.data.dataset.parquet import encode_shard, read_shard, samples_of, sh
 from unetpp.data.dataset.sample import Sample
 from unetpp.data.images.channels import match_channels
 from unetpp.data.images.header import SampleError
-from unetpp.data.images.resize import resize_image, resize_mask
+from unetpp.data.images.resize import resize_image, resize_mask, resize_valid
 from unetpp.data.pack.discover import Rejection
 from unetpp.data.pack.options import PackOptions
-from unetpp.data.pack.read_pair import read_pixels, read_values
+from unetpp.data.pack.read_pair import Valid, both_valid, read_pixels, read_values
 from unetpp.data.pack.scan import ScannedPair
 from unetpp.data.pack.shard_plan import PlannedRow, PlannedShard, Settled
 from unetpp.data.pack.stats import DatasetStats, PixelStats
+from unetpp.data.sources.channels import open_channels
 from unetpp.data.sources.files import UnreadFileError, location
 from unetpp.data.sources.raster import Space
-from unetpp.data.sources.registry import open_image, open_labels
+from unetpp.data.sources.registry import open_labels
 from unetpp.data.sources.slices import slice_spacing
 
 __all__ = ["FinishedShard", "ShardTask", "WrittenShard", "write_shard"]
@@ -46,6 +47,8 @@ class FinishedShard:
     rejections: tuple[Rejection, ...]
     images: tuple[str, ...] = ()
     """Digest of each row's image, see contents.py."""
+    lacks_data: bool = False
+    """Whether pixels hold no data, which stored rows do not tell: its statistics need the source files."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,10 @@ def write_shard(task: ShardTask) -> WrittenShard:
         data = encode_shard(samples)
         info = shard_info(task.shard.split, task.shard.index, samples, data)
         task.storage.write(info.name, data)
-    finished = FinishedShard(task.shard.split, task.shard.index, info, tuple(rejections), tuple(images))
+    lacks_data = any(sample.valid is not None for sample in samples)
+    finished = FinishedShard(
+        task.shard.split, task.shard.index, info, tuple(rejections), tuple(images), lacks_data
+    )
     return WrittenShard(finished, _stats(task, samples))
 
 
@@ -112,7 +118,15 @@ class _Decoded:
     source: ScannedPair
     image: NDArray[Any]
     mask: NDArray[np.uint8]
+    valid: Valid
     space: Space
+
+    def plane(self, index: int | None) -> "_Decoded":
+        """One slice of a volume; a picture as it is."""
+        if index is None:
+            return self
+        valid = None if self.valid is None else self.valid[index]
+        return replace(self, image=self.image[index], mask=self.mask[index], valid=valid)
 
 
 def _samples(task: ShardTask, rejections: list[Rejection], images: list[str]) -> Iterator[Sample]:
@@ -131,30 +145,27 @@ def _samples(task: ShardTask, rejections: list[Rejection], images: list[str]) ->
                 refused = row.source
                 rejections.append(_rejection(row.source, error))
                 continue
-        image, mask = (
-            (decoded.image, decoded.mask)
-            if row.plane is None
-            else (decoded.image[row.plane], decoded.mask[row.plane])
-        )
+        picture = decoded.plane(row.plane)
         if row.plane not in digests:
-            digests[row.plane] = image_digest(image)
+            digests[row.plane] = image_digest(picture.image)
         images.append(digests[row.plane])
-        yield _sample(row, image, mask, decoded.space, task.options)
+        yield _sample(row, picture, task.options)
 
 
 def _rejection(source: ScannedPair, error: SampleError | UnreadFileError) -> Rejection:
     if isinstance(error, UnreadFileError):
         return Rejection.of_unread(error)
-    return Rejection(location(source.pair.image), str(error))
+    return Rejection(location(source.pair.images[0]), str(error))
 
 
 def _decode(source: ScannedPair, task: ShardTask) -> _Decoded:
     pair, settled, header = source.pair, task.settled, source.header
-    with open_image(pair.image) as raster, open_labels(pair.mask) as labels:
+    with open_channels(pair.images) as raster, open_labels(pair.mask) as labels:
         if hashlib.sha256(raster.digest + labels.digest).hexdigest() != source.digest:
             raise SampleError("the file changed while it was packed; pack again")
         pixels = read_pixels(raster, task.options)
-        mask = settled.labelling.apply(read_values(labels, header, task.options))
+        values, mask_valid = read_values(labels, header, task.options)
+        mask = settled.labelling.apply(values)
         space = raster.space
     image = match_channels(pixels.values, settled.channels)
     planes = () if header.planes is None else (header.planes,)
@@ -163,34 +174,39 @@ def _decode(source: ScannedPair, task: ShardTask) -> _Decoded:
         settled.dtype,
     ):
         raise SampleError(f"pixels {image.shape} {image.dtype.name} differ from the file's header")
-    if pixels.valid is not None:
-        mask[~pixels.valid] = IGNORE
-    return _Decoded(source, image, mask, space)
+    counted = both_valid(pixels.valid, mask_valid)
+    if counted is not None:
+        mask[~counted] = IGNORE
+    return _Decoded(source, image, mask, pixels.valid, space)
 
 
-def _sample(
-    row: PlannedRow, image: NDArray[Any], mask: NDArray[np.uint8], space: Space, options: PackOptions
-) -> Sample:
+def _sample(row: PlannedRow, picture: _Decoded, options: PackOptions) -> Sample:
+    image, mask, valid = picture.image, picture.mask, picture.valid
     pair, header = row.source.pair, row.source.header
     sample_id = pair.sample_id if row.plane is None else f"{pair.sample_id}#{row.plane:04d}"
     if options.size_px is not None:
         image = resize_image(image, options.size_px, options.size_px)
         mask = resize_mask(mask, options.size_px, options.size_px)
+        if valid is not None:
+            valid = resize_valid(valid, options.size_px, options.size_px)
+            mask = np.where(valid, mask, np.uint8(IGNORE))
     if row.box is not None:
         box = row.box
         corner = (box.top, box.left) if box.planes is None else (box.front, box.top, box.left)
         sample_id = f"{sample_id}@{'x'.join(map(str, corner))}"
         image, mask = image[box.slices].copy(), mask[box.slices].copy()
+        valid = None if valid is None else valid[box.slices]
     return Sample(
         sample_id=sample_id,
         group=row.group,
         image=image,
         mask=mask,
         label=row.label,
-        source=pair.image.path,
+        source=pair.images[0].path,
         source_size_px=(header.height, header.width),
         tile=row.box,
-        space=None if space == Space() else _placed(space, row, options),
+        space=None if picture.space == Space() else _placed(picture.space, row, options),
+        valid=valid,
     )
 
 

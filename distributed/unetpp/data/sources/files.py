@@ -9,6 +9,7 @@ from pathlib import Path
 
 from unetpp.core.errors import AccessError
 from unetpp.core.storage import Storage, open_storage
+from unetpp.data.images.pixels import PLAIN, Reading
 
 __all__ = ["FileRef", "UnreadFileError", "local_path", "location", "read_file", "source_storage"]
 
@@ -21,6 +22,8 @@ class FileRef:
     path: str
     members: tuple[str, ...] = ()
     """Paths of its files where `path` is a folder that is one image, such as a DICOM series or OME-Zarr."""
+    reading: Reading = PLAIN
+    """What the user has settled of what the file leaves open."""
 
 
 class UnreadFileError(Exception):

@@ -7,10 +7,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from unetpp.data.images.header import Header
+from unetpp.data.images.pixels import Pixels
 
 __all__ = ["Box", "Pixels", "Raster", "Space"]
 
@@ -76,14 +74,6 @@ class Space:
             crs=found.get("crs", ""),
             transform=tuple(found.get("transform", ())),
         )
-
-
-@dataclass(frozen=True)
-class Pixels:
-    """`values` H W C or Z H W C; `valid` without C is False where a pixel holds no data, None if all do."""
-
-    values: NDArray[Any]
-    valid: NDArray[np.bool_] | None = None
 
 
 class Raster(Protocol):

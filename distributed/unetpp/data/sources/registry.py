@@ -76,10 +76,7 @@ def stem_of(path: str) -> str:
 
 
 def list_sources(storage: Storage) -> list[FileRef]:
-    """The images below a storage at any depth, sorted; hidden files and folders are left out.
-
-    Linked folders are not searched, which is said.
-    """
+    """The images below a storage at any depth, sorted; see `list_images`."""
     return [FileRef(storage.uri, path) for path in list_images(storage, suffixes())]
 
 
