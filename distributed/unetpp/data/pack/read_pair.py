@@ -12,9 +12,13 @@ from unetpp.data.images.header import Header, SampleError
 from unetpp.data.pack.labels import to_values
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.sources.raster import Pixels, Raster
+from unetpp.data.sources.places import apart_by_voxels
 from unetpp.data.sources.slices import SLICINGS, slice_header, slices_of
 
 __all__ = ["read_header", "read_pixels", "read_values"]
+
+_SAME_PLACE = 0.1
+"""Voxels; what programs lose when they write an affine in single precision is a thousandth of one."""
 
 
 def read_header(image: Raster, options: PackOptions) -> Header:
@@ -43,12 +47,19 @@ def read_pixels(image: Raster, options: PackOptions) -> Pixels:
     return Pixels(slices_of(pixels.values, options.slices), valid)
 
 
-def read_values(mask: Raster, header: Header, options: PackOptions) -> NDArray[np.uint8]:
-    """One value per pixel, (Z) H W, of a mask that has the image's size.
+def read_values(mask: Raster, image: Raster, options: PackOptions) -> NDArray[np.uint8]:
+    """One value per pixel, (Z) H W, of a mask that has the image's size and place.
 
     Raises:
-        SampleError: another size, or no mask.
+        SampleError: another size or place, or no mask.
     """
+    header = read_header(image, options)
+    apart = apart_by_voxels(image, mask)
+    if apart > _SAME_PLACE:
+        raise SampleError(
+            f"the mask lies {apart:.3g} voxels from its place in the image (their affines differ); "
+            "resample it to the image's grid, by nearest"
+        )
     stored: NDArray[Any] = mask.read().values
     if stored.ndim == 4 and options.slices is not None:
         stored = slices_of(stored, options.slices)

@@ -13,8 +13,9 @@ from unetpp.data.pack.discover import Pair, Rejection
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.read_pair import read_header, read_values
 from unetpp.data.pack.stats import value_counts
+from unetpp.data.sources.channels import open_channels
 from unetpp.data.sources.files import UnreadFileError, location
-from unetpp.data.sources.registry import open_image, open_labels
+from unetpp.data.sources.registry import open_labels
 
 __all__ = ["ScannedPair", "scan_pair"]
 
@@ -40,17 +41,17 @@ def scan_pair(pair: Pair, options: PackOptions) -> ScannedPair | Rejection:
     Raises:
         StorageError: the storage cannot be used, which says nothing about the pair.
     """
-    at = pair.image
+    at = pair.images[0]
     try:
-        with open_image(pair.image) as image:
-            header, image_digest = read_header(image, options), image.digest
-        at = pair.mask
-        with open_labels(pair.mask) as mask:
-            values, mask_digest = read_values(mask, header, options), mask.digest
+        with open_channels(pair.images) as image:
+            header = read_header(image, options)
+            at = pair.mask
+            with open_labels(pair.mask) as mask:
+                values = read_values(mask, image, options)
+                digest = hashlib.sha256(image.digest + mask.digest).hexdigest()
     except UnreadFileError as error:
         return Rejection.of_unread(error)
     except SampleError as error:
         return Rejection(location(at), str(error))
     counts = value_counts(values)
-    digest = hashlib.sha256(image_digest + mask_digest).hexdigest()
     return ScannedPair(pair, header, tuple((int(v), int(counts[v])) for v in np.flatnonzero(counts)), digest)

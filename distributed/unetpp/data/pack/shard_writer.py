@@ -24,9 +24,10 @@ from unetpp.data.pack.read_pair import read_pixels, read_values
 from unetpp.data.pack.scan import ScannedPair
 from unetpp.data.pack.shard_plan import PlannedRow, PlannedShard, Settled
 from unetpp.data.pack.stats import DatasetStats, PixelStats
+from unetpp.data.sources.channels import open_channels
 from unetpp.data.sources.files import UnreadFileError, location
 from unetpp.data.sources.raster import Space
-from unetpp.data.sources.registry import open_image, open_labels
+from unetpp.data.sources.registry import open_labels
 
 __all__ = ["FinishedShard", "ShardTask", "WrittenShard", "write_shard"]
 
@@ -142,16 +143,16 @@ def _samples(task: ShardTask, rejections: list[Rejection], images: list[str]) ->
 def _rejection(source: ScannedPair, error: SampleError | UnreadFileError) -> Rejection:
     if isinstance(error, UnreadFileError):
         return Rejection.of_unread(error)
-    return Rejection(location(source.pair.image), str(error))
+    return Rejection(location(source.pair.images[0]), str(error))
 
 
 def _decode(source: ScannedPair, task: ShardTask) -> _Decoded:
     pair, settled, header = source.pair, task.settled, source.header
-    with open_image(pair.image) as raster, open_labels(pair.mask) as labels:
+    with open_channels(pair.images) as raster, open_labels(pair.mask) as labels:
         if hashlib.sha256(raster.digest + labels.digest).hexdigest() != source.digest:
             raise SampleError("the file changed while it was packed; pack again")
         pixels = read_pixels(raster, task.options)
-        mask = settled.labelling.apply(read_values(labels, header, task.options))
+        mask = settled.labelling.apply(read_values(labels, raster, task.options))
         space = raster.space
     image = match_channels(pixels.values, settled.channels)
     planes = () if header.planes is None else (header.planes,)
@@ -184,7 +185,7 @@ def _sample(
         image=image,
         mask=mask,
         label=row.label,
-        source=pair.image.path,
+        source=pair.images[0].path,
         source_size_px=(header.height, header.width),
         tile=row.box,
         space=space if space != Space() else None,

@@ -51,6 +51,7 @@ FORMATS = (
         (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp"),
         "unetpp.data.sources.picture",
     ),
+    Format("nifti", (".nii", ".nii.gz"), "unetpp.data.sources.medical.nifti", extra="formats"),
 )
 
 
