@@ -6,7 +6,7 @@ A mask belongs to the image with the same relative path without suffixes: `a/cel
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from unetpp.core.errors import InputError
@@ -76,7 +76,8 @@ def discover(folders: Sequence[SourceFolder]) -> tuple[list[Pair], list[Rejectio
 
 
 def _match(folder: SourceFolder) -> tuple[list[Pair], list[Rejection]]:
-    images, masks = _list(folder.images, "images"), _list(folder.masks, "masks")
+    image_refs, mask_refs = _list(folder.images, "images"), _list(folder.masks, "masks")
+    images, masks = list(image_refs), list(mask_refs)
     if source_storage(folder.images).uri == source_storage(folder.masks).uri:
         masks = [path for path in masks if _MASK_ENDING.search(stem_of(path))]
         images = sorted(set(images) - set(masks))
@@ -100,8 +101,8 @@ def _match(folder: SourceFolder) -> tuple[list[Pair], list[Rejection]]:
     pairs = [
         Pair(
             prefix + stem_of(by_key[key]),
-            (FileRef(folder.images, by_key[key]),),
-            FileRef(folder.masks, mask_by_key[key]),
+            (image_refs[by_key[key]],),
+            mask_refs[mask_by_key[key]],
             folder.split,
         )
         for key in common
@@ -128,14 +129,15 @@ def _match_channels(
     ]
 
 
-def _list(uri: str, what: str) -> list[str]:
+def _list(uri: str, what: str) -> dict[str, FileRef]:
+    """Files by their path."""
     storage = source_storage(uri)
     if not storage.exists():
         raise InputError(f"{what} folder {uri} does not exist; correct the path")
-    paths = [ref.path for ref in list_sources(storage)]
-    if not paths:
+    refs = {ref.path: replace(ref, root=uri) for ref in list_sources(storage)}
+    if not refs:
         raise InputError(f"{what} folder {uri} holds no file ending in {', '.join(suffixes())}")
-    return paths
+    return refs
 
 
 def _index(paths: Iterable[str], ending: re.Pattern[str], *, bare: bool) -> tuple[dict[str, str], list[str]]:

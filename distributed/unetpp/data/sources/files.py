@@ -21,6 +21,8 @@ class FileRef:
     path: str
     members: tuple[str, ...] = ()
     """Paths of its files where `path` is a folder that is one image, such as a DICOM series or OME-Zarr."""
+    format: str = ""
+    """Name of its format where the path's ending does not tell."""
 
 
 class UnreadFileError(Exception):

@@ -5,14 +5,14 @@ Arrays are H W C for a picture and Z H W C for a volume: Z planes, H height, W w
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetpp.data.images.header import Header
 
-__all__ = ["Box", "Pixels", "Raster", "Space"]
+__all__ = ["Box", "FromSeries", "Pixels", "Raster", "Space"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,16 @@ class Pixels:
 
     values: NDArray[Any]
     valid: NDArray[np.bool_] | None = None
+
+
+@runtime_checkable
+class FromSeries(Protocol):
+    """What a raster has besides if it is a DICOM series."""
+
+    @property
+    def series(self) -> str:
+        """SeriesInstanceUID."""
+        ...
 
 
 class Raster(Protocol):
