@@ -15,7 +15,7 @@ import logging
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 
@@ -32,6 +32,7 @@ from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.rejections import RejectionLimit, Rejections
 from unetpp.data.pack.runners import TaskRunner, run_here
 from unetpp.data.pack.scan import ScannedPair, scan_pair
+from unetpp.data.pack.segments import segment_classes
 from unetpp.data.pack.shard_plan import (
     SPLITS,
     PlannedShard,
@@ -103,6 +104,7 @@ def pack(
     storage = open_storage(out)
     _check_absent(storage, overwrite=overwrite)
     pairs, unpaired = discover(folders)
+    options = replace(options, classes=segment_classes(pairs, options.classes))
     preflight(storage, write=True)
     rejections = Rejections(storage, max_rejected)
     job = _Run(storage, run, on_progress, rejections, files=len(pairs) + len(unpaired))

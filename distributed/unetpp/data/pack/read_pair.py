@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from unetpp.data.images.header import Header, SampleError
 from unetpp.data.pack.labels import to_values
 from unetpp.data.pack.options import PackOptions
-from unetpp.data.sources.raster import Pixels, Raster
+from unetpp.data.pack.segments import segment_values
+from unetpp.data.sources.raster import Drawn, Pixels, Raster
 from unetpp.data.sources.places import apart_by_voxels
 from unetpp.data.sources.slices import SLICINGS, slice_header, slices_of
 
@@ -60,7 +61,7 @@ def read_values(mask: Raster, image: Raster, options: PackOptions) -> NDArray[np
             f"the mask lies {apart:.3g} voxels from its place in the image (their affines differ); "
             "resample it to the image's grid, by nearest"
         )
-    stored: NDArray[Any] = mask.read().values
+    stored: NDArray[Any] = segment_values(mask, image, options.classes) if isinstance(mask, Drawn) else mask.read().values
     if stored.ndim == 4 and options.slices is not None:
         stored = slices_of(stored, options.slices)
     # (Z, H, W, C) -> (Z * H, W, C): planes of a volume follow the same rules as a picture.

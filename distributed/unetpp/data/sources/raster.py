@@ -4,6 +4,7 @@ Arrays are H W C for a picture and Z H W C for a volume: Z planes, H height, W w
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from unetpp.data.images.header import Header
 
-__all__ = ["Box", "FromSeries", "Pixels", "Raster", "Space"]
+__all__ = ["Box", "Drawn", "FromSeries", "Pixels", "Raster", "Space"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,24 @@ class FromSeries(Protocol):
     @property
     def series(self) -> str:
         """SeriesInstanceUID."""
+        ...
+
+
+@runtime_checkable
+class Drawn(Protocol):
+    """What a mask has besides if it has pixels only on the grid of an image, such as a DICOM SEG."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its classes, sorted."""
+        ...
+
+    def drawn_on(self, image: "Raster", names: Sequence[str]) -> NDArray[np.uint8]:
+        """0 or 1 for each name on the image's grid, H W C or Z H W C; other classes are left out.
+
+        Raises:
+            SampleError: it is of another image, or does not lie on the grid.
+        """
         ...
 
 

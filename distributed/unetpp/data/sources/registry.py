@@ -29,6 +29,7 @@ __all__ = [
     "format_of",
     "format_of_ref",
     "list_sources",
+    "missing_library",
     "open_image",
     "open_labels",
     "source_ref",
@@ -123,7 +124,7 @@ def _dicom_images(storage: Storage, paths: Sequence[str]) -> list[FileRef]:
     try:
         images = group_dicom(storage, paths)
     except ImportError as error:
-        raise _missing_library(paths[0], next(e for e in FORMATS if e.name == _DICOM), error) from error
+        raise missing_library(paths[0], next(e for e in FORMATS if e.name == _DICOM), error) from error
     return [FileRef(storage.uri, path, members, _DICOM) for path, members in images]
 
 
@@ -155,10 +156,11 @@ def _module(ref: FileRef) -> ModuleType:
     try:
         return import_module(entry.module)
     except ImportError as error:
-        raise _missing_library(ref.path, entry, error) from error
+        raise missing_library(ref.path, entry, error) from error
 
 
-def _missing_library(path: str, entry: Format, error: ImportError) -> InputError:
+def missing_library(path: str, entry: Format, error: ImportError) -> InputError:
+    """What to say where the library of a file's format is not installed."""
     return InputError(
         f"{path} is {entry.name}, which needs {error.name}: pip install 'unetpp[{entry.extra}]'"
     )

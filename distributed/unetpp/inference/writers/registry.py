@@ -17,7 +17,7 @@ from unetpp.core.manifest import Manifest
 from unetpp.core.storage import Storage
 from unetpp.data.sources.files import FileRef
 from unetpp.data.sources.raster import Space
-from unetpp.data.sources.registry import format_of_ref
+from unetpp.data.sources.registry import format_of_ref, missing_library
 
 __all__ = ["Segmented", "mask_suffix", "write_mask"]
 
@@ -35,7 +35,7 @@ class Segmented:
 
 
 _DEFAULT = "unetpp.inference.writers.png"
-_WRITERS: dict[str, str] = {"picture": _DEFAULT, "NIfTI": "unetpp.inference.writers.nifti"}
+_WRITERS: dict[str, str] = {"picture": _DEFAULT, "DICOM": "unetpp.inference.writers.dicom_seg", "NIfTI": "unetpp.inference.writers.nifti"}
 """Module by the name of the image's format."""
 
 
@@ -52,4 +52,9 @@ def write_mask(segmented: Segmented, target: Storage, name: str) -> None:
 
 def _writer(image: FileRef) -> ModuleType:
     entry = format_of_ref(image)
-    return import_module(_DEFAULT if entry is None else _WRITERS.get(entry.name, _DEFAULT))
+    if entry is None:
+        return import_module(_DEFAULT)
+    try:
+        return import_module(_WRITERS.get(entry.name, _DEFAULT))
+    except ImportError as error:
+        raise missing_library(image.path, entry, error) from error

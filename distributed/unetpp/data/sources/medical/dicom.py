@@ -24,7 +24,7 @@ from unetpp.data.sources.medical.dicom_series import (
     stack_of,
 )
 from unetpp.data.sources.medical.labels import whole_labels
-from unetpp.data.sources.medical.orientation import orientation_of
+from unetpp.data.sources.medical.orientation import Orientation, orientation_of
 from unetpp.data.sources.raster import Box, Pixels, Raster, Space
 
 __all__ = ["DicomImage", "dicom_paths", "open_image", "open_labels"]
@@ -69,7 +69,7 @@ class DicomImage:
     def space(self) -> Space:
         if self.stack is None:
             return self._picture_space()
-        affine = self._orientation.affine(self.stack.affine, self._stored_shape)
+        affine = self.orientation.affine(self.stack.affine, self._stored_shape)
         spacing = tuple(float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
         return Space(spacing, "mm", tuple(tuple(map(float, row)) for row in affine))
 
@@ -88,7 +88,7 @@ class DicomImage:
     def _whole(self) -> NDArray[Any]:
         stored = self._stored()
         if self.stack is not None:
-            stored = self._orientation.to_canonical(stored[list(self.stack.order)])
+            stored = self.orientation.to_canonical(stored[list(self.stack.order)])
         if self._labels:
             return np.ascontiguousarray(whole_labels(stored))
         values = canonical(stored)
@@ -122,7 +122,7 @@ class DicomImage:
             found = replace(found, dtype="float32")
         if self.stack is None:
             return found
-        planes, height, width = self._orientation.shape(self._stored_shape)
+        planes, height, width = self.orientation.shape(self._stored_shape)
         return replace(found, planes=planes, height=height, width=width)
 
     def _frames_are_scaled(self) -> bool:
@@ -131,8 +131,15 @@ class DicomImage:
         return any(rescale != (1.0, 0.0) for rescale in frame_rescales(self.slices[0]))
 
     @property
-    def _orientation(self) -> Any:
-        assert self.stack is not None
+    def ordered(self) -> list[Any]:
+        """Headers of the files, those of slices in the order of `stack`."""
+        return self.slices if len(self.slices) == 1 or self.stack is None else [self.slices[i] for i in self.stack.order]
+
+    @property
+    def orientation(self) -> Orientation:
+        """Of the stack's axes: slice, row, column."""
+        if self.stack is None:
+            raise ValueError("a picture has no orientation")
         return orientation_of(self.stack.affine)
 
     @property
