@@ -55,7 +55,9 @@ def write_slice(path: Path, stored: NDArray[Any], **attributes: Any) -> Path:
     return path
 
 
-def write_series(folder: Path, volume: NDArray[Any], *, spacing_mm: float = 2.5, **attributes: Any) -> list[Path]:
+def write_series(
+    folder: Path, volume: NDArray[Any], *, spacing_mm: float = 2.5, **attributes: Any
+) -> list[Path]:
     """Slices from foot to head, Z H W, in files whose names tell nothing of their order."""
     series = attributes.pop("SeriesInstanceUID", generate_uid())
     names = np.random.default_rng(len(volume)).permutation(len(volume))

@@ -130,7 +130,7 @@ def evaluate(
     return _pick(EvaluateResult, score_run(os.fspath(run), split=split, data_uri=uri, level=level, hd95=hd95))
 
 
-def predict(
+def predict(  # noqa: PLR0913  # as many as the verb has options
     run: Place,
     source: Place,
     out: Place,
@@ -139,13 +139,14 @@ def predict(
     overlay: bool = False,
     overwrite: bool = False,
     strict: bool = False,
+    probabilities: bool = False,
 ) -> PredictResult:
-    """Segment image files; each mask is a PNG of class indices with its image's stem and size.
+    """Segment image files; each mask has its image's stem, size and form: PNG, NIfTI or DICOM SEG.
 
     Raises:
         UserError: nothing can be predicted, or with `strict` the first image that cannot.
     """
-    options = PredictOptions(level, overlay, overwrite, strict)
+    options = PredictOptions(level, overlay, overwrite, strict, probabilities)
     return _pick(PredictResult, predict_paths(os.fspath(run), os.fspath(source), os.fspath(out), options))
 
 

@@ -85,6 +85,10 @@ class Manifest(_Frozen):
     """Direction of the slices that volumes were packed as."""
     channel_files: int = 1
     """Files that hold the channels of one image; above 1 they are CASE_0000, CASE_0001 ..."""
+    spacing_mm: tuple[float, ...] | None = None
+    """Distance of pixels that images were resampled to: Z, H, W, or H, W."""
+    window: tuple[float, float] | None = None
+    """Centre and width of the values that images were clipped to."""
     sizes: dict[str, int]
     """Rows per "HEIGHTxWIDTH", all splits."""
     class_pixels: tuple[int, ...]

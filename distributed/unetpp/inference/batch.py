@@ -12,15 +12,25 @@ from numpy.typing import NDArray
 from unetpp.core.errors import InputError, StorageError
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
+from unetpp.data.images.channels import match_channels
+from unetpp.data.images.header import Header
 from unetpp.data.sources.channels import open_channels
 from unetpp.data.sources.files import UnreadFileError
 from unetpp.data.sources.raster import Space
+from unetpp.data.sources.spacing import shape_of
 from unetpp.inference.inputs import ImageSet, InputImage, find_images
-from unetpp.inference.outputs import mask_name, overlay_name, refuse_existing, refuse_images
+from unetpp.inference.outputs import (
+    mask_name,
+    output_names,
+    overlay_name,
+    probabilities_name,
+    refuse_existing,
+    refuse_images,
+)
 from unetpp.inference.overlay import overlay_png
 from unetpp.inference.predictor import Predictor
-from unetpp.inference.volumes import check_any, fullest_slice, segment
-from unetpp.inference.writers.registry import Segmented, write_mask
+from unetpp.inference.volumes import check_any, fullest_slice, prepared, segment
+from unetpp.inference.writers.registry import Segmented, write_mask, write_probabilities
 
 __all__ = ["PredictOptions", "predict_paths"]
 
@@ -42,6 +52,8 @@ class PredictOptions:
     """Replace outputs that exist."""
     strict: bool = False
     """Stop at the first image that cannot be predicted."""
+    probabilities: bool = False
+    """Also write those of each class, beside the mask."""
 
 
 _DEFAULT = PredictOptions()
@@ -76,9 +88,10 @@ def predict_paths(
     channel_files = RunDir(run_uri).require().read_dataset().channel_files
     images = find_images(source, channel_files)
     target = open_storage(out)
-    refuse_images(target, images, overlay=options.overlay)
+    outputs = output_names(images, overlay=options.overlay, probabilities=options.probabilities)
+    refuse_images(target, images, outputs)
     if not options.overwrite:
-        refuse_existing(target, images, overlay=options.overlay)
+        refuse_existing(target, outputs)
     predictor = Predictor.from_run(run_uri, level=options.level)
     start = time.perf_counter()
     failed = _predict_all(predictor, images, target, options, on_image)
@@ -112,7 +125,7 @@ def _predict_all(
     for done, (image, decoded) in enumerate(_decode_ahead(images), start=1):
         path = image.name
         try:
-            _predict_one(predictor, decoded.result(), image, target, overlay=options.overlay)
+            _predict_one(predictor, decoded.result(), image, target, options)
             storage_failures = 0
         except (InputError, StorageError, UnreadFileError, MemoryError) as error:
             reason = _reason(error) or "it does not fit into memory; cut it into parts"
@@ -135,6 +148,7 @@ def _reason(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class _Opened:
+    header: Header
     space: Space
     pixels: NDArray[Any]
 
@@ -152,16 +166,19 @@ def _decode_ahead(images: ImageSet) -> Iterator[tuple[InputImage, Future[_Opened
 
 def _decode(image: InputImage) -> _Opened:
     with open_channels(image.files) as raster:
-        return _Opened(raster.space, raster.read().values)
+        return _Opened(raster.header, raster.space, raster.read().values)
 
 
 def _predict_one(
-    predictor: Predictor, opened: _Opened, image: InputImage, target: Storage, *, overlay: bool
+    predictor: Predictor, opened: _Opened, image: InputImage, target: Storage, options: PredictOptions
 ) -> None:
     manifest = predictor.run.manifest
-    pixels = check_any(opened.pixels, manifest)
-    mask = segment(predictor, pixels)
-    write_mask(Segmented(image.files, opened.space, mask, manifest), target, mask_name(image))
-    if overlay:
-        shown = fullest_slice(pixels, mask, manifest.slices)
+    pixels = check_any(prepared(opened.pixels, opened.header, opened.space, manifest), manifest)
+    result = segment(predictor, pixels, shape_of(opened.header), probabilities=options.probabilities)
+    segmented = Segmented(image.files, opened.space, result.mask, manifest, result.probabilities)
+    write_mask(segmented, target, mask_name(image))
+    if options.probabilities:
+        write_probabilities(segmented, target, probabilities_name(image))
+    if options.overlay:
+        shown = fullest_slice(match_channels(opened.pixels, manifest.channels), result.mask, manifest.slices)
         target.write(overlay_name(image), overlay_png(*shown, manifest))

@@ -29,6 +29,14 @@ def pack(
         str | None,
         typer.Option(metavar="DIRECTION", help="Pack volumes as slices: axial, coronal or sagittal."),
     ] = None,
+    spacing: Annotated[
+        str | None,
+        typer.Option(metavar="[Z,]Y,X", help="Resample to these millimetres; Y,X stay within slices."),
+    ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(metavar="CENTRE,WIDTH", help="Clip values, of CT in Hounsfield units: 40,400."),
+    ] = None,
     classes: Annotated[Path | None, typer.Option(help="Class names and colours: txt, json or yaml.")] = None,
     group: Annotated[
         str | None,
@@ -57,6 +65,8 @@ def pack(
         size=size,
         tile=tile,
         slices=slices,
+        spacing=_numbers(spacing, "--spacing", (2, 3)),
+        window=_numbers(window, "--window", (2,)),
         classes=classes,
         group=group,
         workers=workers,
@@ -85,6 +95,22 @@ def _by_split(values: Sequence[str], flag: str) -> dict[str | None, str]:
         if split in found:
             raise InputError(f"{flag} is given twice for {split or 'one set'}; use {flag} train=DIR")
         found[split] = folder
+    return found
+
+
+def _numbers(text: str | None, flag: str, lengths: Sequence[int]) -> Any:
+    from unetpp.core.errors import InputError
+
+    if text is None:
+        return None
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if len(found) not in lengths:
+        raise InputError(
+            f"{flag} {text} must be {' or '.join(map(str, lengths))} numbers with commas between"
+        )
     return found
 
 

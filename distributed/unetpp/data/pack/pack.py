@@ -242,6 +242,8 @@ def _manifest(
         resized_px=options.size_px,
         slices=options.slices,
         channel_files=settled.channel_files,
+        spacing_mm=options.spacing_mm,
+        window=options.window,
         sizes=dict(sorted(tally.stats.sizes.items())),
         class_pixels=tuple(pixels.class_pixels.tolist()),
         foreground_histogram=tuple(pixels.foreground_histogram.tolist()),

@@ -52,7 +52,9 @@ def segment_values(mask: Drawn, image: Raster, spec: ClassSpec | None) -> NDArra
         SampleError: it is of another image, or segments overlap and the task is not multilabel.
     """
     if spec is None:
-        raise SampleError("a DICOM SEG beside other masks needs a classes file that names its segments (--classes)")
+        raise SampleError(
+            "a DICOM SEG beside other masks needs a classes file that names its segments (--classes)"
+        )
     classes = [entry.name for entry in spec.classes]
     left_out = sorted(set(mask.names) - set(classes))
     if left_out:

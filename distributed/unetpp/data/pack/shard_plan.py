@@ -127,6 +127,8 @@ def fingerprint(kept: Sequence[ScannedPair], shards: Sequence[PlannedShard], opt
         "size_px": options.size_px,
         "tile_px": options.tile_px,
         **({} if options.slices is None else {"slices": options.slices}),
+        **({} if options.spacing_mm is None else {"spacing_mm": options.spacing_mm}),
+        **({} if options.window is None else {"window": options.window}),
         "classes": options.classes.model_dump() if options.classes else None,
         "rows": sorted([sample_id, *row] for sample_id, row in rows.items()),
         "pairs": len(kept),
@@ -159,7 +161,9 @@ def _most_frequent(values: Sequence[T]) -> T:
 def _misfit(item: ScannedPair, settled: Settled) -> Rejection | None:
     header = item.header
     if header.dtype != settled.dtype:
-        return Rejection(location(item.pair.images[0]), f"dtype {header.dtype}; the dataset is {settled.dtype}")
+        return Rejection(
+            location(item.pair.images[0]), f"dtype {header.dtype}; the dataset is {settled.dtype}"
+        )
     if header.channels not in (settled.channels, 1 if settled.channels == 3 else settled.channels):
         reason = f"channels={header.channels}; the dataset has {settled.channels}"
         return Rejection(location(item.pair.images[0]), reason)

@@ -20,7 +20,7 @@ from unetpp.data.images.header import SampleError
 from unetpp.data.images.resize import resize_image, resize_mask
 from unetpp.data.pack.discover import Rejection
 from unetpp.data.pack.options import PackOptions
-from unetpp.data.pack.read_pair import read_pixels, read_values
+from unetpp.data.pack.read_pair import read_pixels, read_space, read_values
 from unetpp.data.pack.scan import ScannedPair
 from unetpp.data.pack.shard_plan import PlannedRow, PlannedShard, Settled
 from unetpp.data.pack.stats import DatasetStats, PixelStats
@@ -153,7 +153,7 @@ def _decode(source: ScannedPair, task: ShardTask) -> _Decoded:
             raise SampleError("the file changed while it was packed; pack again")
         pixels = read_pixels(raster, task.options)
         mask = settled.labelling.apply(read_values(labels, raster, task.options))
-        space = raster.space
+        space = read_space(raster, task.options)
     image = match_channels(pixels.values, settled.channels)
     planes = () if header.planes is None else (header.planes,)
     if (image.shape, image.dtype.name) != (

@@ -76,6 +76,11 @@ class FromSeries(Protocol):
         """SeriesInstanceUID."""
         ...
 
+    @property
+    def instances(self) -> frozenset[str]:
+        """SOPInstanceUID of each file."""
+        ...
+
 
 @runtime_checkable
 class Drawn(Protocol):

@@ -64,9 +64,7 @@ def _as_stored(image: DicomImage, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return mask[None] if image.stack is None else np.asarray(image.orientation.to_stored(mask))
 
 
-def _segments(
-    mask: NDArray[np.uint8], manifest: Manifest
-) -> tuple[NDArray[np.uint8], Sequence[ClassInfo]]:
+def _segments(mask: NDArray[np.uint8], manifest: Manifest) -> tuple[NDArray[np.uint8], Sequence[ClassInfo]]:
     """0 or 1 (frame, row, column, segment); class 0 of a multiclass task is what no segment covers."""
     if manifest.task == "multilabel":
         bits = [mask >> bit & 1 for bit in range(len(manifest.classes))]

@@ -47,6 +47,11 @@ class DicomImage:
         """SeriesInstanceUID."""
         return text_of(self.slices[0], "SeriesInstanceUID")
 
+    @property
+    def instances(self) -> frozenset[str]:
+        """SOPInstanceUID of each file."""
+        return frozenset(text_of(dicom, "SOPInstanceUID") for dicom in self.slices)
+
     @cached_property
     def stack(self) -> Stack | None:
         """Order and grid of the slices of a volume; None of a picture."""
@@ -133,7 +138,11 @@ class DicomImage:
     @property
     def ordered(self) -> list[Any]:
         """Headers of the files, those of slices in the order of `stack`."""
-        return self.slices if len(self.slices) == 1 or self.stack is None else [self.slices[i] for i in self.stack.order]
+        return (
+            self.slices
+            if len(self.slices) == 1 or self.stack is None
+            else [self.slices[i] for i in self.stack.order]
+        )
 
     @property
     def orientation(self) -> Orientation:

@@ -69,13 +69,17 @@ def coding_of(dicom: Any) -> Coding:
         palette = photometric == "PALETTE COLOR"
         return Coding(3, _colour_dtype(bits, palette=palette), False, palette, 1.0, 0.0, False)
     if photometric not in _GREY:
-        raise SampleError(f"pixels of the kind {photometric or 'none'!r} are not read; use grey, RGB or palette images")
+        raise SampleError(
+            f"pixels of the kind {photometric or 'none'!r} are not read; use grey, RGB or palette images"
+        )
     slope, intercept = _rescale(dicom)
     table = "ModalityLUTSequence" in dicom
     plain = not table and (slope, intercept) == (1.0, 0.0) and not _number(dicom, "PixelRepresentation", 0)
     whole: Dtype = "uint8" if _number(dicom, "BitsStored", bits) <= 8 else "uint16"
     is_whole = plain and bits <= 16 and not ({"FloatPixelData", "DoubleFloatPixelData"} & set(dicom.dir()))
-    return Coding(1, whole if is_whole else "float32", photometric == "MONOCHROME1", False, slope, intercept, table)
+    return Coding(
+        1, whole if is_whole else "float32", photometric == "MONOCHROME1", False, slope, intercept, table
+    )
 
 
 def header_of(dicom: Any, planes: int | None = None) -> Header:
@@ -85,7 +89,9 @@ def header_of(dicom: Any, planes: int | None = None) -> Header:
         SampleError: no image.
     """
     coding = coding_of(dicom)
-    return Header(_number(dicom, "Rows", 0), _number(dicom, "Columns", 0), coding.channels, coding.dtype, planes)
+    return Header(
+        _number(dicom, "Rows", 0), _number(dicom, "Columns", 0), coding.channels, coding.dtype, planes
+    )
 
 
 def decode(dicom: Any) -> NDArray[Any]:

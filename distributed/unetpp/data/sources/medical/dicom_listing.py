@@ -1,4 +1,4 @@
-"""DICOM files below a folder as images: those of one series in a folder are one, whatever their names end in."""
+"""DICOM files below a folder as images: those of a series in a folder are one, whatever their names."""
 
 import re
 from collections import Counter, defaultdict
@@ -63,7 +63,7 @@ def _images(folder: str, files: Iterable[_Found]) -> Iterable[tuple[str, tuple[s
 
 
 def _look_at(storage: Storage, path: str) -> _Found | None:
-    """None where the file holds no image, such as a report. What cannot be read is a file alone, to be refused."""
+    """None where the file holds no image, such as a report; what cannot be read is refused when opened."""
     from unetpp.data.images.header import SampleError
     from unetpp.data.sources.medical.dicom_file import open_dicom, text_of
     from unetpp.data.sources.medical.dicom_frames import frame_count

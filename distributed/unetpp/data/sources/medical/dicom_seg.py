@@ -41,7 +41,9 @@ class Segmentation:
         self._dicom = open_dicom(path, pixels=True)
         kind = text_of(self._dicom, "SegmentationType")
         if kind not in _KINDS:
-            raise SampleError(f"a {kind or 'damaged'} segmentation holds no labels; save it as BINARY or LABELMAP")
+            raise SampleError(
+                f"a {kind or 'damaged'} segmentation holds no labels; save it as BINARY or LABELMAP"
+            )
         self._planes = self._frame_planes()
 
     @cached_property
@@ -70,7 +72,7 @@ class Segmentation:
         """Of the segments, sorted."""
         return tuple(sorted(set(self.segments.values())))
 
-    def read(self, box: Box | None = None) -> Pixels:
+    def read(self, box: Box | None = None) -> Pixels:  # noqa: ARG002  # the protocol's
         """Raises SampleError: only `drawn_on` an image a segmentation is complete."""
         raise SampleError("a DICOM SEG has pixels only beside the image that it is of")
 
@@ -87,6 +89,8 @@ class Segmentation:
         channel = {number: names.index(name) for number, name in self.segments.items() if name in names}
         is_labelmap = text_of(self._dicom, "SegmentationType") == "LABELMAP"
         for index, frame in enumerate(self._frames):
+            if header.planes is None and not self._is_of(index, image):
+                continue
             at = self._indices(index, image)
             for number in self._numbers(index, is_labelmap):
                 if number in channel:
@@ -119,13 +123,16 @@ class Segmentation:
         rows, columns = (int(size) for size in self._frames.shape[1:])
         down, across = np.mgrid[:rows, :columns]
         header = image.header
-        if self._planes is None or header.planes is None or not image.space.affine:
-            if header.planes is not None or (rows, columns) != (header.height, header.width):
+        if header.planes is None:
+            if (rows, columns) != (header.height, header.width):
                 raise SampleError(
-                    f"frames of the segmentation are {rows}x{columns} and do not say where they lie, the image is "
-                    f"{header.planes or 1}x{header.height}x{header.width}"
+                    f"frames of the segmentation are {rows}x{columns}, the image {header.height}x{header.width}"
                 )
             return down, across
+        if self._planes is None or not image.space.affine:
+            raise SampleError(
+                "the segmentation or the image does not say where it lies; they cannot be joined"
+            )
         plane = self._planes[index]
         # (z, y, x, 1) <- mm (RAS) <- row, column of the frame
         to_index = np.linalg.inv(np.array(image.space.affine))[:3]
@@ -147,9 +154,26 @@ class Segmentation:
             raise SampleError("the segmentation reaches beyond the image; it is of a larger series")
         return tuple(at)
 
+    def _is_of(self, index: int, image: Raster) -> bool:
+        """Whether a frame is of this picture rather than of another one of its series."""
+        derived = frame_item(self._dicom, index, "DerivationImageSequence")
+        sources = (derived.get("SourceImageSequence") if derived is not None else None) or ()
+        of = {text_of(item, "ReferencedSOPInstanceUID") for item in sources}
+        if of and isinstance(image, FromSeries):
+            return bool(of & image.instances)
+        if frame_count(self._dicom) > len(self.segments):
+            raise SampleError(
+                "frames of the segmentation do not say of which image they are; pair whole series"
+            )
+        return True
+
     def _require_series(self, image: Raster) -> None:
         if not isinstance(image, FromSeries):
             return
-        of = [text_of(item, "SeriesInstanceUID") for item in self._dicom.get("ReferencedSeriesSequence") or ()]
+        of = [
+            text_of(item, "SeriesInstanceUID") for item in self._dicom.get("ReferencedSeriesSequence") or ()
+        ]
         if of and image.series not in of:
-            raise SampleError("the segmentation refers to another series than the image's; pair it with its own")
+            raise SampleError(
+                "the segmentation refers to another series than the image's; pair it with its own"
+            )

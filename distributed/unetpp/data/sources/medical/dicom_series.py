@@ -1,7 +1,7 @@
 """Slices of a DICOM series in order, and the grid they form.
 
-World coordinates of DICOM are millimetres left, posterior, superior; those of a grid here are right, anterior,
-superior.
+World coordinates of DICOM are millimetres left, posterior, superior (LPS); those of a grid here are right,
+anterior, superior (RAS).
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ _EVEN = 0.05
 
 @dataclass(frozen=True)
 class Plane:
-    """Where a slice lies: the centre of its first pixel, the steps to the next column and row, in mm (LPS)."""
+    """Where a slice lies: centre of its first pixel, steps to the next column and row, in mm (LPS)."""
 
     position: NDArray[np.float64]
     across: NDArray[np.float64]
@@ -80,7 +80,9 @@ def require_one_series(slices: Sequence[Any]) -> None:
     )
     if len(series) > 1:
         found = "; ".join(f"{kind}, {count} files" for (kind, _), count in sorted(series.items()))
-        raise SampleError(f"the folder mixes {len(series)} series ({found}); keep each series in a folder of its own")
+        raise SampleError(
+            f"the folder mixes {len(series)} series ({found}); keep each series in a folder of its own"
+        )
     headers = Counter(header_of(dicom) for dicom in slices)
     sizes = {(header.height, header.width, header.channels) for header in headers}
     if len(sizes) > 1:
@@ -96,7 +98,9 @@ def stack_of(planes: Sequence[Plane]) -> Stack:
     first = planes[0]
     for plane in planes[1:]:
         if max(_apart(plane.across, first.across), _apart(plane.down, first.down)) > _SAME_DIRECTION:
-            raise SampleError("slices differ in orientation or pixel spacing, as with a localiser; keep parallel ones")
+            raise SampleError(
+                "slices differ in orientation or pixel spacing, as with a localiser; keep parallel ones"
+            )
     along = np.array([plane.position @ first.normal for plane in planes])
     order = np.argsort(along, kind="stable")
     if len(planes) == 1:
@@ -110,7 +114,9 @@ def stack_of(planes: Sequence[Plane]) -> Stack:
         for rank, index in enumerate(order)
     )
     if drift_mm > max(_EVEN * float(np.median(gaps_mm)), 0.05):
-        raise SampleError(f"slices do not lie on a line, by up to {drift_mm:.3g} mm; resample the series to a grid")
+        raise SampleError(
+            f"slices do not lie on a line, by up to {drift_mm:.3g} mm; resample the series to a grid"
+        )
     return Stack(tuple(int(index) for index in order), _affine(start, step))
 
 
@@ -122,8 +128,8 @@ def _require_even(gaps_mm: NDArray[np.float64]) -> None:
     usual = float(np.median(gaps_mm))
     if gaps_mm.min() <= max(usual * _EVEN, 1e-3):
         raise SampleError(
-            f"{int((gaps_mm <= max(usual * _EVEN, 1e-3)).sum()) + 1} slices or more lie at one position: phases, echoes "
-            "or repeats in one series; keep one of each position in a folder"
+            "several slices lie at one position: phases, echoes or repeats in one series; "
+            "keep one of each position in a folder"
         )
     off = np.abs(gaps_mm - usual)
     if off.max() <= max(usual * _EVEN, 0.02):
@@ -132,8 +138,8 @@ def _require_even(gaps_mm: NDArray[np.float64]) -> None:
     missing = round(float(gaps_mm[worst]) / usual) - 1
     what = f"{missing} slice(s) missing" if missing > 0 else "uneven distances"
     raise SampleError(
-        f"{what}: slices {worst + 1} and {worst + 2} of {len(gaps_mm) + 1} lie {gaps_mm[worst]:.4g} mm apart, "
-        f"the others {usual:.4g} mm; export the series again or resample it"
+        f"{what}: slices {worst + 1} and {worst + 2} of {len(gaps_mm) + 1} lie {gaps_mm[worst]:.4g} mm "
+        f"apart, the others {usual:.4g} mm; export the series again or resample it"
     )
 
 
