@@ -126,7 +126,8 @@ class Segmentation:
         if header.planes is None:
             if (rows, columns) != (header.height, header.width):
                 raise SampleError(
-                    f"frames of the segmentation are {rows}x{columns}, the image {header.height}x{header.width}"
+                    f"frames of the segmentation are {rows}x{columns}, the image "
+                    f"{header.height}x{header.width}"
                 )
             return down, across
         if self._planes is None or not image.space.affine:
