@@ -116,9 +116,7 @@ def write_run_of(manifest: Manifest, data: Path, out: Path) -> str:
         width=4,
         image_classes=0,
     )
-    config = RunConfig(
-        data=DataConfig(uri=str(data), batch_size=2, crop=16), model=model, out=str(out)
-    )
+    config = RunConfig(data=DataConfig(uri=str(data), batch_size=2, crop=16), model=model, out=str(out))
     run = RunDir(config.run_uri)
     run.create(config.model_dump(mode="json"), [], manifest, {"version": "0"})
     torch.manual_seed(0)

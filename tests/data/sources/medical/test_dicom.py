@@ -237,7 +237,10 @@ def test_film_of_frames_without_places_is_refused(tmp_path):
 def test_compression_that_nothing_decodes_is_named():
     folder = Path(pydicom.__path__[0]) / "data/test_files"
     ref = next(ref for ref in refs(folder) if ref.path == "JPGExtended.dcm")
-    with open_image(ref) as image, pytest.raises(SampleError, match="no installed library decodes JPEG Extended"):
+    with (
+        open_image(ref) as image,
+        pytest.raises(SampleError, match="library decodes JPEG Extended"),
+    ):
         image.read()
 
 

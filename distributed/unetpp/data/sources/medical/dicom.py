@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from unetpp.data.images.header import Header, SampleError, canonical, check_limits
 from unetpp.data.sources.files import FileRef, local_path
-from unetpp.data.sources.medical.dicom_file import decode, header_of, open_dicom, text_of
+from unetpp.data.sources.medical.dicom_file import decode, header_of, open_dicom, refusing_damage, text_of
 from unetpp.data.sources.medical.dicom_frames import frame_count, frame_planes, frame_rescales
 from unetpp.data.sources.medical.dicom_seg import Segmentation, is_segmentation
 from unetpp.data.sources.medical.dicom_series import (
@@ -36,11 +36,16 @@ class DicomImage:
     def __init__(self, paths: list[Path], *, labels: bool) -> None:
         self._paths, self._labels = paths, labels
         self.slices = [open_dicom(path) for path in paths]
+        with refusing_damage():
+            self._check()
+            self.header = check_limits(self._read_header())
+            self.space = self._read_space()
+
+    def _check(self) -> None:
         if text_of(self.slices[0], "Modality") == "SEG":
             raise SampleError("a DICOM SEG is no image; name its folder as --masks")
         if len(self.slices) > 1:
             require_one_series(self.slices)
-        self.header = check_limits(self._read_header())
 
     @property
     def series(self) -> str:
@@ -70,8 +75,7 @@ class DicomImage:
             ]
         )
 
-    @property
-    def space(self) -> Space:
+    def _read_space(self) -> Space:
         if self.stack is None:
             return self._picture_space()
         affine = self.orientation.affine(self.stack.affine, self._stored_shape)
@@ -91,6 +95,10 @@ class DicomImage:
 
     @cached_property
     def _whole(self) -> NDArray[Any]:
+        with refusing_damage():
+            return self._decode()
+
+    def _decode(self) -> NDArray[Any]:
         stored = self._stored()
         if self.stack is not None:
             stored = self.orientation.to_canonical(stored[list(self.stack.order)])

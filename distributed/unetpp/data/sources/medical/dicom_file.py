@@ -16,9 +16,19 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
 
+from unetpp.core.errors import UnetppError
 from unetpp.data.images.header import Dtype, Header, SampleError
 
-__all__ = ["Coding", "coding_of", "decode", "header_of", "open_dicom", "stored_pixels", "text_of"]
+__all__ = [
+    "Coding",
+    "coding_of",
+    "decode",
+    "header_of",
+    "open_dicom",
+    "refusing_damage",
+    "stored_pixels",
+    "text_of",
+]
 
 # What a file's values break of the standard is neither shown nor a reason to stop.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
@@ -55,6 +65,23 @@ def open_dicom(source: Path | bytes, *, pixels: bool = False) -> Any:
             )
         except Exception as error:
             raise SampleError(f"no DICOM file, or a damaged one ({type(error).__name__})") from None
+
+
+@contextmanager
+def refusing_damage() -> Iterator[None]:
+    """Turn what pydicom raises when it comes upon a damaged attribute, anything at all, into a refusal.
+
+    Attributes are converted when first looked at, so that may be anywhere.
+
+    Raises:
+        SampleError: a file is damaged.
+    """
+    try:
+        yield
+    except (UnetppError, MemoryError):
+        raise
+    except Exception as error:
+        raise SampleError(f"damaged DICOM attributes ({type(error).__name__})") from None
 
 
 def coding_of(dicom: Any) -> Coding:

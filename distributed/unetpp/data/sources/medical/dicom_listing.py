@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Any
 
 from unetpp.core.errors import AccessError
 from unetpp.core.storage import Storage
@@ -65,9 +66,7 @@ def _images(folder: str, files: Iterable[_Found]) -> Iterable[tuple[str, tuple[s
 def _look_at(storage: Storage, path: str) -> _Found | None:
     """None where the file holds no image, such as a report; what cannot be read is refused when opened."""
     from unetpp.data.images.header import SampleError
-    from unetpp.data.sources.medical.dicom_file import open_dicom, text_of
-    from unetpp.data.sources.medical.dicom_frames import frame_count
-    from unetpp.data.sources.medical.dicom_series import has_place
+    from unetpp.data.sources.medical.dicom_file import open_dicom, refusing_damage
 
     try:
         head = storage.read_range(path, 0, _HEAD_BYTES)
@@ -79,7 +78,17 @@ def _look_at(storage: Storage, path: str) -> _Found | None:
             dicom = open_dicom(storage.read(path))
         if "Rows" not in dicom:
             return None
-        is_slice = has_place(dicom) and frame_count(dicom) == 1 and text_of(dicom, "Modality") != "SEG"
-        return _Found(path, text_of(dicom, "SeriesInstanceUID"), is_slice)
+        with refusing_damage():
+            return _Found(path, *_role(dicom))
     except (SampleError, AccessError, FileNotFoundError):
         return _Found(path, "", False)
+
+
+def _role(dicom: Any) -> tuple[str, bool]:
+    """Its series, and whether it may be a slice."""
+    from unetpp.data.sources.medical.dicom_file import text_of
+    from unetpp.data.sources.medical.dicom_frames import frame_count
+    from unetpp.data.sources.medical.dicom_series import has_place
+
+    is_slice = has_place(dicom) and frame_count(dicom) == 1 and text_of(dicom, "Modality") != "SEG"
+    return text_of(dicom, "SeriesInstanceUID"), is_slice

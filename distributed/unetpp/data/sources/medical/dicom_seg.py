@@ -13,7 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetpp.data.images.header import Header, SampleError
-from unetpp.data.sources.medical.dicom_file import open_dicom, stored_pixels, text_of
+from unetpp.data.sources.medical.dicom_file import (
+    open_dicom,
+    refusing_damage,
+    stored_pixels,
+    text_of,
+)
 from unetpp.data.sources.medical.dicom_frames import frame_count, frame_item, frame_planes
 from unetpp.data.sources.medical.dicom_series import Plane
 from unetpp.data.sources.raster import Box, FromSeries, Pixels, Raster, Space
@@ -28,7 +33,8 @@ _LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 
 def is_segmentation(paths: Sequence[Path]) -> bool:
     """Whether an image's files are one DICOM SEG."""
-    return len(paths) == 1 and text_of(open_dicom(paths[0]), "Modality") == "SEG"
+    with refusing_damage():
+        return len(paths) == 1 and text_of(open_dicom(paths[0]), "Modality") == "SEG"
 
 
 class Segmentation:
@@ -39,12 +45,14 @@ class Segmentation:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._dicom = open_dicom(path, pixels=True)
-        kind = text_of(self._dicom, "SegmentationType")
-        if kind not in _KINDS:
-            raise SampleError(
-                f"a {kind or 'damaged'} segmentation holds no labels; save it as BINARY or LABELMAP"
-            )
-        self._planes = self._frame_planes()
+        with refusing_damage():
+            kind = text_of(self._dicom, "SegmentationType")
+            if kind not in _KINDS:
+                raise SampleError(
+                    f"a {kind or 'damaged'} segmentation holds no labels; save it as BINARY or LABELMAP"
+                )
+            self._planes = self._frame_planes()
+            self.segments = self._read_segments()
 
     @cached_property
     def digest(self) -> bytes:
@@ -55,8 +63,7 @@ class Segmentation:
         rows, columns = int(self._dicom.Rows), int(self._dicom.Columns)
         return Header(rows, columns, len(self.names), "uint8", frame_count(self._dicom))
 
-    @cached_property
-    def segments(self) -> dict[int, str]:
+    def _read_segments(self) -> dict[int, str]:
         """Name of each segment by its number."""
         try:
             return {
@@ -82,6 +89,10 @@ class Segmentation:
         Raises:
             SampleError: it is of another series, or does not lie on the grid.
         """
+        with refusing_damage():
+            return self._drawn_on(image, names)
+
+    def _drawn_on(self, image: Raster, names: Sequence[str]) -> NDArray[np.uint8]:
         self._require_series(image)
         header = image.header
         planes = () if header.planes is None else (header.planes,)
