@@ -185,9 +185,7 @@ def dicom_run(tmp_path):
     for case in ("c1", "c2", "c3"):
         save_series(tmp_path, case)
     data = tmp_path / "data"
-    unetpp.pack(
-        tmp_path / "images", tmp_path / "masks", data, slices="axial", val=0.34, test=0, workers=0
-    )
+    unetpp.pack(tmp_path / "images", tmp_path / "masks", data, slices="axial", val=0.34, test=0, workers=0)
     return write_run_of(manifest_of(data), data, tmp_path / "run")
 
 

@@ -16,6 +16,15 @@ __all__ = ["pack"]
 
 _SHOWN_REJECTIONS = 5
 
+Spacing = Annotated[
+    str | None,
+    typer.Option(metavar="[Z,]Y,X", help="Resample to these millimetres; Y,X stay within slices."),
+]
+Window = Annotated[
+    str | None,
+    typer.Option(metavar="CENTRE,WIDTH", help="Clip values, of CT in Hounsfield units: 40,400."),
+]
+
 
 def pack(
     images: Annotated[list[str], typer.Option(help="Folder or URI of images; train=DIR names a split.")],
@@ -29,14 +38,8 @@ def pack(
         str | None,
         typer.Option(metavar="DIRECTION", help="Pack volumes as slices: axial, coronal or sagittal."),
     ] = None,
-    spacing: Annotated[
-        str | None,
-        typer.Option(metavar="[Z,]Y,X", help="Resample to these millimetres; Y,X stay within slices."),
-    ] = None,
-    window: Annotated[
-        str | None,
-        typer.Option(metavar="CENTRE,WIDTH", help="Clip values, of CT in Hounsfield units: 40,400."),
-    ] = None,
+    spacing: Spacing = None,
+    window: Window = None,
     classes: Annotated[Path | None, typer.Option(help="Class names and colours: txt, json or yaml.")] = None,
     group: Annotated[
         str | None,

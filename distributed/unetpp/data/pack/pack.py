@@ -28,11 +28,11 @@ from unetpp.data.dataset.contents import write_contents
 from unetpp.data.dataset.manifests import commit_manifest, next_version
 from unetpp.data.pack.discover import Pair, Rejection, SourceFolder, discover
 from unetpp.data.pack.journal import Journal
+from unetpp.data.pack.masks.segments import segment_classes
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.rejections import RejectionLimit, Rejections
 from unetpp.data.pack.runners import TaskRunner, run_here
 from unetpp.data.pack.scan import ScannedPair, scan_pair
-from unetpp.data.pack.segments import segment_classes
 from unetpp.data.pack.shard_plan import (
     SPLITS,
     PlannedShard,

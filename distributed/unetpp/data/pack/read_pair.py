@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from unetpp.data.images.header import Header, SampleError
 from unetpp.data.pack.labels import to_values
+from unetpp.data.pack.masks.segments import segment_values
 from unetpp.data.pack.options import PackOptions
-from unetpp.data.pack.segments import segment_values
 from unetpp.data.sources.places import apart_by_voxels
 from unetpp.data.sources.raster import Drawn, Pixels, Raster, Space
 from unetpp.data.sources.slices import SLICINGS, slice_header, slices_of

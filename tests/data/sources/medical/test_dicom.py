@@ -59,7 +59,7 @@ def test_coronal_series_has_the_axes_of_an_axial_one(tmp_path):
             ImageOrientationPatient=[1, 0, 0, 0, 0, -1],
             ImagePositionPatient=[0, index * 3, 100],
         )
-    header, space, values = read(tmp_path)
+    _, space, values = read(tmp_path)
     assert values.shape == (8, 5, 6, 1)
     np.testing.assert_array_equal(values[..., 0], VOLUME[:, ::-1].transpose(1, 0, 2))
     assert space.spacing == (0.5, 3, 0.75)

@@ -10,7 +10,7 @@ from dicom_files import write_series, write_slice
 from unetpp.core.storage import open_storage
 from unetpp.data.images.header import SampleError
 from unetpp.data.pack.classes import ClassSpec
-from unetpp.data.pack.segments import segment_values
+from unetpp.data.pack.masks.segments import segment_values
 from unetpp.data.sources.files import FileRef
 from unetpp.data.sources.raster import Space
 from unetpp.data.sources.registry import list_sources, open_image, open_labels
