@@ -122,7 +122,9 @@ def _predict_all(
     failed: list[dict[str, str]] = []
     storage_failures = 0
     total = len(images.images)
-    for done, (image, decoded) in enumerate(_decode_ahead(images), start=1):
+    # A volume has the bytes of some hundred pictures.
+    ahead = _AHEAD if predictor.run.manifest.slices is None else 1
+    for done, (image, decoded) in enumerate(_decode_ahead(images, ahead), start=1):
         path = image.name
         try:
             _predict_one(predictor, decoded.result(), image, target, options)
@@ -153,13 +155,13 @@ class _Opened:
     pixels: NDArray[Any]
 
 
-def _decode_ahead(images: ImageSet) -> Iterator[tuple[InputImage, Future[_Opened]]]:
-    """Read and decode in threads, in order, `_AHEAD` images before they are needed."""
-    with ThreadPoolExecutor(_AHEAD) as pool:
+def _decode_ahead(images: ImageSet, ahead: int) -> Iterator[tuple[InputImage, Future[_Opened]]]:
+    """Read and decode in threads, in order, so many images before they are needed."""
+    with ThreadPoolExecutor(ahead) as pool:
         waiting: deque[tuple[InputImage, Future[_Opened]]] = deque()
         for image in images.images:
             waiting.append((image, pool.submit(_decode, image)))
-            if len(waiting) > _AHEAD:
+            if len(waiting) > ahead:
                 yield waiting.popleft()
         yield from waiting
 

@@ -1,5 +1,6 @@
 """What every format keeps, tried on files of known pixels; a new row of the registry needs a maker here."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from unetpp.core.errors import InputError
 from unetpp.core.storage import open_storage
 from unetpp.data.sources.files import FileRef, UnreadFileError
 from unetpp.data.sources.raster import Box, Space
-from unetpp.data.sources.registry import FORMATS, list_sources, open_image, open_labels
+from unetpp.data.sources.registry import FORMATS, format_of_ref, list_sources, open_image, open_labels
 
 VOLUME = np.random.default_rng(0).integers(0, 200, (4, 9, 7, 1)).astype(np.uint8)
 PICTURE = VOLUME[0]
@@ -97,6 +98,34 @@ def test_space_survives_its_text_and_has_the_axes_of_the_pixels(made):
     with open_image(ref) as raster:
         assert Space.from_json(raster.space.to_json()) == raster.space
         assert len(raster.space.spacing) in (0, pixels.ndim - 1)
+
+
+def test_source_in_a_store_reads_as_the_local_one(made, tmp_path):
+    ref, pixels = made
+    store = open_storage(f"memory://contract/{tmp_path.name}")
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            store.write(str(path.relative_to(tmp_path)), path.read_bytes())
+    (stored,) = list_sources(store)
+    assert (stored.path, stored.members) == (ref.path, ref.members)
+    with open_image(ref) as local, open_image(stored) as remote:
+        np.testing.assert_array_equal(remote.read().values, pixels)
+        assert (remote.header, remote.space, remote.digest) == (local.header, local.space, local.digest)
+
+
+def test_format_without_its_library_names_the_extra(made, monkeypatch):
+    ref, _ = made
+    entry = format_of_ref(ref)
+    assert entry is not None
+    for name in [name for name in sys.modules if name.startswith(entry.module)]:
+        monkeypatch.delitem(sys.modules, name)
+    for library in ("nibabel", "pydicom"):
+        monkeypatch.setitem(sys.modules, library, None)
+    if entry.extra is None:
+        with open_image(ref):
+            return
+    with pytest.raises(InputError, match=rf"pip install 'unetpp\[{entry.extra}\]'"), open_image(ref):
+        pass
 
 
 def test_digest_follows_the_content_alone(made, tmp_path):

@@ -52,7 +52,8 @@ def _encode(segmented: Segmented, canonical: NDArray[np.uint8], slope: float) ->
 
 def _header(image: Any, stored: NDArray[np.uint8]) -> Any:
     header = image.header.copy()
-    for field in _FREE_TEXT:
+    # NIfTI-2 has less of them.
+    for field in set(_FREE_TEXT) & set(header.keys()):
         header[field] = b""
     header.extensions.clear()
     header.set_data_dtype(np.uint8)

@@ -3,7 +3,9 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,6 +18,8 @@ _UNTYPED = re.compile(r"(\.\d+)?", re.IGNORECASE)
 """Endings of what scanners write: none, or the last number of a UID."""
 _MAGIC_AT, _MAGIC = 128, b"DICM"
 _HEAD_BYTES = 2**16
+_LOOKING = 8
+"""Headers read at once: a store answers slowly, and a series has hundreds of files."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,10 @@ def group_dicom(storage: Storage, paths: Sequence[str]) -> list[tuple[str, tuple
     A folder with slices of several series is one image as well, which is refused when it is opened.
     """
     folders: dict[str, list[_Found]] = defaultdict(list)
-    for path in paths:
-        found = _look_at(storage, path)
-        if found is not None:
-            folders[str(PurePosixPath(path).parent)].append(found)
+    with ThreadPoolExecutor(_LOOKING) as pool:
+        for found in pool.map(partial(_look_at, storage), paths):
+            if found is not None:
+                folders[str(PurePosixPath(found.path).parent)].append(found)
     images: list[tuple[str, tuple[str, ...]]] = []
     for folder, files in folders.items():
         images += _images(folder, files)
