@@ -162,7 +162,7 @@ def evaluate(
     return _pick(EvaluateResult, scores)
 
 
-def predict(
+def predict(  # as many as the verb has options
     run: Place,
     source: Place,
     out: Place,
@@ -172,13 +172,14 @@ def predict(
     overwrite: bool = False,
     strict: bool = False,
     progress: bool = False,
+    probabilities: bool = False,
 ) -> PredictResult:
-    """Segment image files; each mask is a PNG of class indices with its image's stem and size.
+    """Segment image files; each mask has its image's stem, size and form: PNG, NIfTI or DICOM SEG.
 
     Raises:
         UserError: nothing can be predicted, or with `strict` the first image that cannot.
     """
-    options = PredictOptions(level, overlay, overwrite, strict)
+    options = PredictOptions(level, overlay, overwrite, strict, probabilities)
     with _image_progress("predicting", shown=progress) as on_image:
         result = predict_paths(os.fspath(run), os.fspath(source), os.fspath(out), options, on_image=on_image)
     return _pick(PredictResult, result)

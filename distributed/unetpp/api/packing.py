@@ -31,6 +31,10 @@ class PackRequest:
     size: int | None = None
     tile: int | None = None
     slices: str | None = None
+    spacing: tuple[float, ...] | None = None
+    """Millimetres: Z, Y, X, or Y, X of slices."""
+    window: tuple[float, float] | None = None
+    """Centre and width."""
     classes: Path | None = None
     group: str | None = None
     pair: str | None = None
@@ -62,6 +66,8 @@ def pack_folders(
         size_px=request.size,
         tile_px=request.tile,
         slices=request.slices,
+        spacing_mm=request.spacing,
+        window=request.window,
         classes=load_classes(request.classes) if request.classes else None,
         group=load_group_rule(request.group),
         pair=request.pair,

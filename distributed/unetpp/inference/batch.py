@@ -4,22 +4,33 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from unetpp.core.errors import InputError, StorageError
 from unetpp.core.manifest import IGNORE
+from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
+from unetpp.data.images.channels import match_channels
+from unetpp.data.images.header import Header
 from unetpp.data.images.pixels import Pixels, Reading, complete
-from unetpp.data.sources.files import FileRef, UnreadFileError
+from unetpp.data.sources.channels import open_channels
+from unetpp.data.sources.files import UnreadFileError
 from unetpp.data.sources.raster import Space
-from unetpp.data.sources.registry import open_image
-from unetpp.inference.inputs import ImageSet, find_images
-from unetpp.inference.outputs import mask_name, overlay_name, refuse_existing, refuse_images
+from unetpp.data.sources.spacing import shape_of
+from unetpp.inference.inputs import ImageSet, InputImage, find_images
+from unetpp.inference.outputs import (
+    mask_name,
+    output_names,
+    overlay_name,
+    probabilities_name,
+    refuse_existing,
+    refuse_images,
+)
 from unetpp.inference.overlay import overlay_png
 from unetpp.inference.predictor import Predictor
-from unetpp.inference.volumes import check_any, segment
-from unetpp.inference.writers.registry import Segmented, write_mask
+from unetpp.inference.volumes import check_any, fullest_slice, prepared, segment
+from unetpp.inference.writers.registry import Segmented, write_mask, write_probabilities
 
 __all__ = ["PredictOptions", "predict_paths"]
 
@@ -41,6 +52,8 @@ class PredictOptions:
     """Replace outputs that exist."""
     strict: bool = False
     """Stop at the first image that cannot be predicted."""
+    probabilities: bool = False
+    """Also write those of each class, beside the mask."""
 
 
 _DEFAULT = PredictOptions()
@@ -54,7 +67,8 @@ def predict_paths(
     *,
     on_image: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Any]:
-    """Segment every image that `source` names; writes `out/<same folder>/<same stem>.png`.
+    """Segment every image that `source` names; writes `out/<same folder>/<same stem>` in the
+    form the image came in: PNG for pictures, NIfTI for NIfTI.
 
     A mask has the size of its image. Its pixel values are class indices (binary: 0 and 1; multilabel: bit k
     set where label k is present); a palette shows them in the class colours. Where the image holds no data
@@ -72,21 +86,23 @@ def predict_paths(
         StorageError: several images in a row could not be read or their masks not written.
         ExistsError: an output exists and must not be replaced.
     """
-    images = find_images(source)
+    channel_files = RunDir(run_uri).require().read_dataset().channel_files
+    images = find_images(source, channel_files)
     target = open_storage(out)
-    refuse_images(target, images, overlay=options.overlay)
+    outputs = output_names(images, overlay=options.overlay, probabilities=options.probabilities)
+    refuse_images(target, images, outputs)
     if not options.overwrite:
-        refuse_existing(target, images, overlay=options.overlay)
+        refuse_existing(target, outputs)
     predictor = Predictor.from_run(run_uri, level=options.level)
     start = time.perf_counter()
     failed = _predict_all(predictor, images, target, options, on_image)
     seconds = time.perf_counter() - start
-    if len(failed) == len(images.paths):
+    if len(failed) == len(images.images):
         first = f"{failed[0]['file']}: {failed[0]['reason']}"
         raise InputError(f"none of {len(failed)} images could be predicted; {first}")
-    predicted = len(images.paths) - len(failed)
+    predicted = len(images.images) - len(failed)
     return {
-        "images": len(images.paths),
+        "images": len(images.images),
         "predicted": predicted,
         "failed": failed,
         "out": target.uri,
@@ -106,10 +122,15 @@ def _predict_all(
     """Returns what failed."""
     failed: list[dict[str, str]] = []
     storage_failures = 0
-    reading = Reading.of(predictor.run.manifest.reading)
-    for done, (path, decoded) in enumerate(_decode_ahead(images, reading), start=1):
+    total = len(images.images)
+    manifest = predictor.run.manifest
+    # A volume has the bytes of some hundred pictures.
+    ahead = _AHEAD if manifest.slices is None and manifest.spatial_dims == 2 else 1
+    reading = Reading.of(manifest.reading)
+    for done, (image, decoded) in enumerate(_decode_ahead(images, ahead, reading), start=1):
+        path = image.name
         try:
-            _predict_one(predictor, decoded.result(), path, target, overlay=options.overlay)
+            _predict_one(predictor, decoded.result(), image, target, options)
             storage_failures = 0
         except (InputError, StorageError, UnreadFileError, MemoryError) as error:
             reason = _reason(error) or "it does not fit into memory; cut it into parts"
@@ -119,10 +140,10 @@ def _predict_all(
             storage_failures = storage_failures + 1 if isinstance(error, StorageError) else 0
             if storage_failures == _MAX_STORAGE_FAILURES:
                 raise StorageError(
-                    f"stopped at image {done} of {len(images.paths)}, {path}: {reason}; the "
+                    f"stopped at image {done} of {total}, {path}: {reason}; the "
                     f"{storage_failures - 1} before failed, too; mend it, then use --overwrite"
                 ) from error
-        on_image(done, len(images.paths))
+        on_image(done, total)
     return failed
 
 
@@ -132,34 +153,42 @@ def _reason(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class _Opened:
-    source: FileRef
+    header: Header
     space: Space
     pixels: Pixels
 
 
-def _decode_ahead(images: ImageSet, reading: Reading) -> Iterator[tuple[str, Future[_Opened]]]:
-    """Read and decode in threads, in order, `_AHEAD` images before they are needed."""
-    with ThreadPoolExecutor(_AHEAD) as pool:
-        waiting: deque[tuple[str, Future[_Opened]]] = deque()
-        for path in images.paths:
-            source = FileRef(images.storage.uri, path, reading=reading)
-            waiting.append((path, pool.submit(_decode, source)))
-            if len(waiting) > _AHEAD:
+def _decode_ahead(
+    images: ImageSet, ahead: int, reading: Reading
+) -> Iterator[tuple[InputImage, Future[_Opened]]]:
+    """Read and decode in threads, in order, so many images before they are needed."""
+    with ThreadPoolExecutor(ahead) as pool:
+        waiting: deque[tuple[InputImage, Future[_Opened]]] = deque()
+        for image in images.images:
+            waiting.append((image, pool.submit(_decode, image, reading)))
+            if len(waiting) > ahead:
                 yield waiting.popleft()
         yield from waiting
 
 
-def _decode(source: FileRef) -> _Opened:
-    with open_image(source) as raster:
-        return _Opened(source, raster.space, complete(raster.read(), source.reading))
+def _decode(image: InputImage, reading: Reading) -> _Opened:
+    with open_channels([replace(file, reading=reading) for file in image.files]) as raster:
+        return _Opened(raster.header, raster.space, complete(raster.read(), reading))
 
 
-def _predict_one(predictor: Predictor, image: _Opened, path: str, target: Storage, *, overlay: bool) -> None:
+def _predict_one(
+    predictor: Predictor, opened: _Opened, image: InputImage, target: Storage, options: PredictOptions
+) -> None:
     manifest = predictor.run.manifest
-    pixels = check_any(image.pixels.values, manifest)
-    mask = segment(predictor, pixels)
-    if image.pixels.valid is not None:
-        mask[~image.pixels.valid] = IGNORE
-    write_mask(Segmented(image.source, image.space, mask, manifest), target, mask_name(path))
-    if overlay:
-        target.write(overlay_name(path), overlay_png(pixels, mask, manifest))
+    pixels = check_any(prepared(opened.pixels.values, opened.header, opened.space, manifest), manifest)
+    result = segment(predictor, pixels, shape_of(opened.header), probabilities=options.probabilities)
+    if opened.pixels.valid is not None:
+        result.mask[~opened.pixels.valid] = IGNORE
+    segmented = Segmented(image.files, opened.space, result.mask, manifest, result.probabilities)
+    write_mask(segmented, target, mask_name(image))
+    if options.probabilities:
+        write_probabilities(segmented, target, probabilities_name(image))
+    if options.overlay:
+        whole = match_channels(opened.pixels.values, manifest.channels)
+        shown = fullest_slice(whole, result.mask, manifest.slices)
+        target.write(overlay_name(image), overlay_png(*shown, manifest))

@@ -7,25 +7,44 @@ from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.storage import Storage
 from unetpp.data.images.listing import searched_trees
 from unetpp.data.sources.registry import stem_of
-from unetpp.inference.inputs import ImageSet
-from unetpp.inference.writers.registry import mask_suffix
+from unetpp.inference.inputs import ImageSet, InputImage
+from unetpp.inference.writers.registry import mask_suffix, probabilities_suffix
 
-__all__ = ["mask_name", "overlay_name", "refuse_existing", "refuse_images"]
+__all__ = [
+    "mask_name",
+    "output_names",
+    "overlay_name",
+    "probabilities_name",
+    "refuse_existing",
+    "refuse_images",
+]
 
 _OVERLAY_FOLDER = "overlays"
 
 
-def mask_name(image: str) -> str:
+def mask_name(image: InputImage) -> str:
     """Path of an image's mask below the output folder."""
-    return stem_of(image) + mask_suffix(image)
+    return stem_of(image.name) + mask_suffix(image.files[0])
 
 
-def overlay_name(image: str) -> str:
+def overlay_name(image: InputImage) -> str:
     """Path of an image's overlay below the output folder."""
-    return f"{_OVERLAY_FOLDER}/{stem_of(image)}.png"
+    return f"{_OVERLAY_FOLDER}/{stem_of(image.name)}.png"
 
 
-def refuse_images(target: Storage, images: ImageSet, *, overlay: bool) -> None:
+def probabilities_name(image: InputImage) -> str:
+    """Path of an image's probabilities below the output folder."""
+    return f"{stem_of(image.name)}_probabilities{probabilities_suffix(image.files[0])}"
+
+
+def output_names(images: ImageSet, *, overlay: bool = False, probabilities: bool = False) -> Sequence[str]:
+    """Paths of all that is written, below the output folder."""
+    overlays = [overlay_name(image) for image in images.images] if overlay else []
+    beside = [probabilities_name(image) for image in images.images] if probabilities else []
+    return [*map(mask_name, images.images), *beside, *overlays]
+
+
+def refuse_images(target: Storage, images: ImageSet, outputs: Sequence[str]) -> None:
     """Keep masks and images apart, wherever links lead.
 
     Raises:
@@ -39,7 +58,6 @@ def refuse_images(target: Storage, images: ImageSet, *, overlay: bool) -> None:
         for path, original in originals.items()
         if original.startswith(f"{place}/") or f"{images.storage.uri}/{path}".startswith(f"{target.uri}/")
     ]
-    outputs = _outputs(images, overlay=overlay)
     # A mask is renamed into its place: only links among its folders count, a link of its name is replaced.
     written = {f"{_real(target, os.path.dirname(name))}/{os.path.basename(name)}" for name in outputs}
     inside += [path for path, original in originals.items() if original in written and path not in inside]
@@ -57,23 +75,18 @@ def refuse_images(target: Storage, images: ImageSet, *, overlay: bool) -> None:
         )
 
 
-def refuse_existing(target: Storage, images: ImageSet, *, overlay: bool) -> None:
+def refuse_existing(target: Storage, outputs: Sequence[str]) -> None:
     """Leave what is there.
 
     Raises:
         ExistsError: an output exists.
     """
-    existing = sorted(set(_outputs(images, overlay=overlay)) & set(target.list()))
+    existing = sorted(set(outputs) & set(target.list()))
     if existing:
         raise ExistsError(
             f"{len(existing)} outputs exist in {target.uri}, first {existing[0]!r}; "
             f"name another --out or replace them with --overwrite"
         )
-
-
-def _outputs(images: ImageSet, *, overlay: bool) -> Sequence[str]:
-    overlays = [overlay_name(path) for path in images.paths] if overlay else []
-    return [*map(mask_name, images.paths), *overlays]
 
 
 def _is_searched(path: str, trees: Mapping[str, str], images: ImageSet) -> bool:

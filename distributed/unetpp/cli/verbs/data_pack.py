@@ -35,7 +35,6 @@ Pair = Annotated[
     str | None,
     typer.Option(metavar="REGEX", help="Pair by what its one group finds in paths of images and of masks."),
 ]
-
 Alpha = Annotated[
     str | None,
     typer.Option(metavar="keep|drop", help="A TIFF's band tagged as alpha that is not constant."),
@@ -48,6 +47,14 @@ Pages = Annotated[
     str | None,
     typer.Option(metavar="channels", help="What pages of plain TIFFs are [default: planes of a volume]."),
 ]
+Spacing = Annotated[
+    str | None,
+    typer.Option(metavar="[Z,]Y,X", help="Resample to these millimetres; Y,X stay within slices."),
+]
+Window = Annotated[
+    str | None,
+    typer.Option(metavar="CENTRE,WIDTH", help="Clip values, of CT in Hounsfield units: 40,400."),
+]
 
 
 def pack(
@@ -59,6 +66,8 @@ def pack(
     size: Annotated[int | None, typer.Option(help="Resize every image to a square of N pixels.")] = None,
     tile: Annotated[int | None, typer.Option(help="Cut every image into squares of N pixels.")] = None,
     slices: Slices = None,
+    spacing: Spacing = None,
+    window: Window = None,
     classes: Annotated[Path | None, typer.Option(help="Class names and colours: txt, json or yaml.")] = None,
     group: Group = None,
     pair: Pair = None,
@@ -83,6 +92,8 @@ def pack(
         size=size,
         tile=tile,
         slices=slices,
+        spacing=_numbers(spacing, "--spacing", (2, 3)),
+        window=_numbers(window, "--window", (2,)),
         classes=classes,
         group=group,
         pair=pair,
@@ -115,6 +126,22 @@ def _by_split(values: Sequence[str], flag: str) -> dict[str | None, str]:
         if split in found:
             raise InputError(f"{flag} is given twice for {split or 'one set'}; use {flag} train=DIR")
         found[split] = folder
+    return found
+
+
+def _numbers(text: str | None, flag: str, lengths: Sequence[int]) -> Any:
+    from unetpp.core.errors import InputError
+
+    if text is None:
+        return None
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if len(found) not in lengths:
+        raise InputError(
+            f"{flag} {text} must be {' or '.join(map(str, lengths))} numbers with commas between"
+        )
     return found
 
 

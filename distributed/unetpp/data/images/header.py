@@ -11,6 +11,7 @@ from unetpp.core.errors import InputError
 __all__ = [
     "MAX_CHANNELS",
     "MAX_PIXELS",
+    "MAX_ROW_BYTES",
     "Dtype",
     "Header",
     "SampleError",
@@ -25,8 +26,10 @@ Dtype = Literal["uint8", "uint16", "float32"]
 MAX_PIXELS = 2**27
 """Largest height * width that is decoded, 134 megapixels; larger files are refused by their header."""
 MAX_CHANNELS = 64
-_MAX_BYTES = 2**30
+MAX_ROW_BYTES = 2**30
 """A parquet page and an arrow binary value end at 2 GiB; half of that leaves room for the mask."""
+_MAX_VOLUME_BYTES = 2**32
+"""A volume is held whole while its slices are cut."""
 
 
 class SampleError(InputError):
@@ -71,10 +74,16 @@ def check_limits(header: Header) -> Header:
         raise SampleError(
             f"channels={header.channels} exceed {MAX_CHANNELS}; arrays are height, width, channels"
         )
-    if pixels * (header.planes or 1) * header.channels * np.dtype(header.dtype).itemsize > _MAX_BYTES:
+    if pixels * header.channels * np.dtype(header.dtype).itemsize > MAX_ROW_BYTES:
         raise SampleError(
             f"{header.height}x{header.width}x{header.channels} {header.dtype} exceed "
-            f"{_MAX_BYTES} bytes; cut the image"
+            f"{MAX_ROW_BYTES} bytes; cut the image"
+        )
+    volume_bytes = (header.planes or 1) * pixels * header.channels * np.dtype(header.dtype).itemsize
+    if volume_bytes > _MAX_VOLUME_BYTES:
+        raise SampleError(
+            f"a volume of {header.planes}x{header.height}x{header.width}x{header.channels} {header.dtype} "
+            f"exceeds {_MAX_VOLUME_BYTES} bytes (decompression bomb?); cut it"
         )
     return header
 

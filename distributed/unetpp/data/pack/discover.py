@@ -7,7 +7,7 @@ are left out.
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unetpp.core.errors import InputError
 from unetpp.data.images.pixels import PLAIN, Reading
@@ -86,7 +86,8 @@ def discover(
 
 
 def _match(folder: SourceFolder, pattern: str | None, reading: Reading) -> tuple[list[Pair], list[Rejection]]:
-    images, masks = _list(folder.images, "images"), _list(folder.masks, "masks")
+    image_refs, mask_refs = (_list(folder.images, "images", reading), _list(folder.masks, "masks", reading))
+    images, masks = list(image_refs), list(mask_refs)
     root, mask_root = source_storage(folder.images).uri, source_storage(folder.masks).uri
     if root == mask_root:
         masks = [path for path in masks if is_mask(path)]
@@ -100,8 +101,8 @@ def _match(folder: SourceFolder, pattern: str | None, reading: Reading) -> tuple
     pairs = [
         Pair(
             prefix + match.sample,
-            tuple(FileRef(folder.images, path, reading=reading) for path in match.images),
-            FileRef(folder.masks, match.mask, reading=reading),
+            tuple(image_refs[path] for path in match.images),
+            mask_refs[match.mask],
             folder.split,
         )
         for match in pairing.matches
@@ -132,11 +133,12 @@ def _without_repeated_ids(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Rejec
     return [pair for pair in pairs if counts[pair.sample_id] == 1], rejections
 
 
-def _list(uri: str, what: str) -> list[str]:
+def _list(uri: str, what: str, reading: Reading) -> dict[str, FileRef]:
+    """Files by their path."""
     storage = source_storage(uri)
     if not storage.exists():
         raise InputError(f"{what} folder {uri} does not exist; correct the path")
-    paths = [ref.path for ref in list_sources(storage)]
-    if not paths:
+    refs = {ref.path: replace(ref, root=uri, reading=reading) for ref in list_sources(storage)}
+    if not refs:
         raise InputError(f"{what} folder {uri} holds no file ending in {', '.join(suffixes())}")
-    return paths
+    return refs

@@ -15,7 +15,7 @@ import logging
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 
@@ -29,6 +29,7 @@ from unetpp.data.dataset.manifests import commit_manifest, load_manifest, next_v
 from unetpp.data.dataset.membership import Membership, read_membership, write_membership
 from unetpp.data.pack.discover import Pair, Rejection, SourceFolder, discover
 from unetpp.data.pack.journal import Journal
+from unetpp.data.pack.masks.segments import segment_classes
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.rejections import RejectionLimit, Rejections
 from unetpp.data.pack.runners import TaskRunner, run_here
@@ -105,6 +106,7 @@ def pack(
     storage = open_storage(out)
     _check_absent(storage, overwrite=overwrite)
     pairs, unpaired = discover(folders, options.pair, options.reading)
+    options = replace(options, classes=segment_classes(pairs, options.classes))
     preflight(storage, write=True)
     rejections = Rejections(storage, max_rejected)
     job = _Run(storage, run, on_progress, rejections, files=len(pairs) + len(unpaired))
@@ -251,7 +253,7 @@ def _manifest(
         classes=settled.labelling.classes,
         ignore_index=settled.labelling.ignore_index,
         spatial_dims=settled.spatial_dims,
-        spacing_mm=tally.stats.spacing_mm(),
+        voxel_mm=tally.stats.spacing_mm(),
         channels=settled.channels,
         dtype=settled.dtype,
         splits=splits,
@@ -259,6 +261,9 @@ def _manifest(
         resized_px=options.size_px,
         slices=options.slices,
         reading=options.reading.settled(),
+        channel_files=settled.channel_files,
+        spacing_mm=options.spacing_mm,
+        window=options.window,
         sizes=dict(sorted(tally.stats.sizes.items())),
         class_pixels=tuple(pixels.class_pixels.tolist()),
         foreground_histogram=tuple(pixels.foreground_histogram.tolist()),

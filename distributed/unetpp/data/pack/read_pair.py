@@ -3,20 +3,29 @@
 Arrays: H W C of a picture, Z H W C of a volume; its Z slices lie in the direction asked for, if one was.
 """
 
+import math
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
-from unetpp.data.images.header import Header, SampleError
+from unetpp.data.images.header import MAX_ROW_BYTES, Header, SampleError
 from unetpp.data.images.pixels import Pixels, complete
 from unetpp.data.pack.labels import to_values
+from unetpp.data.pack.masks.segments import segment_values
 from unetpp.data.pack.options import PackOptions
-from unetpp.data.sources.raster import Raster
+from unetpp.data.sources.places import apart_by_voxels
+from unetpp.data.sources.raster import Drawn, Raster, Space
 from unetpp.data.sources.slices import slice_header, slices_of
+from unetpp.data.sources.spacing import grid_at, resample_image, resample_labels, shape_of, space_at
+from unetpp.data.sources.window import clip
 
-__all__ = ["Valid", "both_valid", "read_header", "read_pixels", "read_valid", "read_values"]
+__all__ = ["Valid", "both_valid", "read_header", "read_pixels", "read_space", "read_valid", "read_values"]
 
 Valid = NDArray[np.bool_] | None
 """False where a pixel (Z) H W holds no data, None where all do."""
+_SAME_PLACE = 0.1
+"""Voxels; what programs lose when they write an affine in single precision is a thousandth of one."""
 
 
 def read_header(image: Raster, options: PackOptions) -> Header:
@@ -26,13 +35,26 @@ def read_header(image: Raster, options: PackOptions) -> Header:
         SampleError: a volume, and options for pictures.
     """
     header = image.header
+    grid = grid_at(header, image.space, options.spacing_mm, options.slices)
+    header = replace(header, height=grid[-2], width=grid[-1])
     if header.planes is None:
         return header
+    header = replace(header, planes=grid[0])
     if options.slices is None:
         if options.size_px is not None:
             raise SampleError("--size is for pictures, this is a volume; leave it out, or use --slices")
+        _require_row(header, options)
         return header
     return slice_header(header, options.slices)
+
+
+def _require_row(header: Header, options: PackOptions) -> None:
+    row_bytes = math.prod(shape_of(header)) * header.channels * np.dtype(header.dtype).itemsize
+    if options.tile_px is None and row_bytes > MAX_ROW_BYTES:
+        raise SampleError(
+            f"a volume of {row_bytes} bytes exceeds the {MAX_ROW_BYTES} of a row; cut it with --tile, or use "
+            "--slices"
+        )
 
 
 def read_pixels(image: Raster, options: PackOptions) -> Pixels:
@@ -41,10 +63,19 @@ def read_pixels(image: Raster, options: PackOptions) -> Pixels:
     Raises:
         SampleError: it cannot be used, or no pixel holds data.
     """
-    pixels = complete(_as_slices(image.read(), options), options.reading)
+    pixels = complete(image.read(), options.reading)
     if pixels.valid is not None and not pixels.valid.any():
         raise SampleError("no pixel of the image holds data")
-    return pixels
+    grid = grid_at(image.header, image.space, options.spacing_mm, options.slices)
+    valid = None if pixels.valid is None else resample_labels(pixels.valid, grid)
+    values = resample_image(clip(pixels.values, options.window), grid)
+    return _as_slices(Pixels(values, valid), options)
+
+
+def read_space(image: Raster, options: PackOptions) -> Space:
+    """Where the pixels of `read_pixels` lie, before they are cut into slices."""
+    grid = grid_at(image.header, image.space, options.spacing_mm, options.slices)
+    return space_at(image.space, shape_of(image.header), grid)
 
 
 def read_valid(image: Raster, options: PackOptions) -> Valid:
@@ -55,21 +86,27 @@ def read_valid(image: Raster, options: PackOptions) -> Valid:
     return None
 
 
-def read_values(mask: Raster, header: Header, options: PackOptions) -> tuple[NDArray[np.uint8], Valid]:
-    """One value per pixel, (Z) H W, of a mask that has the image's size, and where the mask holds data.
+def read_values(mask: Raster, image: Raster, options: PackOptions) -> tuple[NDArray[np.uint8], Valid]:
+    """One value per pixel, (Z) H W, of a mask that has the image's size and place, and where it holds data.
 
     Raises:
-        SampleError: another size, or no mask.
+        SampleError: another size or place, or no mask.
     """
-    pixels = _as_slices(mask.read(), options)
+    sizes = shape_of(image.header)
+    apart = apart_by_voxels(image, mask)
+    if apart > _SAME_PLACE:
+        raise SampleError(
+            f"the mask lies {apart:.3g} voxels from its place in the image (their affines differ); "
+            "resample it to the image's grid, by nearest"
+        )
+    pixels = Pixels(segment_values(mask, image, options.classes)) if isinstance(mask, Drawn) else mask.read()
+    _require_size(pixels.values.shape[:-1], sizes)
+    grid = grid_at(image.header, image.space, options.spacing_mm, options.slices)
+    valid = None if pixels.valid is None else resample_labels(pixels.valid, grid)
+    pixels = _as_slices(Pixels(resample_labels(pixels.values, grid), valid), options)
     stored = pixels.values
     # (Z, H, W, C) -> (Z * H, W, C): planes of a volume follow the same rules as a picture.
     values = to_values(stored.reshape(-1, *stored.shape[-2:]), options.classes).reshape(stored.shape[:-1])
-    expected: tuple[int, ...] = (header.height, header.width)
-    if header.planes is not None:
-        expected = (header.planes, *expected)
-    if values.shape != expected:
-        raise SampleError(_other_size(values.shape, expected))
     return values, pixels.valid
 
 
@@ -85,6 +122,11 @@ def _as_slices(pixels: Pixels, options: PackOptions) -> Pixels:
         return pixels
     valid = None if pixels.valid is None else slices_of(pixels.valid, options.slices)
     return Pixels(slices_of(pixels.values, options.slices), valid)
+
+
+def _require_size(mask: tuple[int, ...], image: tuple[int, ...]) -> None:
+    if mask != image:
+        raise SampleError(_other_size(mask, image))
 
 
 def _other_size(mask: tuple[int, ...], image: tuple[int, ...]) -> str:

@@ -51,12 +51,12 @@ def scan_pair(pair: Pair, options: PackOptions) -> ScannedPair | Rejection:
     at = pair.images[0]
     try:
         with open_channels(pair.images) as image:
-            header, image_digest = read_header(image, options), image.digest
+            header = read_header(image, options)
             valid = read_valid(image, options)
-        at = pair.mask
-        with open_labels(pair.mask) as mask:
-            values, mask_valid = read_values(mask, header, options)
-            mask_digest = mask.digest
+            at = pair.mask
+            with open_labels(pair.mask) as mask:
+                values, mask_valid = read_values(mask, image, options)
+                digest = hashlib.sha256(image.digest + mask.digest).hexdigest()
     except UnreadFileError as error:
         return Rejection.of_unread(error)
     except SampleError as error:
@@ -65,7 +65,6 @@ def scan_pair(pair: Pair, options: PackOptions) -> ScannedPair | Rejection:
         raise UndecidedError(f"{location(at)}: {error}") from error
     counted = both_valid(valid, mask_valid)
     counts = value_counts(values if counted is None else values[counted])
-    digest = hashlib.sha256(image_digest + mask_digest).hexdigest()
     present = tuple((int(value), int(counts[value])) for value in np.flatnonzero(counts))
     lacks_data = counted is not None and not counted.all()
     return ScannedPair(pair, header, present, digest, lacks_data)

@@ -67,6 +67,8 @@ class Settled:
     dtype: Dtype
     spatial_dims: Literal[2, 3]
     image_labels: tuple[str, ...]
+    channel_files: int = 1
+    """Of one image."""
 
 
 def settle(
@@ -87,7 +89,8 @@ def settle(
         channels = 3
     image_labels = spec.image_labels if spec else ()
     spatial_dims = _most_frequent([_dims(item, options) for item in scanned])
-    settled = Settled(labelling, channels, dtype, spatial_dims, image_labels)
+    channel_files = _most_frequent([len(item.pair.images) for item in scanned])
+    settled = Settled(labelling, channels, dtype, spatial_dims, image_labels, channel_files)
     kept: list[ScannedPair] = []
     rejections: list[Rejection] = []
     for item in scanned:
@@ -136,6 +139,8 @@ def fingerprint(kept: Sequence[ScannedPair], shards: Sequence[PlannedShard], opt
         "tile_px": options.tile_px,
         **({} if options.slices is None else {"slices": options.slices}),
         **options.reading.settled(),
+        **({} if options.spacing_mm is None else {"spacing_mm": options.spacing_mm}),
+        **({} if options.window is None else {"window": options.window}),
         "classes": options.classes.model_dump() if options.classes else None,
         "rows": sorted([sample_id, *row] for sample_id, row in rows.items()),
         "pairs": len(kept),

@@ -20,7 +20,7 @@ from unetpp.data.images.header import SampleError
 from unetpp.data.images.resize import resize_image, resize_mask, resize_valid
 from unetpp.data.pack.discover import Rejection
 from unetpp.data.pack.options import PackOptions
-from unetpp.data.pack.read_pair import Valid, both_valid, read_pixels, read_values
+from unetpp.data.pack.read_pair import Valid, both_valid, read_pixels, read_space, read_values
 from unetpp.data.pack.scan import ScannedPair
 from unetpp.data.pack.shard_plan import PlannedRow, PlannedShard, Settled
 from unetpp.data.pack.stats import DatasetStats, PixelStats
@@ -164,9 +164,9 @@ def _decode(source: ScannedPair, task: ShardTask) -> _Decoded:
         if hashlib.sha256(raster.digest + labels.digest).hexdigest() != source.digest:
             raise SampleError("the file changed while it was packed; pack again")
         pixels = read_pixels(raster, task.options)
-        values, mask_valid = read_values(labels, header, task.options)
+        values, mask_valid = read_values(labels, raster, task.options)
         mask = settled.labelling.apply(values)
-        space = raster.space
+        space = read_space(raster, task.options)
     image = match_channels(pixels.values, settled.channels)
     planes = () if header.planes is None else (header.planes,)
     if (image.shape, image.dtype.name) != (

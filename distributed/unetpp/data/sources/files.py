@@ -24,6 +24,8 @@ class FileRef:
     """Paths of its files where `path` is a folder that is one image, such as a DICOM series or OME-Zarr."""
     reading: Reading = PLAIN
     """What the user has settled of what the file leaves open."""
+    format: str = ""
+    """Name of its format where the path's ending does not tell."""
 
 
 class UnreadFileError(Exception):
@@ -63,6 +65,8 @@ def local_path(ref: FileRef) -> Iterator[Path]:
     """
     storage = source_storage(ref.root)
     if storage.is_local:
+        for path in ref.members or (ref.path,):
+            _require_readable(ref, storage.local_path(path))
         yield storage.local_path(ref.path)
         return
     with tempfile.TemporaryDirectory(prefix="unetpp-source-") as folder:
@@ -74,6 +78,14 @@ def local_path(ref: FileRef) -> Iterator[Path]:
             except (AccessError, FileNotFoundError) as error:
                 raise UnreadFileError(ref, str(error)) from error
         yield Path(folder) / ref.path
+
+
+def _require_readable(ref: FileRef, path: Path) -> None:
+    try:
+        if not path.is_dir():
+            path.open("rb").close()
+    except (FileNotFoundError, PermissionError) as error:
+        raise UnreadFileError(ref, str(error)) from error
 
 
 @lru_cache(maxsize=16)

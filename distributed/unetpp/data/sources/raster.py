@@ -4,13 +4,17 @@ Arrays are H W C for a picture and Z H W C for a volume: Z planes, H height, W w
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from unetpp.data.images.header import Header
 from unetpp.data.images.pixels import Pixels
 
-__all__ = ["Box", "Pixels", "Raster", "Space"]
+__all__ = ["Box", "Drawn", "FromSeries", "Pixels", "Raster", "Space"]
 
 
 _MM = {"mm": 1.0, "um": 1e-3, "nm": 1e-6, "cm": 10.0, "m": 1000.0}
@@ -74,6 +78,39 @@ class Space:
             crs=found.get("crs", ""),
             transform=tuple(found.get("transform", ())),
         )
+
+
+@runtime_checkable
+class FromSeries(Protocol):
+    """What a raster has besides if it is a DICOM series."""
+
+    @property
+    def series(self) -> str:
+        """SeriesInstanceUID."""
+        ...
+
+    @property
+    def instances(self) -> frozenset[str]:
+        """SOPInstanceUID of each file."""
+        ...
+
+
+@runtime_checkable
+class Drawn(Protocol):
+    """What a mask has besides if it has pixels only on the grid of an image, such as a DICOM SEG."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its classes, sorted."""
+        ...
+
+    def drawn_on(self, image: "Raster", names: Sequence[str]) -> NDArray[np.uint8]:
+        """0 or 1 for each name on the image's grid, H W C or Z H W C; other classes are left out.
+
+        Raises:
+            SampleError: it is of another image, or does not lie on the grid.
+        """
+        ...
 
 
 class Raster(Protocol):
