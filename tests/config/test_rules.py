@@ -35,12 +35,12 @@ from unetpp.core.errors import ConfigError
         ("model.depth=0", "model.depth=0 must be at least 1; use 1 or auto"),
         (
             "model.depth=3 model.widths=[8,16]",
-            "model.widths must have one entry per level 0..3, 4 in all; it has 2; "
+            "model.widths must have one entry per row 0..3, 4 in all; it has 2; "
             "use model.depth=1 or 4 entries",
         ),
         (
             "model.dilation=[1,1,1] model.widths=[8,16]",
-            "model.widths and model.dilation must have the same length, one entry per level; "
+            "model.widths and model.dilation must have the same length, one entry per row; "
             "they have 2 and 3; make them equal",
         ),
         ("model.dilation=0", "model.dilation=0 must be at least 1; use 1"),

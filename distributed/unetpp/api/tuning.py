@@ -20,7 +20,7 @@ from unetpp.training.ray.trainer import fit
 from unetpp.training.run.rank import TrainJob
 from unetpp.tuning.folder import changes_since, load_started, started_config
 from unetpp.tuning.kept_space import resume_command
-from unetpp.tuning.planning.budget import estimate
+from unetpp.tuning.planning.duration_estimate import estimate
 from unetpp.tuning.results.confirm import candidates, confirm
 from unetpp.tuning.results.confirmed import called_best, read_confirmed
 from unetpp.tuning.results.leaderboard import failure_causes, leaderboard, sweep_summary

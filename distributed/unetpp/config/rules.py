@@ -20,24 +20,24 @@ __all__ = [
 
 
 def model_rules(model: ModelConfig) -> Iterator[str]:
-    """What must have one entry per level 0..depth."""
+    """What must have one entry per row 0..depth."""
     depth = model.depth
-    levels = {
+    rows = {
         name: value
         for name, value in (("widths", model.widths), ("dilation", model.dilation))
         if isinstance(value, tuple)
     }
     if isinstance(depth, int):
-        for name, value in levels.items():
+        for name, value in rows.items():
             if len(value) != depth + 1:
                 yield (
-                    f"model.{name} must have one entry per level 0..{depth}, {depth + 1} in all; it has "
+                    f"model.{name} must have one entry per row 0..{depth}, {depth + 1} in all; it has "
                     f"{len(value)}; use model.depth={len(value) - 1} or {depth + 1} entries"
                 )
-    elif len({len(value) for value in levels.values()}) > 1:
+    elif len({len(value) for value in rows.values()}) > 1:
         yield (
-            f"model.widths and model.dilation must have the same length, one entry per level; they have "
-            f"{len(levels['widths'])} and {len(levels['dilation'])}; make them equal"
+            f"model.widths and model.dilation must have the same length, one entry per row; they have "
+            f"{len(rows['widths'])} and {len(rows['dilation'])}; make them equal"
         )
 
 

@@ -1,4 +1,4 @@
-"""Seconds from the submission of a job to its first training step, said by the job."""
+"""Start-up time of a submitted job: seconds from submission to the first training step, said by the job."""
 
 import os
 import time

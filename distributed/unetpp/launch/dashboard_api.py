@@ -1,4 +1,4 @@
-"""The head of a cluster over HTTP: whether it answers, whom it lets in, which versions it runs."""
+"""The API of Ray's dashboard, over HTTP: whether it answers, whom it lets in, which versions it runs."""
 
 import json
 import os

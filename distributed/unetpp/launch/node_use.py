@@ -1,4 +1,4 @@
-"""What the nodes of a cluster do right now, from its dashboard's API."""
+"""Utilisation of a cluster's nodes right now, from the API of Ray's dashboard."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

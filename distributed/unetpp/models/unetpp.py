@@ -3,7 +3,7 @@ r"""The nested network (Zhou et al. 2018, 2020), one looped module for U-Net, UN
     x[i][0] = H(Pool(x[i-1][0]))
     x[i][j] = H([x[i][0], ..., x[i][j-1], U(x[i+1][j-1])])        j > 0
 
-    x00 - x01 - x02        i  level: width, resolution 1 / 2**i, dilation
+    x00 - x01 - x02        i  row: width, resolution 1 / 2**i, dilation
      |  \  |  \  |         j  position along the skip path
     x10 - x11              heads on x[0][1..depth]; head k needs the nodes i + j <= k only
      |  \
@@ -33,13 +33,13 @@ class UNetPlusPlus(nn.Module):
     """The grid `X[i][j]` with segmentation heads on its top row; options as in `ModelConfig`.
 
     Args:
-        pool: for each level 1..depth what it divides each axis by, 1 or 2; 2 everywhere unless given.
+        pool: for each row 1..depth what it divides each axis by, 1 or 2; 2 everywhere unless given.
         size_multiple: sides are padded to a multiple of it, one for all axes or one for each; the product of
             the pooling unless this is a pruned network, which keeps that of the full one so that both see
             the same pixels.
 
     Raises:
-        ConfigError: depth outside 1..6, or widths, dilation or pool not one entry per level.
+        ConfigError: depth outside 1..6, or widths, dilation or pool not one entry per row.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class UNetPlusPlus(nn.Module):
         self.depth = _within(depth)
         self.dense = dense
         self.spatial_dims = spatial_dims
-        self.widths = _per_level(
+        self.widths = _per_row(
             "widths", [width * 2**i for i in range(depth + 1)] if widths is None else widths, depth
         )
-        self.dilation = _per_level(
+        self.dilation = _per_row(
             "dilation", [dilation] * (depth + 1) if isinstance(dilation, int) else dilation, depth
         )
         self.pool = _pooling(pool, depth, spatial_dims)
@@ -201,18 +201,18 @@ def _pooling(
 ) -> tuple[tuple[int, ...], ...]:
     if pool is None:
         return ((2,) * spatial_dims,) * depth
-    if len(pool) != depth or any(len(level) != spatial_dims or not {*level} <= {1, 2} for level in pool):
+    if len(pool) != depth or any(len(row) != spatial_dims or not {*row} <= {1, 2} for row in pool):
         raise ConfigError(
-            f"model.pool={[list(level) for level in pool]} must be {depth} levels of {spatial_dims} factors "
+            f"model.pool={[list(row) for row in pool]} must be {depth} rows of {spatial_dims} factors "
             "1 or 2, one per axis"
         )
-    return tuple(tuple(level) for level in pool)
+    return tuple(tuple(row) for row in pool)
 
 
-def _per_level(name: str, values: Sequence[int], depth: int) -> tuple[int, ...]:
+def _per_row(name: str, values: Sequence[int], depth: int) -> tuple[int, ...]:
     if len(values) != depth + 1 or min(values) < 1:
         raise ConfigError(
-            f"model.{name}={list(values)} must be {depth + 1} positive integers, one per level 0..{depth}"
+            f"model.{name}={list(values)} must be {depth + 1} positive integers, one per row 0..{depth}"
         )
     return tuple(values)
 

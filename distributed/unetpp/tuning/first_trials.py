@@ -1,4 +1,4 @@
-"""Trials a study starts with: the base configuration, and what earlier studies found."""
+"""Warm start: the trials a study starts with, the base configuration and what earlier studies found."""
 
 import logging
 import math

@@ -43,7 +43,7 @@ from unetpp.tuning.folder import (
 )
 from unetpp.tuning.kept_space import SPACE_FOLDER, remember_space
 from unetpp.tuning.ledger import Ledger, SweepSetup
-from unetpp.tuning.planning.duration import seconds_per_epoch
+from unetpp.tuning.planning.duration_estimate import seconds_per_epoch
 from unetpp.tuning.ray.callbacks import SweepEvents, SweepListener
 from unetpp.tuning.ray.decisions import start_board
 from unetpp.tuning.ray.metrics import SweepMetrics

@@ -1,7 +1,8 @@
 import pytest
 
 from unetpp.config import TuneConfig
-from unetpp.tuning.planning.budget import Budget, budget_of, estimate, expected_epochs
+from unetpp.tuning.planning.budget import Budget, budget_of
+from unetpp.tuning.planning.duration_estimate import estimate, expected_epochs
 
 
 @pytest.mark.parametrize(

@@ -60,15 +60,15 @@ def kept_bytes(model: ModelConfig, patch_px: Sequence[int], *, bf16: bool) -> in
     conv = _BF16_BYTES if bf16 else _FLOAT_BYTES
     out = _FLOAT_BYTES if model.norm == "group" else conv
     total = net.pixels(0, patch_px) * net.in_channels * (_FLOAT_BYTES + (conv if bf16 else 0))
-    for level, position in net.grid():
-        width, pixels = net.widths[level], net.pixels(level, patch_px)
-        per_pixel = _block_bytes(model, width, conv, out) + _output_bytes(net, level, position, conv, out)
+    for row, position in net.grid():
+        width, pixels = net.widths[row], net.pixels(row, patch_px)
+        per_pixel = _block_bytes(model, width, conv, out) + _output_bytes(net, row, position, conv, out)
         if position > 0:
-            per_pixel += net.inputs(level, position) * conv
+            per_pixel += net.inputs(row, position) * conv
             if model.attention:
-                per_pixel += _gate_bytes(net, level, position, conv, out)
-        elif level > 0:
-            per_pixel += net.widths[level - 1] * (conv + _INDEX_BYTES)
+                per_pixel += _gate_bytes(net, row, position, conv, out)
+        elif row > 0:
+            per_pixel += net.widths[row - 1] * (conv + _INDEX_BYTES)
         total += per_pixel * pixels
     return total
 
@@ -77,59 +77,59 @@ def weight_count(model: ModelConfig) -> int:
     """Parameters of the network."""
     net, dims = _Net(model), model.spatial_dims or 2
     count = 0
-    for level, position in net.grid():
-        width, inputs = net.widths[level], net.inputs(level, position)
+    for row, position in net.grid():
+        width, inputs = net.widths[row], net.inputs(row, position)
         norm = 0 if model.norm == "none" else 2 * width
         count += (inputs + width) * width * 3**dims + 2 * (width + norm)
         if position > 0:
-            count += _up_weights(model.upsample, net.widths[level + 1], width, net.pool[level])
+            count += _up_weights(model.upsample, net.widths[row + 1], width, net.pool[row])
             if model.attention:
-                skips, up, inner = net.gate(level, position)
+                skips, up, inner = net.gate(row, position)
                 count += (skips + up + 2) * inner + inner + 1
     count += len(_supervised(model)) * (net.widths[0] + 1) * int(model.num_classes)
     return count + int(model.image_classes) * (net.widths[-1] + 1)
 
 
 class _Net:
-    """Channels and sizes of the grid X[level][position]."""
+    """Channels and sizes of the grid X[row][position]."""
 
     def __init__(self, model: ModelConfig) -> None:
         self.model, self.depth, self.in_channels = model, int(model.depth), int(model.in_channels)
         self.pool = model.pool or ((2,) * (model.spatial_dims or 2),) * self.depth
-        self.widths = model.widths or tuple(model.width * 2**level for level in range(self.depth + 1))
+        self.widths = model.widths or tuple(model.width * 2**row for row in range(self.depth + 1))
 
     def grid(self) -> Iterator[tuple[int, int]]:
-        for level in range(self.depth + 1):
-            last = self.depth - level
+        for row in range(self.depth + 1):
+            last = self.depth - row
             positions = sorted({0, last}) if self.model.dense == "unet" else range(last + 1)
-            yield from ((level, position) for position in positions)
+            yield from ((row, position) for position in positions)
 
-    def pixels(self, level: int, patch_px: Sequence[int]) -> int:
+    def pixels(self, row: int, patch_px: Sequence[int]) -> int:
         total = 1
         for axis, side in enumerate(patch_px):
             factors = [pooled[axis] for pooled in self.pool]
             multiple = math.prod(factors)
-            total *= -(-side // multiple) * multiple // math.prod(factors[:level])
+            total *= -(-side // multiple) * multiple // math.prod(factors[:row])
         return total
 
-    def inputs(self, level: int, position: int) -> int:
+    def inputs(self, row: int, position: int) -> int:
         """Channels that the first convolution of a node sees."""
         if position == 0:
-            return self.widths[level - 1] if level else self.in_channels
-        skips, up, _ = self.gate(level, position)
+            return self.widths[row - 1] if row else self.in_channels
+        skips, up, _ = self.gate(row, position)
         return skips + up
 
-    def gate(self, level: int, position: int) -> tuple[int, int, int]:
+    def gate(self, row: int, position: int) -> tuple[int, int, int]:
         """Channels of a node's skips, of what comes from below, and inside its attention gate."""
-        width = self.widths[level]
+        width = self.widths[row]
         skips = width * (position if self.model.dense == "pp" else 1)
-        up = self.widths[level + 1] if self.model.upsample == "bilinear" else width
+        up = self.widths[row + 1] if self.model.upsample == "bilinear" else width
         return skips, up, max(1, width // 2)
 
-    def convolved(self, level: int, position: int) -> int:
+    def convolved(self, row: int, position: int) -> int:
         """Convolutions that take a node's output as it is: a head, or a learned upsampling."""
-        head = level == 0 and position in _supervised(self.model)
-        up = self.model.upsample != "bilinear" and level > 0 and (level - 1, position + 1) in set(self.grid())
+        head = row == 0 and position in _supervised(self.model)
+        up = self.model.upsample != "bilinear" and row > 0 and (row - 1, position + 1) in set(self.grid())
         return int(head) + int(up)
 
 
@@ -152,17 +152,17 @@ def _block_bytes(model: ModelConfig, width: int, conv: int, out: int) -> int:
     return width * (2 * (norm + out + dropped) + between)
 
 
-def _output_bytes(net: _Net, level: int, position: int, conv: int, out: int) -> int:
+def _output_bytes(net: _Net, row: int, position: int, conv: int, out: int) -> int:
     """Per pixel, kept of a node's output by pooling, heads and learned upsampling."""
-    pooled = position == 0 and level < net.depth
-    convolved = net.convolved(level, position)
+    pooled = position == 0 and row < net.depth
+    convolved = net.convolved(row, position)
     if out != conv:
-        return net.widths[level] * (convolved * conv + (out if pooled and _is_fresh(net.model) else 0))
-    return net.widths[level] * (out if _is_fresh(net.model) and (pooled or convolved) else 0)
+        return net.widths[row] * (convolved * conv + (out if pooled and _is_fresh(net.model) else 0))
+    return net.widths[row] * (out if _is_fresh(net.model) and (pooled or convolved) else 0)
 
 
-def _gate_bytes(net: _Net, level: int, position: int, conv: int, out: int) -> int:
-    skips, up, inner = net.gate(level, position)
+def _gate_bytes(net: _Net, row: int, position: int, conv: int, out: int) -> int:
+    skips, up, inner = net.gate(row, position)
     return skips * (conv if out == conv else conv + out) + (up + inner + 1) * conv
 
 
@@ -170,8 +170,8 @@ def _in_flight_bytes(model: ModelConfig, patch_px: Sequence[int]) -> int:
     """The largest input of a convolution and its gradient, float32 before they are cast."""
     net = _Net(model)
     return max(
-        2 * _FLOAT_BYTES * net.inputs(level, position) * net.pixels(level, patch_px)
-        for level, position in net.grid()
+        2 * _FLOAT_BYTES * net.inputs(row, position) * net.pixels(row, patch_px)
+        for row, position in net.grid()
     )
 
 

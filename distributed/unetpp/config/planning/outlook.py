@@ -1,4 +1,4 @@
-"""What a training or a sweep would do on some machines, decided without starting anything."""
+"""The plan of `unetpp plan`: what a training or a sweep would do on some machines; nothing is started."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,6 +1,6 @@
 """Patch and pooling of volumes from sizes and spacing, after nnU-Net (Isensee et al. 2021); pure functions.
 
-Axes: planes, rows, columns. A patch covers about the same distance along each axis; a level pools an axis
+Axes: planes, rows, columns. A patch covers about the same distance along each axis; a row of the network pools an axis
 only while its voxels are less than twice as long as the shortest ones, so that thick slices stay apart.
 """
 
@@ -32,17 +32,17 @@ def patch_of(manifest: Manifest) -> tuple[int, int]:
 
 
 def pooling_of(patch_px: Sequence[int], spacing: Sequence[float], depth: int) -> tuple[tuple[int, ...], ...]:
-    """What each level 1..depth divides each axis by; rows and columns are always halved."""
+    """What each row 1..depth of the network divides each axis by; only planes may be spared."""
     sides, lengths = list(map(float, patch_px)), list(spacing)
-    levels: list[tuple[int, ...]] = []
+    pool: list[tuple[int, ...]] = []
     for _ in range(depth):
         finest = min(lengths)
         thin = lengths[0] < _THICK * finest and sides[0] / 2 >= _MIN_SIDE_PX
         factors = (2 if thin else 1, 2, 2)
         sides = [side / factor for side, factor in zip(sides, factors, strict=True)]
         lengths = [length * factor for length, factor in zip(lengths, factors, strict=True)]
-        levels.append(factors)
-    return tuple(levels)
+        pool.append(factors)
+    return tuple(pool)
 
 
 def spacing_of(manifest: Manifest) -> tuple[float, ...]:

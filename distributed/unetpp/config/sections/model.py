@@ -1,4 +1,4 @@
-"""The nested network (DESIGN: UNet++ grid X[i][j])."""
+"""The nested network, UNet++: its grid of nodes X[row][column]."""
 
 from typing import Annotated, Literal
 
@@ -20,11 +20,11 @@ class ModelConfig(Section):
     depth: Annotated[int, Field(ge=1, le=MAX_DEPTH)] | Auto = AUTO
     """Number of down-samplings d; the grid has (d+1)(d+2)/2 nodes."""
     width: int = Field(32, ge=1)
-    """Channels of level 0; level i has width * 2**i unless `widths` is given."""
+    """Channels of row 0, at full resolution; row i has width * 2**i unless `widths` is given."""
     widths: tuple[Count, ...] | None = None
-    """Channels of each level 0..depth, in place of `width`."""
+    """Channels of each row 0..depth, in place of `width`."""
     dilation: Count | tuple[Count, ...] = 1
-    """Dilation of the 3x3 convolutions, one for all levels or one per level 0..depth."""
+    """Dilation of the 3x3 convolutions, one for all rows or one per row 0..depth."""
     dense: Literal["unet", "plus", "pp"] = "pp"
     """Skip wiring on the same blocks: U-Net, UNet+ or UNet++."""
     norm: Literal["none", "batch", "group", "instance"] = "group"
@@ -32,7 +32,7 @@ class ModelConfig(Section):
     activation: Literal["relu", "leaky_relu", "silu", "gelu"] = "relu"
     """Non-linearity after each normalised convolution; leaky_relu has the slope 0.01 below 0."""
     upsample: Literal["bilinear", "deconv", "pixelshuffle"] = "bilinear"
-    """How a level is doubled in size: interpolated, or learned by a transposed or a sub-pixel convolution."""
+    """How a row is doubled in size: interpolated, or learned by a transposed or a sub-pixel convolution."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Probability that a value is set to 0 after each activation while training, 0 to below 1; 0 is none."""
     attention: bool = False
@@ -42,6 +42,6 @@ class ModelConfig(Section):
     spatial_dims: Annotated[Literal[2, 3] | None, NONE_IS_AUTO] = None
     """Dimensions of an image, 2 for pictures and slices, 3 for volumes; those of the dataset unless given."""
     pool: Annotated[tuple[tuple[_Factor, ...], ...] | None, NONE_IS_AUTO] = None
-    """What each level 1..depth divides each axis by, 1 or 2; 2 unless given, save along thick axes."""
+    """What each row 1..depth divides each axis by, 1 or 2; 2 unless given, save along thick axes."""
     image_classes: Annotated[int, Field(ge=0)] | Auto = AUTO
     """Outputs of the image-level classification head on the bottleneck; 0 leaves it out."""

@@ -1,4 +1,4 @@
-"""Which process works on a run or a sweep: one at a time, wherever they run."""
+"""Ownership of a run or a sweep, a lease with a heartbeat: one process at a time, wherever they run."""
 
 from unetpp.core.ownership.ownership import Claim, Ownership
 

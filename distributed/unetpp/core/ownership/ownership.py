@@ -1,6 +1,6 @@
-"""Which process works on a run or a sweep: one at a time, wherever they run.
+"""Ownership of a run or a sweep, a lease with a heartbeat: one process at a time, wherever they run.
 
-    owners/00003.json     see owner_record.py; the highest number owns
+    owners/00003.json     see record.py; the highest number owns
 
 A process claims by creating the next number, which only one can. It overwrites its own file every few
 seconds and marks it released at its end. An owner on the same machine that has died is followed at once;

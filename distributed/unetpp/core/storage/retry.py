@@ -1,4 +1,4 @@
-"""Repeat an operation that fails for a passing reason, until a deadline."""
+"""Retry with backoff: repeat an operation that fails for a passing reason, until a deadline."""
 
 import logging
 import random

@@ -1,4 +1,4 @@
-"""What reading cost and what the cache spared."""
+"""Cache hits and misses: what reading cost and what the cache spared."""
 
 from dataclasses import astuple, dataclass, replace
 

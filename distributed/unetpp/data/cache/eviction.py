@@ -1,4 +1,4 @@
-"""What the cache throws out and what it does not take in: pure functions.
+"""Cache eviction and admission: which entries are thrown out, and which are not taken in; pure functions.
 
 Training reads every shard once an epoch. If the dataset is larger than the cache, least-recently-used
 replacement throws each shard out just before its next use: no hit at all. So a full cache does not

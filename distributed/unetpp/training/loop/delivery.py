@@ -1,4 +1,4 @@
-"""Takes batches from the stream and refuses any that the plan does not hold."""
+"""Checks the delivery of batches: takes them from the stream and refuses any that the plan does not hold."""
 
 from collections.abc import Iterator
 

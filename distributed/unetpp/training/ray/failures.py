@@ -1,4 +1,4 @@
-"""Says why training was interrupted, in the process of Ray Train that starts the workers again."""
+"""Worker failures: why training was interrupted and whether it is tried again, in Ray Train's own process."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from ray.train import UserCallback
 from unetpp.core.errors import final_error
 from unetpp.core.logs import redact
 
-__all__ = ["StoppedError", "TellInterruptions", "describe_interruption"]
+__all__ = ["StoppedError", "WorkerFailureCallback", "describe_interruption"]
 
 _SHOWN = 120
 """Characters of an error."""
@@ -19,7 +19,7 @@ class StoppedError(Exception):
     """Workers died after they were asked to stop; the run stands at its last checkpoint."""
 
 
-class TellInterruptions(UserCallback):  # type: ignore[misc]  # ray is not typed
+class WorkerFailureCallback(UserCallback):  # type: ignore[misc]  # ray is not typed
     """Puts a line on the board each time that workers end with an error, or ends a run that cannot go on."""
 
     def __init__(self, board: Any) -> None:

@@ -1,4 +1,4 @@
-"""Notice that the machine of this process is about to be taken away, such as a spot instance."""
+"""Preemption: whether this machine is being drained, as a spot instance is before it is taken away."""
 
 import logging
 import time
@@ -8,7 +8,7 @@ import ray
 from unetpp.compat.ray import draining_nodes
 from unetpp.training.loop.session import Request
 
-__all__ = ["DrainWatch"]
+__all__ = ["PreemptionWatch"]
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +16,7 @@ _EVERY_S = 2.0
 """Grace times are 30 s at least on the clouds that give notice."""
 
 
-class DrainWatch:
+class PreemptionWatch:
     """Asks Ray now and then whether the node it is created on is being drained.
 
     Ray Train's own `get_preemption_info` waits for all ranks at each call; one rank's request is enough here.

@@ -18,7 +18,7 @@ from unetpp.core.errors import UnetppError, own_error
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
 from unetpp.core.trial_folders import trial_of
-from unetpp.training.ray.failures import TellInterruptions
+from unetpp.training.ray.failures import WorkerFailureCallback
 from unetpp.training.ray.worker import (
     ProgressBoard,
     WorkerArguments,
@@ -158,7 +158,7 @@ def _trainer(job: TrainJob, board: Any, scratch: Storage, concurrent: int) -> To
             name=_shown_name(job.run_uri),
             storage_path=path,
             storage_filesystem=filesystem,
-            callbacks=[TellInterruptions(board)],
+            callbacks=[WorkerFailureCallback(board)],
             failure_config=FailureConfig(
                 max_failures=config.scale.max_failures, controller_failure_limit=_PLACEMENT_TRIES
             ),

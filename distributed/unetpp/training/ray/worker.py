@@ -22,7 +22,7 @@ from unetpp.data.stream.ray_stream import stream_batches
 from unetpp.data.stream.stream_plan import Position, StreamPlan
 from unetpp.training.loop.session import Request
 from unetpp.training.ray.metrics_export import Exporter, RunMetrics
-from unetpp.training.ray.preemption import DrainWatch
+from unetpp.training.ray.preemption import PreemptionWatch
 from unetpp.training.run.rank import TrainJob, run_job
 
 __all__ = [
@@ -114,7 +114,7 @@ class _RaySession:
         self.world_size: int = context.get_world_size()
         self._board = board
         self._metrics = RunMetrics(job.run_uri, self.rank, Exporter())
-        self._place, self._drain = _place(), DrainWatch()
+        self._place, self._preemption = _place(), PreemptionWatch()
         if self._place["placement_group"] is not None:
             ray.get(board.hold.remote(self._place["placement_group"]))
         self._pending: Any = None
@@ -131,7 +131,7 @@ class _RaySession:
 
     def heartbeat(self, progress: Mapping[str, Any]) -> Request:
         self._metrics.step(progress)
-        return Request.STOP if self._is_stopped(progress) else self._drain.request()
+        return Request.STOP if self._is_stopped(progress) else self._preemption.request()
 
     def _is_stopped(self, progress: Mapping[str, Any]) -> bool:
         if self.rank != 0:

@@ -1,11 +1,10 @@
-"""When a sweep ends, and how long it will take."""
+"""The budget of a sweep: when it ends before its number of trials."""
 
-import math
 from dataclasses import dataclass
 
 from unetpp.config.sections.tune import TuneConfig
 
-__all__ = ["Budget", "budget_of", "estimate", "expected_epochs"]
+__all__ = ["Budget", "budget_of"]
 
 
 @dataclass(frozen=True)
@@ -37,33 +36,3 @@ class Budget:
 def budget_of(config: TuneConfig) -> Budget:
     """The limits that a configuration sets."""
     return Budget(config.hours, config.gpu_hours, config.target)
-
-
-def expected_epochs(epochs: int, tune: TuneConfig) -> float:
-    """Epochs of the average trial if every rung keeps exactly its share; median is taken to keep half."""
-    if tune.scheduler == "none":
-        return float(epochs)
-    first = min(tune.grace_epochs, epochs)
-    if tune.scheduler == "median":
-        return first + (epochs - first) / 2
-    mean, share, reached, rung = 0.0, 1.0, 0, first
-    while rung < epochs:
-        mean += share * (rung - reached)
-        share, reached, rung = share / tune.reduction_factor, rung, rung * tune.reduction_factor
-    return mean + share * (epochs - reached)
-
-
-def estimate(seconds_per_epoch: float, epochs: int, concurrent: int, tune: TuneConfig) -> str:
-    """A sentence with the sweep's expected duration and how it came about."""
-    mean = expected_epochs(epochs, tune)
-    seconds = seconds_per_epoch * mean * math.ceil(tune.trials / concurrent)
-    return (
-        f"about {_duration(seconds)}: {tune.trials} trials, {concurrent} at a time, {mean:.1f} of {epochs} "
-        f"epochs each on average (tune.scheduler={tune.scheduler}), {seconds_per_epoch:.1f} s per epoch"
-    )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

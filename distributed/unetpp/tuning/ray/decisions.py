@@ -1,4 +1,4 @@
-"""An actor between the trials and the driver: decisions one way, causes of failure the other."""
+"""An actor between driver and trials: early-stopping decisions one way, causes of failure the other."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A sweep's state for Prometheus, from its driver."""
+"""Prometheus metrics of a sweep, exported by its driver."""
 
 from typing import Any
 

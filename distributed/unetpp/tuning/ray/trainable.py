@@ -24,7 +24,7 @@ from unetpp.data.stream.ray_stream import stream_batches
 from unetpp.data.stream.stream_plan import Position, StreamPlan
 from unetpp.training.loop.session import Request
 from unetpp.training.ray.metrics_export import Exporter, RunMetrics
-from unetpp.training.ray.preemption import DrainWatch
+from unetpp.training.ray.preemption import PreemptionWatch
 from unetpp.training.ray.trainer import fit
 from unetpp.training.ray.worker import remove_placement_groups
 from unetpp.training.run.rank import TrainJob, run_job
@@ -125,7 +125,7 @@ class _Session:
     rank, world_size = 0, 1
 
     def __init__(self, reporter: _Reporter, metrics: RunMetrics) -> None:
-        self._reporter, self._metrics, self._drain = reporter, metrics, DrainWatch()
+        self._reporter, self._metrics, self._preemption = reporter, metrics, PreemptionWatch()
 
     def batches(self, plan: StreamPlan, start: Position) -> Generator[HostBatch, None, None]:
         return stream_batches(plan, rank=0, world_size=1, start=start)
@@ -137,7 +137,7 @@ class _Session:
     def heartbeat(self, progress: Mapping[str, Any]) -> Request:
         """Epochs are short in a sweep: a trial is stopped between them only."""
         self._metrics.step(progress)
-        return self._drain.request()
+        return self._preemption.request()
 
 
 class _Listener:

@@ -1,4 +1,4 @@
-"""Objects that Tune may not copy or save."""
+"""Keeps Tune from pickling or copying objects of the driver."""
 
 from typing import Any, Self
 

@@ -1,4 +1,4 @@
-"""An honest winner: the best trials trained again with other seeds and compared image by image.
+"""Confirmation of the winner: the best trials trained again with other seeds and compared image by image.
 
 A sweep's best score is the largest of many noisy ones. Here the best trials are trained again, each with
 several seeds; their per-image scores on the validation split, averaged over seeds, are compared in pairs.

@@ -1,4 +1,4 @@
-"""Where a sweep stands, kept up to date report by report; the study is read once, at the start."""
+"""Running totals of a sweep (best, counts, time), kept report by report; the study is read once."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

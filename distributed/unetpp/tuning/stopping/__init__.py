@@ -1,9 +1,23 @@
-"""Rules that stop trials early; pure, and rebuilt from what the study recorded."""
+"""Early stopping of trials (Optuna: pruning, Tune: scheduling): the rules that decide when a trial ends.
 
-from unetpp.tuning.stopping.build import build_rule
+Rules are pure, and rebuilt from what the study recorded.
+"""
+
+from unetpp.config.sections.tune import TuneConfig
 from unetpp.tuning.stopping.halving import AshaRule
 from unetpp.tuning.stopping.median import MedianRule
 from unetpp.tuning.stopping.pareto import ParetoRule
 from unetpp.tuning.stopping.rule import Rule
 
 __all__ = ["AshaRule", "MedianRule", "ParetoRule", "Rule", "build_rule"]
+
+
+def build_rule(tune: TuneConfig, max_epochs: int) -> Rule:
+    """By `tune.scheduler`; with several objectives successive halving goes by the Pareto front."""
+    if tune.scheduler == "none":
+        return AshaRule(max_epochs, tune.reduction_factor, max_epochs)  # a ladder without a rung
+    if tune.scheduler == "median":
+        return MedianRule(tune.grace_epochs, max_epochs)
+    if len(tune.objectives) > 1:
+        return ParetoRule(tune.objectives, tune.grace_epochs, tune.reduction_factor, max_epochs)
+    return AshaRule(tune.grace_epochs, tune.reduction_factor, max_epochs)

@@ -1,4 +1,4 @@
-"""What every rule can do."""
+"""What every early-stopping rule can do, and the rungs at which some decide."""
 
 from collections.abc import Sequence
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""The bookkeeping that rules with rungs share; which trials of a rung go on is the rung's to say."""
+"""Bookkeeping of early-stopping rules with rungs; which trials of a rung go on is the rung's to say."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence

@@ -1,5 +1,6 @@
-"""How long an epoch of the base configuration takes on this machine: a few real steps on made-up pixels."""
+"""The duration estimate of a sweep: a few real steps on made-up pixels, times the expected epochs."""
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +10,13 @@ import torch
 from unetpp.config.planning.hardware import available_cpus
 from unetpp.config.planning.shares import worker_threads
 from unetpp.config.run import RunConfig
+from unetpp.config.sections.tune import TuneConfig
 from unetpp.core.manifest import Manifest
 from unetpp.data.stream.order import num_steps
 from unetpp.training.loop.learner import Learner
 from unetpp.training.loop.step import DeviceBatch, train_step
 
-__all__ = ["seconds_per_epoch"]
+__all__ = ["estimate", "expected_epochs", "seconds_per_epoch"]
 
 _TIMED_STEPS = 2
 
@@ -79,3 +81,33 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def expected_epochs(epochs: int, tune: TuneConfig) -> float:
+    """Epochs of the average trial if every rung keeps exactly its share; median is taken to keep half."""
+    if tune.scheduler == "none":
+        return float(epochs)
+    first = min(tune.grace_epochs, epochs)
+    if tune.scheduler == "median":
+        return first + (epochs - first) / 2
+    mean, share, reached, rung = 0.0, 1.0, 0, first
+    while rung < epochs:
+        mean += share * (rung - reached)
+        share, reached, rung = share / tune.reduction_factor, rung, rung * tune.reduction_factor
+    return mean + share * (epochs - reached)
+
+
+def estimate(seconds_per_epoch: float, epochs: int, concurrent: int, tune: TuneConfig) -> str:
+    """A sentence with the sweep's expected duration and how it came about."""
+    mean = expected_epochs(epochs, tune)
+    seconds = seconds_per_epoch * mean * math.ceil(tune.trials / concurrent)
+    return (
+        f"about {_duration(seconds)}: {tune.trials} trials, {concurrent} at a time, {mean:.1f} of {epochs} "
+        f"epochs each on average (tune.scheduler={tune.scheduler}), {seconds_per_epoch:.1f} s per epoch"
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
