@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from unetpp.api.watchers import Silent, SweepWatcher
+from unetpp.api.watchers import Silent, SweepWatcher, TrainListener
 from unetpp.config import RunConfig
 from unetpp.config.planning.resolve import Decision
-from unetpp.training.ray.trainer import Listener
 from unetpp.tuning.ray.callbacks import SweepListener
 
 __all__ = ["Callback", "watching"]
@@ -112,7 +111,7 @@ class _Watcher:
         self._callbacks.call("on_decisions", decisions)
 
     @contextmanager
-    def training(self, epochs: int, first_epoch: int) -> Iterator[Listener]:
+    def training(self, epochs: int, first_epoch: int) -> Iterator[TrainListener]:
         with self._inner.training(epochs, first_epoch) as inner:
             self._callbacks.call("on_train_start", epochs, first_epoch)
             try:
@@ -127,8 +126,11 @@ class _Watcher:
 
 
 class _TrainListener:
-    def __init__(self, inner: Listener, callbacks: _Callbacks) -> None:
+    def __init__(self, inner: TrainListener, callbacks: _Callbacks) -> None:
         self._inner, self._callbacks = inner, callbacks
+
+    def ready(self, start_up_s: float) -> None:
+        self._inner.ready(start_up_s)
 
     def progress(self, values: dict[str, Any]) -> None:
         self._inner.progress(values)

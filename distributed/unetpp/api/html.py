@@ -40,14 +40,14 @@ def scores_table(of: str, scores: Mapping[str, Mapping[str, Any]]) -> str:
     return table([of, *(_SCORES[key] for key in keys)], rows)
 
 
-def text(value: Any) -> str:
-    """A value on one line."""
+def text(value: Any, *, between: str = "; ") -> str:
+    """A value on one line, the entries of a list with `between` in between."""
     if value is None:
         return "none"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}={text(entry)}" for key, entry in value.items())
+        return ", ".join(f"{key}={text(entry, between=between)}" for key, entry in value.items())
     if isinstance(value, list | tuple):
-        return "; ".join(map(text, value)) or "none"
+        return between.join(text(entry, between=between) for entry in value) or "none"
     return str(value)

@@ -4,20 +4,20 @@ import time
 from typing import Any
 
 from unetpp.api.lost_cluster import LOST_CLUSTER, is_cluster_gone, resumed_here
-from unetpp.api.watchers import TrainWatcher
+from unetpp.api.watchers import TrainListener, TrainWatcher
 from unetpp.config import Hardware, RunConfig, given_fields
 from unetpp.config.planning.placement import waiting
 from unetpp.core.ownership import Ownership
 from unetpp.core.rundir import RunDir
 from unetpp.launch.cluster_hardware import hardware_for
 from unetpp.launch.connect import connected
-from unetpp.training.ray.trainer import Listener, fit
+from unetpp.training.ray.trainer import fit
 from unetpp.training.run.checkpoint import last_state
 from unetpp.training.run.prepare import new_run, resumed_config, resumed_run
 from unetpp.training.run.rank import TrainJob
 from unetpp.training.run.result import summarise
 
-__all__ = ["train_run"]
+__all__ = ["StartUpTimer", "train_run"]
 
 
 def train_run(config: RunConfig, watcher: TrainWatcher, *, resume: bool) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def train_run(config: RunConfig, watcher: TrainWatcher, *, resume: bool) -> dict
         first_epoch = len(RunDir(job.run_uri).read_metrics())
         workers, cpus = job.config.max_workers, float(job.config.scale.cpus_per_worker)
         with watcher.training(job.config.train.epochs, first_epoch) as listener:
-            timed = _StartUp(listener)
+            timed = StartUpTimer(listener)
             with connected(base.scale.address, workers=workers, cpus_per_worker=cpus):
                 finished = fit(job, timed)
         owner.require()
@@ -76,10 +76,10 @@ def _ended(job: TrainJob, watcher: TrainWatcher) -> dict[str, Any] | None:
     return done or summarise(job, finished=True, wall_s=0.0, start_up_s=None)
 
 
-class _StartUp:
-    """Hands on to a listener, and times the workers' start."""
+class StartUpTimer:
+    """Times the start of a training's workers, tells its listener and hands on to it."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: TrainListener) -> None:
         self._began_s = time.monotonic()
         self.start_up_s: float | None = None
         """From here to the first progress of a worker."""
@@ -97,3 +97,4 @@ class _StartUp:
     def _note_start(self) -> None:
         if self.start_up_s is None:
             self.start_up_s = time.monotonic() - self._began_s
+            self._listener.ready(self.start_up_s)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unetpp.api.lost_cluster import LOST_CLUSTER, is_cluster_gone, resumed_here
+from unetpp.api.training import StartUpTimer
 from unetpp.api.watchers import SweepWatcher
 from unetpp.config import RunConfig, load_config, resolve
 from unetpp.config.planning.node_labels import require_labelled_cluster
@@ -126,7 +127,7 @@ def _confirm(sweep: Sweep, watcher: SweepWatcher) -> bool:
     def train(job: TrainJob) -> bool:
         watcher.note(f"training {job.run_uri}")
         with watcher.training(job.config.train.epochs, 0) as listener:
-            return fit(replace(job, claim=sweep.claim), listener)
+            return fit(replace(job, claim=sweep.claim), StartUpTimer(listener))
 
     chosen = candidates(leaderboard(sweep.study), setup.base.tune.confirm, setup.sweep_uri)
     if not chosen:

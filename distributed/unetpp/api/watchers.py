@@ -9,7 +9,15 @@ from unetpp.config.planning.resolve import Decision
 from unetpp.training.ray.trainer import Listener
 from unetpp.tuning.ray.callbacks import SweepListener
 
-__all__ = ["Silent", "SweepWatcher", "TrainWatcher"]
+__all__ = ["Silent", "SweepWatcher", "TrainListener", "TrainWatcher"]
+
+
+class TrainListener(Listener, Protocol):
+    """Someone who watches one training, from the start of its workers."""
+
+    def ready(self, start_up_s: float) -> None:
+        """A worker has reported its first progress, so long after the workers were asked for."""
+        ...
 
 
 class TrainWatcher(Protocol):
@@ -23,7 +31,7 @@ class TrainWatcher(Protocol):
         """Every `auto` with its reason; of a resumed run or sweep what changes."""
         ...
 
-    def training(self, epochs: int, first_epoch: int) -> AbstractContextManager[Listener]:
+    def training(self, epochs: int, first_epoch: int) -> AbstractContextManager[TrainListener]:
         """The listener of one training."""
         ...
 
@@ -43,7 +51,7 @@ class Silent:
 
     def decided(self, decisions: Sequence[Decision], *, resumed: bool) -> None: ...
 
-    def training(self, epochs: int, first_epoch: int) -> AbstractContextManager[Listener]:  # noqa: ARG002
+    def training(self, epochs: int, first_epoch: int) -> AbstractContextManager[TrainListener]:  # noqa: ARG002
         return nullcontext(_SilentListener())
 
     def sweep(self, base: RunConfig, reached: float) -> AbstractContextManager[SweepListener]:  # noqa: ARG002
@@ -51,6 +59,8 @@ class Silent:
 
 
 class _SilentListener:
+    def ready(self, start_up_s: float) -> None: ...
+
     def progress(self, values: dict[str, Any]) -> None: ...
 
     def epoch(self, metrics: dict[str, Any]) -> None: ...

@@ -1,6 +1,5 @@
 """Training progress: one line per epoch, and a live line inside the epoch in a terminal or a notebook."""
 
-import time
 from typing import Any, Self
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -12,15 +11,13 @@ __all__ = ["TrainProgress", "epoch_line"]
 
 
 class TrainProgress:
-    """A `Listener` that draws on stderr; plain lines where nothing can be drawn again."""
+    """A `TrainListener` that draws on stderr; plain lines where nothing can be drawn again."""
 
     def __init__(self, epochs: int, *, first_epoch: int) -> None:
         self._epochs, self._done = epochs, first_epoch
         self._console = stderr_console()
         self._seconds: list[float] = []
         self._bar: Progress | None = None
-        self._started_s = time.monotonic()
-        self._has_progress = False
 
     def __enter__(self) -> Self:
         self._bar = new_bar(
@@ -41,8 +38,12 @@ class TrainProgress:
         if self._bar is not None:
             self._bar.stop()
 
+    def ready(self, start_up_s: float) -> None:
+        self._console.print(f"workers ready after {start_up_s:.1f} s")
+        if after := since_submission():
+            self._console.print(f"first training step {after}")
+
     def progress(self, values: dict[str, Any]) -> None:
-        self._note_start()
         if self._bar is None:
             return
         rate = f"{values['images_per_s']:.1f} img/s  data-wait {values['data_wait']:.1%}"
@@ -55,7 +56,6 @@ class TrainProgress:
         )
 
     def epoch(self, metrics: dict[str, Any]) -> None:
-        self._note_start()
         self._done = metrics["epoch"]
         self._seconds.append(metrics["seconds"])
         left_s = (self._epochs - self._done) * sum(self._seconds) / len(self._seconds)
@@ -66,13 +66,6 @@ class TrainProgress:
 
     def stopping(self) -> None:
         self._console.print("stopping after this step; Ctrl-C again to abort")
-
-    def _note_start(self) -> None:
-        if not self._has_progress:
-            self._has_progress = True
-            self._console.print(f"workers ready after {time.monotonic() - self._started_s:.1f} s")
-            if after := since_submission():
-                self._console.print(f"first training step {after}")
 
 
 def epoch_line(metrics: dict[str, Any], epochs: int, left_s: float) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from unetpp.api.html import text
 from unetpp.core.logs import redact
 
 __all__ = ["SOME_FAILED", "STOPPED", "Json", "emit", "error_line", "note"]
@@ -34,9 +35,9 @@ def emit(result: Mapping[str, Any], *, json: bool) -> None:
     sys.stdout.flush()
 
 
-def note(text: str) -> None:
+def note(line: str) -> None:
     """Write a line for people to stderr, which leaves stdout to the result."""
-    _stderr().print(text, markup=False, highlight=False, soft_wrap=True)
+    _stderr().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def error_line(message: str) -> None:
@@ -68,14 +69,4 @@ def _lines(entries: Mapping[str, Any], indent: str) -> Iterator[str]:
             yield f"{indent}{key}:\n"
             yield from _lines(value, indent + "  ")
         else:
-            yield f"{indent}{key}: {_for_people(value)}\n"
-
-
-def _for_people(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}={_for_people(entry)}" for key, entry in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_for_people, value)) or "none"
-    return str(value)
+            yield f"{indent}{key}: {text(value, between=', ')}\n"

@@ -1,7 +1,7 @@
 """Patch and pooling of volumes from sizes and spacing, after nnU-Net (Isensee et al. 2021); pure functions.
 
-Axes: planes, rows, columns. A patch covers about the same distance along each axis; a row of the network pools an axis
-only while its voxels are less than twice as long as the shortest ones, so that thick slices stay apart.
+Axes: planes, rows, columns. A patch covers about the same distance along each axis; an axis is pooled only
+while its voxels are less than twice as long as the shortest ones, so that thick slices stay apart.
 """
 
 import math
