@@ -25,6 +25,7 @@ RAY_ADAPTERS = {
     "unetpp/training/ray/preemption.py",
     "unetpp/training/ray/failures.py",  # in the process of Ray Train
     "unetpp/training/ray/metrics_export.py",
+    "unetpp/training/ray/board.py",  # in a process of its own
     "unetpp/training/ray/trainer.py",  # in the driver
     "unetpp/training/ray/worker.py",  # in the worker processes
     "unetpp/tuning/ray/decisions.py",
