@@ -58,10 +58,10 @@ class TestOnRay:
             assert max(trial.intermediate_values) == told[trial.number]
 
     def test_sweep_of_two_worker_trials_frees_what_stopped_trials_held(self, tmp_path, data):
-        sweep = start_sweep(tmp_path, data, "tune.trials=3", "train.epochs=3", "scale.workers=2")
+        sweep = start_sweep(tmp_path, data, "tune.trials=2", "train.epochs=2", "scale.workers=2")
         run_sweep(sweep, Recorder(), concurrent=1)
         counts = sweep_summary(sweep.study)["trials"]
-        assert counts["complete"] + counts["pruned"] == 3
+        assert counts["complete"] + counts["pruned"] == 2
 
 
 def test_sweep_where_one_exists_is_refused_and_resume_needs_one(tmp_path, data):
