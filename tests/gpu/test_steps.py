@@ -20,11 +20,21 @@ pytestmark = pytest.mark.gpu
 
 CPU = torch.device("cpu")
 MANIFEST = Manifest(
-    version="00001", task="binary", classes=(ClassInfo(name="square", colour=(255, 0, 0)),),
-    ignore_index=None, channels=1, dtype="uint8", splits={},
-    channel_stats=(ChannelStats(mean=0, std=1, p01=0, p50=0, p99=1),), sizes={}, class_pixels=(1,), foreground_histogram=(0,) * 10, command="test", versions={},
+    version="00001",
+    task="binary",
+    classes=(ClassInfo(name="square", colour=(255, 0, 0)),),
+    ignore_index=None,
+    channels=1,
+    dtype="uint8",
+    splits={},
+    channel_stats=(ChannelStats(mean=0, std=1, p01=0, p50=0, p99=1),),
+    sizes={},
+    class_pixels=(1,),
+    foreground_histogram=(0,) * 10,
+    command="test",
+    versions={},
     fingerprint="test",
-)  # fmt: skip
+)
 
 
 def learner(device: torch.device, **sections: dict[str, Any]) -> Learner:
