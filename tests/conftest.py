@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 import s3fs
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from hypothesis import settings
 
 from programs import PROGRAMS
@@ -111,6 +113,24 @@ def fresh_user_folders() -> Iterator[None]:
     ):
         environment.setenv("TMPDIR", folder)
         environment.setenv("XDG_STATE_HOME", f"{folder}/state")
+        # Ray's workers are at 15 otherwise, and wait for whatever runs beside the tests.
+        environment.setenv("RAY_worker_niceness", "0")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def revisions_read_once() -> Iterator[None]:
+    """Optuna has alembic import ten unchanging schema revisions for each study that is opened."""
+    read, known = ScriptDirectory.from_config, dict[str | None, ScriptDirectory]()
+
+    def from_config(config: Config) -> ScriptDirectory:
+        location = config.get_main_option("script_location")
+        if location not in known:
+            known[location] = read(config)
+        return known[location]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", from_config)
         yield
 
 

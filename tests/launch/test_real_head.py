@@ -17,7 +17,7 @@ from unetpp.core.rundir import RunDir
 from unetpp.data.synthetic import make_cells
 from unetpp.launch.submit.upload import checkout_root
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.s3, pytest.mark.timeout(700)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.s3, pytest.mark.timeout(900)]
 
 SMALL = ("model.depth=2", "model.width=4", "data.batch_size=4", "scale.workers=2", "scale.cpus_per_worker=1")
 _TRAIN_RUNS = "/api/train/v2/runs/v1"

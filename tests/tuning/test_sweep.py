@@ -32,7 +32,7 @@ def data(tmp_path_factory):
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_cluster")
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 class TestOnRay:
     def test_sweep_of_one_worker_trials_accounts_for_each(self, tmp_path, data):
         sweep = start_sweep(tmp_path, data, "tune.trials=5", "train.epochs=4")

@@ -15,7 +15,7 @@ from unetpp.cli.main import run
 from unetpp.core.rundir import RunDir
 from unetpp.data.synthetic import make_cells
 
-_DEADLINE_S = 120
+_DEADLINE_S = 300
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def wait_for_epoch(process: subprocess.Popen[str], folder: Path, epoch: int) -> 
 @pytest.mark.usefixtures("keyboard")
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_train_interrupted_then_killed_then_resumed_finishes_every_epoch(data, tmp_path, capsys):
     out = tmp_path / "run"
     fields = ("model.depth=2", "model.width=4", "train.epochs=9", "data.batch_size=2", "scale.workers=2")
@@ -78,7 +78,7 @@ def test_train_interrupted_then_killed_then_resumed_finishes_every_epoch(data, t
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_train_resumed_for_longer_with_other_workers_keeps_its_dataset_version(tmp_path, capsys):
     """2 -> 1 -> 2 workers, the second and the third time after the dataset was packed anew."""
     data, out = tmp_path / "data", tmp_path / "run"

@@ -20,7 +20,7 @@ from unetpp.cli.main import run
 from unetpp.core.rundir import RunDir
 from unetpp.core.trial_folders import trial_uri
 
-_DEADLINE_S = 150
+_DEADLINE_S = 300
 _SPACE = 'def space(trial):\n    return {"optim.lr": trial.suggest_float("optim.lr", 1e-4, 1e-1, log=True)}\n'
 _TINY = ("model.depth=2", "model.width=4", "data.batch_size=2", "tune.scheduler=none")
 
@@ -70,7 +70,7 @@ def runs(sweep: Path) -> list[list[dict]]:
 @pytest.mark.usefixtures("keyboard")
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(700)
 def test_tune_killed_then_interrupted_then_resumed_runs_every_trial_once(tmp_path):
     write_dataset(tmp_path / "data", {"train": 120, "val": 8}, rows_per_shard=30)
     (tmp_path / "space.py").write_text(_SPACE)
@@ -163,7 +163,7 @@ def test_tune_without_what_it_needs_exits_2(tmp_path, monkeypatch, capfd, argume
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_tune_on_a_cluster_counts_places_on_nodes_and_refuses_what_no_node_holds(tmp_path):
     write_dataset(tmp_path / "data", {"train": 16, "val": 4})
     (tmp_path / "space.py").write_text(_SPACE)
@@ -188,7 +188,7 @@ def test_tune_on_a_cluster_counts_places_on_nodes_and_refuses_what_no_node_holds
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_tune_without_a_single_result_exits_1_with_the_causes_and_counts(tmp_path, capfd):
     write_dataset(tmp_path / "data", {"train": 8, "val": 4})
     (tmp_path / "space.py").write_text(
@@ -216,7 +216,7 @@ def test_tune_without_a_single_result_exits_1_with_the_causes_and_counts(tmp_pat
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 def test_tune_confirm_decides_what_is_called_best_and_survives(tmp_path, capfd):
     write_dataset(tmp_path / "data", {"train": 8, "val": 4})
     (tmp_path / "space.py").write_text(_SPACE)

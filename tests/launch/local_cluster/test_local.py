@@ -15,7 +15,7 @@ from unetpp.core.rundir import RunDir
 from unetpp.launch.local_cluster.ports import find_port
 
 pytestmark = [
-    pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("local cluster"),
+    pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("local cluster"),
 ]  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from unetpp.training.ray import trainer
 from unetpp.training.ray.trainer import fit
 from unetpp.training.ray.worker import WorkerArguments, train_worker
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster"), pytest.mark.timeout(400)]
 
 Worker = Callable[[WorkerArguments], None]
 

@@ -18,7 +18,7 @@ from unetpp.training.ray import trainer
 from unetpp.training.ray.trainer import fit
 from unetpp.training.run.rank import TrainJob, stream_plan
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster"), pytest.mark.timeout(400)]
 
 ROWS = {"train": 102, "val": 21}
 TWO_WORKERS = {

@@ -13,7 +13,7 @@ from unetpp.tuning.results.leaderboard import LeaderRow, best_row
 def sweep(tmp_path):
     manifest = write_dataset(tmp_path / "data", {"train": 16, "val": 6, "test": 5})
     for number, lr in enumerate((1e-9, 0.05)):
-        config = tiny_config(str(tmp_path / "data"), optim={"lr": lr}, train={"epochs": 5})
+        config = tiny_config(str(tmp_path / "data"), optim={"lr": lr}, train={"epochs": 3})
         start_run(
             config.model_copy(update={"out": str(tmp_path / "sweep/trials" / f"{number:04d}")}), manifest
         )

@@ -187,7 +187,7 @@ class Failing(Unpublished):
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     "error",
     [StorageError("the bucket is gone"), pytest.param(OwnedError("taken over"), marks=pytest.mark.nightly)],
