@@ -11,15 +11,15 @@ demo: $(STAMP)
 
 # Small networks are faster on one thread, and two processes with two threads each wait for one another.
 export OMP_NUM_THREADS ?= 1
-ALONE := ray or s3 or slow or postgresql or prometheus or chromium
+SLOW := ray or s3 or slow or postgresql or prometheus or chromium
 
-# The tests that share nothing run side by side, those with servers and clusters of their own one after another.
-test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m "not ($(ALONE))"
-	$(BIN)/python -m pytest -m "$(ALONE)"
+# Ten minutes on two cores, of which `test-quick` is one. Each of the two processes has servers and a Ray of its
+# own; a file that starts a cluster stays in one of them.
+test: test-quick
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "$(SLOW)"
 
 test-quick: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m "not ($(ALONE))"
+	$(BIN)/python -m pytest -n 2 -m "not ($(SLOW))"
 
 # Every combination of options where `make test` tries every pair.
 test-nightly: $(STAMP)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-_DEADLINE_S = 150.0
+_DEADLINE_S = 300.0
 _PAUSE_S = 0.25
 _SPACE = 'def space(trial):\n    return {"optim.lr": trial.suggest_float("optim.lr", 1e-4, 1e-2)}\n'
 

@@ -1,6 +1,7 @@
 """Fixtures every part uses: a local S3 server."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,11 +16,16 @@ from pathlib import Path
 
 import pytest
 import s3fs
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from hypothesis import settings
 
 from programs import PROGRAMS
 
 _START_TIMEOUT_S = 30.0
+_WITH_SERVERS = ("ray", "postgresql", "prometheus", "chromium")
+_IN_MEMORY = Path("/dev/shm")
+_IN_MEMORY_BYTES = 4 * 2**30
 
 # No test asserts time. The nightly profile looks further: HYPOTHESIS_PROFILE=nightly.
 settings.register_profile("default", deadline=None)
@@ -27,8 +33,19 @@ settings.register_profile("nightly", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+def pytest_configure() -> None:
+    """Keep the tests' files in memory where there is room: a study on disk waits 20 ms for each commit."""
+    with suppress(OSError):
+        if shutil.disk_usage(_IN_MEMORY).free >= _IN_MEMORY_BYTES:
+            os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_IN_MEMORY))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what needs a program that is missing; leave `nightly` tests out unless they are asked for."""
+    """Skip what needs a program that is missing, leave `nightly` out unless asked for, keep files together.
+
+    With `--dist loadgroup` a file that starts Ray or a server runs in one process, and the one that may take
+    longest starts first.
+    """
     for item in items:
         for program, is_there in PROGRAMS.items():
             if item.get_closest_marker(program) and not is_there():
@@ -37,6 +54,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = [item for item in items if item.get_closest_marker("nightly") is None]
         config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
         items[:] = kept
+    _group_by_server(items)
+
+
+def _group_by_server(items: list[pytest.Item]) -> None:
+    longest_s, groups = dict[str, float](), dict[pytest.Item, str]()
+    for item in items:
+        if any(map(item.get_closest_marker, _WITH_SERVERS)):
+            given, limit = item.get_closest_marker("xdist_group"), item.get_closest_marker("timeout")
+            groups[item] = given.args[0] if given else item.nodeid.partition("::")[0]
+            longest_s[groups[item]] = max(longest_s.get(groups[item], 0), limit.args[0] if limit else 1)
+            if not given:
+                item.add_marker(pytest.mark.xdist_group(groups[item]))
+    items.sort(key=lambda item: -longest_s[groups[item]] if item in groups else 0)
 
 
 @dataclass(frozen=True)
@@ -76,9 +106,31 @@ class S3Server:
 def fresh_user_folders() -> Iterator[None]:
     """No shard cached and nothing remembered by this user's other runs reaches a test, nor the other way."""
     # Not pytest's folder: Ray's sockets go below it, and their paths have at most 107 characters.
-    with tempfile.TemporaryDirectory(prefix="t") as folder, pytest.MonkeyPatch.context() as environment:
+    root = os.environ.get("PYTEST_DEBUG_TEMPROOT")
+    with (
+        tempfile.TemporaryDirectory(prefix="t", dir=root) as folder,
+        pytest.MonkeyPatch.context() as environment,
+    ):
         environment.setenv("TMPDIR", folder)
         environment.setenv("XDG_STATE_HOME", f"{folder}/state")
+        # Ray's workers are at 15 otherwise, and wait for whatever runs beside the tests.
+        environment.setenv("RAY_worker_niceness", "0")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def revisions_read_once() -> Iterator[None]:
+    """Optuna has alembic import ten unchanging schema revisions for each study that is opened."""
+    read, known = ScriptDirectory.from_config, dict[str | None, ScriptDirectory]()
+
+    def from_config(config: Config) -> ScriptDirectory:
+        location = config.get_main_option("script_location")
+        if location not in known:
+            known[location] = read(config)
+        return known[location]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", from_config)
         yield
 
 

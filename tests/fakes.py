@@ -22,6 +22,7 @@ from unetpp.training.loop.state import TrainState
 from unetpp.training.run.rank import TrainJob, run_job
 
 SIDE_PX = 16
+_CPU = torch.device("cpu")
 
 
 def write_dataset(
@@ -139,9 +140,9 @@ def start_run(config: RunConfig, manifest: Manifest) -> TrainJob:
     return TrainJob(config, manifest, config.run_uri)
 
 
-def train(job: TrainJob, session: LocalSession | None = None) -> TrainState:
+def train(job: TrainJob, session: LocalSession | None = None, *, device: torch.device = _CPU) -> TrainState:
     torch.use_deterministic_algorithms(True)
-    return run_job(job, session or LocalSession(), torch.device("cpu"))
+    return run_job(job, session or LocalSession(), device)
 
 
 def final_weights(job: TrainJob) -> dict[str, bytes]:

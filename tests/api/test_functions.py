@@ -90,7 +90,7 @@ def test_evaluate_without_a_run_says_so(tmp_path) -> None:
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_train_and_tune_join_the_ray_that_is_there_and_print_nothing(tmp_path, ray_cluster, capfd) -> None:
     import ray
 

@@ -25,6 +25,7 @@ def test_export_shallower_level_is_a_smaller_file(make_run, tmp_path):
     assert sizes[0] < sizes[1]
 
 
+@pytest.mark.slow
 def test_export_program_runs_other_sizes_than_it_was_traced_with(make_run, tmp_path):
     out = tmp_path / "m.pt2"
     assert export_run(make_run(), out, level=2)["max_abs_diff"] < 1e-4

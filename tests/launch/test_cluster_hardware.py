@@ -11,12 +11,12 @@ import pytest
 from cluster_nodes import described_nodes
 from fakes import write_dataset
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 def unetpp(*arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "unetpp", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.ray,
     pytest.mark.s3,
     pytest.mark.slow,
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(not has_namespaces(), reason="network namespaces need root and the command ip"),
 ]
 
@@ -54,7 +54,7 @@ class Cluster:
     def unetpp(self, *arguments: str) -> dict:
         """Run a verb on the head's host."""
         command = [sys.executable, "-m", "unetpp", *arguments, "--json"]
-        output = self.head.run(command, self.environment, timeout_s=200)
+        output = self.head.run(command, self.environment, timeout_s=300)
         return json.loads(output.splitlines()[-1])
 
 

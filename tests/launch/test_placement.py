@@ -18,10 +18,10 @@ from cluster_nodes import described_nodes
 from fakes import write_dataset
 from unetpp.core.rundir import RunDir
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(700)]
 
 _SMALL = ("model.depth=2", "model.width=4", "data.batch_size=4", "train.trackers=[]", "scale.gpu=false")
-_DEADLINE_S = 240
+_DEADLINE_S = 300
 Cluster = tuple[str, dict[str, Path]]
 """Address, and the temporary folder of each node by its label."""
 

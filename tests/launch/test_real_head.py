@@ -17,13 +17,13 @@ from unetpp.core.rundir import RunDir
 from unetpp.data.synthetic import make_cells
 from unetpp.launch.submit.upload import checkout_root
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.s3, pytest.mark.timeout(700)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.s3, pytest.mark.timeout(900)]
 
 SMALL = ("model.depth=2", "model.width=4", "data.batch_size=4", "scale.workers=2", "scale.cpus_per_worker=1")
 _TRAIN_RUNS = "/api/train/v2/runs/v1"
 """What the dashboard's page of training runs reads."""
-EPOCHS = 250
-"""Long enough to be stopped in the middle of."""
+EPOCHS = 1000
+"""More than are trained before the run is stopped."""
 _DEADLINE_S = 300
 """More than a worker group that does not start, and its second try: 120 s each."""
 
@@ -177,8 +177,8 @@ def test_large_upload_is_staged_in_the_bucket_and_unpacked_from_there(real_head,
 
 def test_stopped_job_keeps_its_checkpoint_and_resumes_on_a_restarted_head(real_head, data, tmp_path):
     run = RunDir(f"{tmp_path}/run")
-    command = ("train", f"data.uri={data}", f"out={tmp_path}/run", f"train.epochs={EPOCHS}", *SMALL)
-    started = unetpp(real_head, "submit", "--no-wait", "--json", *command)
+    command = ("train", f"data.uri={data}", f"out={tmp_path}/run", *SMALL)
+    started = unetpp(real_head, "submit", "--no-wait", "--json", *command, f"train.epochs={EPOCHS}")
     job_id = json.loads(started.stdout)["job_id"]
     wait_for(lambda: len(run.read_metrics()) >= 1)
     assert unetpp(real_head, "jobs", "stop").returncode == 0
@@ -199,10 +199,10 @@ def test_stopped_job_keeps_its_checkpoint_and_resumes_on_a_restarted_head(real_h
     assert forgotten.returncode == 2
     assert "forgets its jobs" in forgotten.stderr
 
-    resumed = unetpp(real_head, "submit", *command, "--resume")
+    resumed = unetpp(real_head, "submit", *command, "--resume", f"train.epochs={before + 2}")
     assert resumed.returncode == 0, resumed.stderr
     epochs = [entry["epoch"] for entry in run.read_metrics()]
-    assert epochs == list(range(1, EPOCHS + 1))
+    assert epochs == list(range(1, before + 3))
 
 
 def _dashboard_replies(head) -> list[str]:

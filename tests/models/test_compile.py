@@ -47,6 +47,8 @@ def test_compile_whole_graph_equals_eager():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("upsample", ["bilinear", "deconv", "pixelshuffle"])
+@pytest.mark.parametrize(
+    "upsample", ["bilinear", "deconv", pytest.param("pixelshuffle", marks=pytest.mark.nightly)]
+)
 def test_export_once_takes_every_size(upsample):
     _run(_EXPORT, upsample)

@@ -33,7 +33,7 @@ def test_ddp_two_processes_have_the_gradients_of_one(options, tmp_path):
         for rank in range(2)
     ]
     for worker in workers:
-        _, errors = worker.communicate(timeout=100)
+        _, errors = worker.communicate(timeout=250)
         assert worker.returncode == 0, errors[-3000:]
     shared = torch.load(tmp_path / "gradients.pt", weights_only=True)
     alone = ddp_steps.gradients(0, 1, options)

@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.ray,
     pytest.mark.slow,
     pytest.mark.usefixtures("ray_cluster"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(400),
 ]
 
 Trainable = Callable[[dict[str, Any], TrialContext], None]

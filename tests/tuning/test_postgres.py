@@ -134,7 +134,7 @@ def test_sweep_with_a_password_in_a_url_is_refused_without_showing_it(tmp_path, 
 @pytest.mark.ray
 @pytest.mark.s3
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 @pytest.mark.usefixtures("ray_cluster")
 def test_sweep_with_data_in_a_bucket_and_its_study_in_postgres(
     tmp_path, s3_env, server, storage, caplog, capfd

@@ -13,14 +13,14 @@ SCRIPT = Path(__file__).with_name("shared_gpu.py")
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_shared_gpu_holds_two_trials_at_once_and_two_workers_of_one(tmp_path):
     paths = [str(SCRIPT.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=220,
+        timeout=300,
         check=False,
         # Ray reads the mode when it is imported.
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "RAY_AUTH_MODE": "token"},

@@ -59,6 +59,7 @@ def test_node_rows_show_load_and_gpus() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("keyboard")
 def test_dashboard_serves_until_interrupted(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "unetpp", "dashboard", str(tmp_path), "--json"]

@@ -16,10 +16,11 @@ from optuna.trial import TrialState
 
 from cluster_nodes import ray_nodes
 from fakes import write_dataset
+from unetpp.cli.main import run
 from unetpp.core.rundir import RunDir
 from unetpp.core.trial_folders import trial_uri
 
-_DEADLINE_S = 150
+_DEADLINE_S = 300
 _SPACE = 'def space(trial):\n    return {"optim.lr": trial.suggest_float("optim.lr", 1e-4, 1e-1, log=True)}\n'
 _TINY = ("model.depth=2", "model.width=4", "data.batch_size=2", "tune.scheduler=none")
 
@@ -69,9 +70,9 @@ def runs(sweep: Path) -> list[list[dict]]:
 @pytest.mark.usefixtures("keyboard")
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(700)
 def test_tune_killed_then_interrupted_then_resumed_runs_every_trial_once(tmp_path):
-    write_dataset(tmp_path / "data", {"train": 200, "val": 8}, rows_per_shard=50)
+    write_dataset(tmp_path / "data", {"train": 120, "val": 8}, rows_per_shard=30)
     (tmp_path / "space.py").write_text(_SPACE)
     sweep, log = tmp_path / "my sweep", tmp_path / "log"
     arguments = [
@@ -131,11 +132,13 @@ def test_tune_killed_then_interrupted_then_resumed_runs_every_trial_once(tmp_pat
         ("def space(trial\n", r"my space\.py:1: the space file must be valid Python"),
     ],
 )
-def test_tune_mistake_in_the_space_exits_2_before_anything_starts(tmp_path, source, said):
+def test_tune_mistake_in_the_space_exits_2_before_anything_starts(tmp_path, monkeypatch, capfd, source, said):
+    monkeypatch.setattr("ray.init", lambda *_, **__: pytest.fail("Ray was started"))
     write_dataset(tmp_path / "data", {"train": 8, "val": 4})
     (tmp_path / "my space.py").write_text(source)
     arguments = [f"data.uri={tmp_path / 'data'}", f"out={tmp_path / 'sweep'}", "train.epochs=1"]
-    code, output, errors = finish(str(tmp_path / "my space.py"), *arguments)
+    code = run(["tune", str(tmp_path / "my space.py"), *arguments])
+    output, errors = capfd.readouterr()
     assert (code, output) == (2, "")
     assert re.search(said, errors)
     assert "Traceback" not in errors
@@ -150,16 +153,17 @@ def test_tune_mistake_in_the_space_exits_2_before_anything_starts(tmp_path, sour
         (["absent"], "no search space at .*absent; give"),
     ],
 )
-def test_tune_without_what_it_needs_exits_2(tmp_path, monkeypatch, arguments, said):
+def test_tune_without_what_it_needs_exits_2(tmp_path, monkeypatch, capfd, arguments, said):
     monkeypatch.chdir(tmp_path)
-    code, output, errors = finish(*arguments)
+    code = run(["tune", *arguments])
+    output, errors = capfd.readouterr()
     assert (code, output) == (2, "")
     assert re.search(said, errors)
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_tune_on_a_cluster_counts_places_on_nodes_and_refuses_what_no_node_holds(tmp_path):
     write_dataset(tmp_path / "data", {"train": 16, "val": 4})
     (tmp_path / "space.py").write_text(_SPACE)
@@ -183,17 +187,26 @@ def test_tune_on_a_cluster_counts_places_on_nodes_and_refuses_what_no_node_holds
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
 @pytest.mark.timeout(400)
-def test_tune_without_a_single_result_exits_1_with_the_causes_and_counts(tmp_path):
+def test_tune_without_a_single_result_exits_1_with_the_causes_and_counts(tmp_path, capfd):
     write_dataset(tmp_path / "data", {"train": 8, "val": 4})
     (tmp_path / "space.py").write_text(
         'def space(trial):\n    return {"optim.lr": trial.suggest_float("optim.lr", 1e29, 1e30)}\n'
     )
     fields = ["optim.name=sgd", "train.clip=0", "train.epochs=2", "train.max_nonfinite=0", "tune.trials=2"]
     places = [f"data.uri={tmp_path / 'data'}", f"out={tmp_path / 'sweep'}"]
-    code, output, errors = finish(
-        str(tmp_path / "space.py"), *places, *_TINY, *fields, "tune.max_failures=0", "--json"
-    )
+    arguments = [
+        "tune",
+        str(tmp_path / "space.py"),
+        *places,
+        *_TINY,
+        *fields,
+        "tune.max_failures=0",
+        "--json",
+    ]
+    code = run(arguments)
+    output, errors = capfd.readouterr()
     assert code == 1, errors
     result = json.loads(output)
     assert (result["best"], result["trials"]["failed"]) == (None, 2)
@@ -202,29 +215,27 @@ def test_tune_without_a_single_result_exits_1_with_the_causes_and_counts(tmp_pat
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
 @pytest.mark.timeout(400)
-def test_tune_confirm_decides_what_is_called_best_and_survives(tmp_path):
+def test_tune_confirm_decides_what_is_called_best_and_survives(tmp_path, capfd):
     write_dataset(tmp_path / "data", {"train": 8, "val": 4})
     (tmp_path / "space.py").write_text(_SPACE)
     sweep = tmp_path / "my sweep"
     fields = ["train.epochs=1", "tune.trials=2", "train.trackers=[]"]
     places = [f"data.uri={tmp_path / 'data'}", f"out={sweep}"]
-    code, output, errors = finish(
-        str(tmp_path / "space.py"), *places, *_TINY, *fields, "--confirm", "1", "--json"
-    )
+    code = run(["tune", str(tmp_path / "space.py"), *places, *_TINY, *fields, "--confirm", "1", "--json"])
+    output, errors = capfd.readouterr()
     assert code == 0, errors
     result = json.loads(output)
     (winner,) = result["confirmed"]["candidates"]
     assert winner["seeds"] == [1, 2, 3]
     assert (result["best"]["trial"], result["best"]["level"]) == (winner["trial"], winner["level"])
-    run = sweep / "confirm" / f"{winner['trial']:04d}-seed1"
-    assert f"evaluate: unetpp evaluate '{run}' --level {winner['level']}" in errors
-    code, output, errors = finish(str(sweep), "--resume", "--confirm", "1", "--json")
+    best = sweep / "confirm" / f"{winner['trial']:04d}-seed1"
+    assert f"evaluate: unetpp evaluate '{best}' --level {winner['level']}" in errors
+    code = run(["tune", str(sweep), "--resume", "--confirm", "1", "--json"])
+    output, errors = capfd.readouterr()
     assert code == 0, errors
     assert json.loads(output)["confirmed"] == result["confirmed"]
     assert "training" not in errors.replace("training and", "")
-    report = subprocess.run(
-        [sys.executable, "-m", "unetpp", "report", str(sweep)], capture_output=True, text=True, check=True
-    )
-    assert report.returncode == 0
+    assert run(["report", str(sweep)]) == 0
     assert "<h2>Confirmed</h2>" in (sweep / "report.html").read_text()

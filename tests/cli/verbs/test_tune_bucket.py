@@ -23,9 +23,9 @@ from unetpp.core.trial_folders import trial_uri
 from unetpp.report.sweep.data import load_sweep_data
 from unetpp.tuning.folder import load_sweep
 
-pytestmark = [pytest.mark.ray, pytest.mark.s3, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.ray, pytest.mark.s3, pytest.mark.slow, pytest.mark.timeout(600)]
 
-_DEADLINE_S = 150
+_DEADLINE_S = 300
 _TRIALS, _EPOCHS = 4, 8
 _SPACE = 'def space(trial):\n    return {"optim.lr": trial.suggest_float("optim.lr", 1e-4, 1e-1, log=True)}\n'
 _TINY = ("model.depth=1", "model.width=2", "data.batch_size=2", "tune.scheduler=none", "train.trackers=[]")

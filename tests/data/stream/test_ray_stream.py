@@ -12,7 +12,7 @@ from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.ray_stream import stream_batches
 from unetpp.data.stream.stream_plan import Position, StreamPlan, epoch_units
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster"), pytest.mark.timeout(400)]
 
 ROOMY, PART = 2**30, 12_000
 

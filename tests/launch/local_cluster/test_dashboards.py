@@ -99,11 +99,12 @@ def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
 @pytest.mark.prometheus
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
+@pytest.mark.xdist_group("local cluster")
 def test_every_expression_has_data_after_a_run_and_a_sweep(cluster: LocalCluster, tmp_path: Path) -> None:
     space = write_space(tmp_path)
     cluster.shell("train", *cluster.training("seen", "scale.workers=2", "train.epochs=60"))
-    cluster.shell("tune", space, *cluster.training("sweep", "tune.trials=2", "train.epochs=3"))
+    cluster.shell("tune", space, *cluster.training("seen-sweep", "tune.trials=2", "train.epochs=3"))
     wanted = {
         expression
         for board in BOARDS

@@ -12,8 +12,11 @@ import pytest
 
 from cluster_shell import LocalCluster, get, wait_until, write_cells, write_space
 from unetpp.core.rundir import RunDir
+from unetpp.launch.local_cluster.ports import find_port
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("local cluster"),
+]  # fmt: skip
 
 
 def session_members(leader: int) -> dict[int, str]:
@@ -96,7 +99,8 @@ def test_second_cluster_without_prometheus_leaves_the_first_alone(
         if found:
             (tools / tool).symlink_to(found)
     path = str(tools)
-    second = shell("cluster", "up", "--name", "second", "--out", str(tmp_path), PATH=path)
+    port = str(find_port(7379))
+    second = shell("cluster", "up", "--name", "second", "--port", port, "--out", str(tmp_path), PATH=path)
     try:
         assert "prometheus" not in second["urls"]
         assert "prometheus is not installed" in shell.log.read_text()
@@ -122,9 +126,9 @@ def test_node_killed_during_packing_dataset_is_whole(cluster: LocalCluster, tmp_
 
 
 def test_job_killed_and_then_a_node_resumed_run_loses_no_epoch(cluster: LocalCluster) -> None:
-    training = cluster.training("killed", "scale.workers=2", "train.epochs=40", "scale.max_failures=3")
+    training = cluster.training("killed", "scale.workers=2", "scale.max_failures=3")
     run = RunDir(str(cluster.out / "killed"))
-    process = cluster.submit("train", *training)
+    process = cluster.submit("train", *training, "train.epochs=1000")
     wait_until(lambda: len(run.read_metrics()) >= 2, "two epochs", process)
     (driver,) = _job_processes(run.uri)
     os.kill(driver, signal.SIGKILL)
@@ -135,11 +139,12 @@ def test_job_killed_and_then_a_node_resumed_run_loses_no_epoch(cluster: LocalClu
     )
 
     before = len(run.read_metrics())
-    process = cluster.submit("train", *training, "--resume")
+    last = before + 12
+    process = cluster.submit("train", *training, f"train.epochs={last}", "--resume")
     wait_until(lambda: len(run.read_metrics()) > before, "another epoch", process)
     kill_raylet(cluster, _busiest(cluster, "RayTrainWorker"))
     assert finish(process, cluster.shell.log)["result"]["finished"]
-    assert [epoch["epoch"] for epoch in run.read_metrics()] == list(range(1, 41))
+    assert [epoch["epoch"] for epoch in run.read_metrics()] == list(range(1, last + 1))
     assert "training was interrupted" in cluster.shell.log.read_text()
     _mend(cluster)
 

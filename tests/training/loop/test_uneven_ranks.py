@@ -34,7 +34,7 @@ def run_ranks(job: TrainJob, world_size: int, store: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("rows", [13, 15], ids=["a rank without", "a rank with one of two"])
 def test_batch_norm_over_two_ranks_in_an_uneven_last_batch_is_that_of_one(tmp_path, rows):
     uri = str(tmp_path / "data")

@@ -18,7 +18,7 @@ from unetpp.training.ray import trainer
 from unetpp.training.ray.trainer import fit
 from unetpp.training.ray.worker import WorkerArguments, train_worker
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster"), pytest.mark.timeout(400)]
 
 Worker = Callable[[WorkerArguments], None]
 
@@ -109,7 +109,7 @@ def test_fit_on_a_damaged_shard_is_not_tried_again_and_keeps_its_error(tmp_path,
 
 def test_fit_that_nothing_of_its_validation_counts_in_is_a_mistake_to_mend(tmp_path, replace_worker):
     replace_worker(counting(tmp_path / "starts"))
-    job = job_for(tmp_path, {"train": 18, "val": 4}, mask_value=IGNORE, scale={"workers": 2})
+    job = job_for(tmp_path, {"train": 18, "val": 4}, mask_value=IGNORE)
     with pytest.raises(InputError, match="no image with a valid pixel was scored") as raised:
         fit(job, Silent())
     assert raised.value.exit_code == 2

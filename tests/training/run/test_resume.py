@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 
 import pytest
 
@@ -41,12 +42,26 @@ def saved_state(job: TrainJob) -> dict[str, float]:
     return json.loads(found[1]["state.json"])
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, dataset) -> Callable[..., TrainJob]:
+    """A run with these sections that nothing stopped, trained once; only read."""
+    trained: dict[str, TrainJob] = {}
+
+    def get(**sections) -> TrainJob:
+        key = json.dumps(sections)
+        if key not in trained:
+            trained[key] = job_for(tmp_path_factory.mktemp("whole"), dataset, "run", **sections)
+            train(trained[key])
+        return trained[key]
+
+    return get
+
+
 @pytest.mark.parametrize("stop_after", [1, 5, 7, 11])
 @pytest.mark.parametrize("extra", [{}, {"ema": 0.9}])
-def test_resume_after_a_stop_at_any_step_is_bit_equal(tmp_path, dataset, stop_after, extra):
+def test_resume_after_a_stop_at_any_step_is_bit_equal(tmp_path, dataset, undisturbed, stop_after, extra):
     sections = {"model": {"dropout": 0.1, "norm": "batch"}, "train": extra}
-    whole, cut = (job_for(tmp_path, dataset, name, **sections) for name in ("whole", "cut"))
-    train(whole)
+    whole, cut = undisturbed(**sections), job_for(tmp_path, dataset, "cut", **sections)
     state = train(cut, LocalSession(stop_after=stop_after))
     assert state.global_step == stop_after
     resumed = train(cut)
@@ -79,10 +94,9 @@ def test_checkpoint_of_every_step_continues_bit_equal(tmp_path, dataset):
 @pytest.mark.parametrize(
     ("every", "after", "kept"), [(2, 4, 2), (2, 5, 4), (3, 9, 6), (2, 12, 10), (0, 8, 5)]
 )
-def test_killed_run_continues_after_its_last_checkpoint(tmp_path, dataset, every, after, kept):
+def test_killed_run_continues_after_its_last_checkpoint(tmp_path, dataset, undisturbed, every, after, kept):
     sections = {"train": {"checkpoint_every_steps": every, "checkpoint_minutes": 0}}
-    whole, killed = (job_for(tmp_path, dataset, name, **sections) for name in ("whole", "killed"))
-    train(whole)
+    whole, killed = undisturbed(), job_for(tmp_path, dataset, "killed", **sections)
     with pytest.raises(KeyboardInterrupt):
         train(killed, KilledSession(after=after))
     state = saved_state(killed)

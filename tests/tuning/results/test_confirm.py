@@ -1,22 +1,27 @@
 """The best trials are trained again with other seeds and compared on the same images."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from fakes import LocalSession, start_run, tiny_config, train, write_dataset
+from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
+from unetpp.training.run.rank import TrainJob
 from unetpp.tuning.results.confirm import candidates, confirm
 from unetpp.tuning.results.confirmed import called_best, read_confirmed, winner_run
 from unetpp.tuning.results.leaderboard import LeaderRow, best_row
 
+Sweep = tuple[str, Manifest, list[LeaderRow]]
 
-@pytest.fixture
-def sweep(tmp_path):
-    manifest = write_dataset(tmp_path / "data", {"train": 16, "val": 6, "test": 5})
+
+def write_sweep(folder: Path) -> Sweep:
+    """URI, dataset and rows of a sweep whose best trial by its own scores has learnt nothing."""
+    manifest = write_dataset(folder / "data", {"train": 16, "val": 6, "test": 5})
     for number, lr in enumerate((1e-9, 0.05)):
-        config = tiny_config(str(tmp_path / "data"), optim={"lr": lr}, train={"epochs": 5})
-        start_run(
-            config.model_copy(update={"out": str(tmp_path / "sweep/trials" / f"{number:04d}")}), manifest
-        )
+        config = tiny_config(str(folder / "data"), optim={"lr": lr}, train={"epochs": 3})
+        start_run(config.model_copy(update={"out": str(folder / "sweep/trials" / f"{number:04d}")}), manifest)
     rows = [
         LeaderRow(level, quality, 0.001, 10, 10, trial=trial, state=state, settings={})
         for trial, level, quality, state in (
@@ -26,7 +31,27 @@ def sweep(tmp_path):
             (1, 2, 0.6, "COMPLETE"),
         )
     ]
-    return str(tmp_path / "sweep"), manifest, rows
+    return str(folder / "sweep"), manifest, rows
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Sweep:
+    return write_sweep(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def confirmed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sweep, dict[str, Any], list[str]]:
+    """A confirmed sweep, its result and the runs that were trained for it; only read."""
+    sweep, trained = write_sweep(tmp_path_factory.mktemp("confirmed")), list[str]()
+    uri, manifest, rows = sweep
+
+    def train_here(job: TrainJob) -> bool:
+        trained.append(job.run_uri)
+        return train(job).finished
+
+    result = confirm(candidates(rows, 2, uri), manifest, uri, train_here)
+    assert result is not None
+    return sweep, result, trained
 
 
 def test_candidates_are_complete_trials_at_their_best_level(sweep):
@@ -35,15 +60,8 @@ def test_candidates_are_complete_trials_at_their_best_level(sweep):
     assert [c.trial for c in candidates(rows, 1, uri)] == [0]
 
 
-def test_confirm_overturns_a_lucky_winner_and_reads_test_once(sweep):
-    uri, manifest, rows = sweep
-    trained = []
-
-    def train_here(job):
-        trained.append(job.run_uri)
-        return train(job).finished
-
-    result = confirm(candidates(rows, 2, uri), manifest, uri, train_here)
+def test_confirm_overturns_a_lucky_winner_and_reads_test_once(confirmed):
+    (uri, _, _), result, trained = confirmed
     assert [c["trial"] for c in result["candidates"]] == [1, 0]
     assert len(trained) == 6
     assert result["against_winner"]["0"]["mean_difference"] > 0.2
@@ -55,12 +73,11 @@ def test_confirm_overturns_a_lucky_winner_and_reads_test_once(sweep):
     assert len(evaluated) == 1
 
 
-def test_confirm_again_trains_nothing_twice(sweep):
-    uri, manifest, rows = sweep
-    chosen = candidates(rows, 1, uri)
-    first = confirm(chosen, manifest, uri, lambda job: train(job).finished)
+def test_confirm_again_trains_nothing_twice(confirmed):
+    (uri, manifest, rows), result, _ = confirmed
+    chosen = candidates(rows, 2, uri)
     again = confirm(chosen, manifest, uri, lambda job: pytest.fail(f"{job.run_uri} was trained again"))
-    assert again == first
+    assert again == result
 
 
 def test_confirm_interrupted_seed_does_not_count_and_goes_on_from_its_checkpoint(sweep):
@@ -86,7 +103,7 @@ def test_confirm_interrupted_seed_does_not_count_and_goes_on_from_its_checkpoint
 
     result = confirm(chosen, manifest, uri, go_on)
     assert result is not None
-    assert [report["epoch"] for report in session.reports] == [2, 3, 4, 5]
+    assert [report["epoch"] for report in session.reports] == [2, 3]
     assert result == read_confirmed(uri)
 
 
@@ -107,9 +124,8 @@ def test_confirm_seeds_are_not_those_the_trial_was_chosen_with(tmp_path):
     assert result["candidates"][0]["seeds"] == [1, 3, 4]
 
 
-def test_called_best_is_the_confirmed_winner_until_the_sweep_finds_better_candidates(sweep):
-    uri, manifest, rows = sweep
-    result = confirm(candidates(rows, 2, uri), manifest, uri, lambda job: train(job).finished)
+def test_called_best_is_the_confirmed_winner_until_the_sweep_finds_better_candidates(confirmed):
+    (uri, _, rows), result, _ = confirmed
     assert best_row(rows).trial == 0
     assert called_best(rows, read_confirmed(uri)).trial == 1
     assert RunDir(winner_run(uri, result)).read_result() == {

@@ -187,8 +187,11 @@ class Failing(Unpublished):
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("error", [StorageError("the bucket is gone"), OwnedError("taken over")])
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    "error",
+    [StorageError("the bucket is gone"), pytest.param(OwnedError("taken over"), marks=pytest.mark.nightly)],
+)
 def test_sweep_whose_study_cannot_be_published_ends_with_the_reason(tmp_path, error):
     write_dataset(tmp_path / "data", {"train": 12, "val": 4})
     sweep = start_sweep(tmp_path, tmp_path / "data", "tune.trials=3", "train.epochs=1")

@@ -18,14 +18,9 @@ from unetpp.core.errors import UnetppError, own_error
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
 from unetpp.core.trial_folders import trial_of
+from unetpp.training.ray.board import ProgressBoard, remove_placement_groups, start_beside_caller
 from unetpp.training.ray.failures import WorkerFailureCallback
-from unetpp.training.ray.worker import (
-    ProgressBoard,
-    WorkerArguments,
-    remove_placement_groups,
-    start_beside_caller,
-    train_worker,
-)
+from unetpp.training.ray.worker import WorkerArguments, train_worker
 from unetpp.training.run.rank import TrainJob
 
 __all__ = ["Listener", "fit"]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from unetpp.training.ray.worker import start_beside_caller
+from unetpp.training.ray.board import start_beside_caller
 
 __all__ = ["DecisionBoard", "StopTrial", "start_board"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import ray
 from ray.tune.search import Searcher
 
-from unetpp.training.ray.worker import remove_placement_groups
+from unetpp.training.ray.board import remove_placement_groups
 from unetpp.tuning.ledger import Ledger
 from unetpp.tuning.ray.trainable import reported_metrics
 from unetpp.tuning.ray.unsaved import Unsaved

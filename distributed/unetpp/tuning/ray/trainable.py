@@ -23,10 +23,10 @@ from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.ray_stream import stream_batches
 from unetpp.data.stream.stream_plan import Position, StreamPlan
 from unetpp.training.loop.session import Request
+from unetpp.training.ray.board import remove_placement_groups
 from unetpp.training.ray.metrics_export import Exporter, RunMetrics
 from unetpp.training.ray.preemption import PreemptionWatch
 from unetpp.training.ray.trainer import fit
-from unetpp.training.ray.worker import remove_placement_groups
 from unetpp.training.run.rank import TrainJob, run_job
 from unetpp.tuning.ray.decisions import StopTrial
 
