@@ -53,6 +53,15 @@ def test_blocks_cover_the_volume_and_stay_in_one_split(folder, tmp_path):
     assert manifest.sizes == {"8x16x16": 20}
 
 
+def test_large_volumes_are_blocks_to_train_on_and_whole_to_score(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("unetpp.data.pack.shard_plan._BLOCK_PX", 16)
+    manifest, samples = packed(folder, tmp_path / "out")
+    whole = {name for name, sample in samples.items() if sample.tile is None}
+    assert {samples[name].mask.shape for name in whole} == {SHAPE}
+    assert len(whole) == manifest.splits["val"].rows + manifest.splits["test"].rows == 2
+    assert manifest.splits["train"].rows == 3 * 4
+
+
 @pytest.mark.parametrize(
     ("slicing", "count", "size", "spacing"),
     [("axial", 8, (24, 20), (1.0, 1.0)), ("coronal", 24, (8, 20), (3.0, 1.0))],

@@ -23,6 +23,7 @@ from unetpp.data.pack.splitting.assign import Member, assign_splits, kept_groups
 from unetpp.data.pack.tile import tile_boxes
 from unetpp.data.sources.files import location
 from unetpp.data.sources.raster import Box
+from unetpp.data.sources.spacing import shape_of
 
 __all__ = [
     "SPLITS",
@@ -36,6 +37,11 @@ __all__ = [
 ]
 
 SPLITS = ("train", "val", "test")
+
+_BLOCK_PX = 128
+"""Side of the blocks that larger volumes are trained on.
+
+A row gives one crop an epoch: with a row a volume an epoch would be a few steps."""
 
 T = TypeVar("T", Dtype, int, Literal[2, 3])
 
@@ -117,7 +123,8 @@ def plan_shards(
         sample_id = item.pair.sample_id
         label = _image_label(sample_id, settled.image_labels)
         rows[splits[sample_id]] += [
-            PlannedRow(item, groups[sample_id], label, box, plane) for plane, box in _parts(item, options)
+            PlannedRow(item, groups[sample_id], label, box, plane)
+            for plane, box in _parts(item, options, splits[sample_id])
         ]
     return [
         PlannedShard(split, index, shard)
@@ -203,7 +210,7 @@ def _splits(
     members = [
         Member(
             groups[item.pair.sample_id],
-            len(_parts(item, options)),
+            len(_parts(item, options, "train")),
             settled.labelling.foreground(dict(item.counts)),
         )
         for item in kept
@@ -213,15 +220,16 @@ def _splits(
     return {sample_id: by_group[group] for sample_id, group in groups.items()}
 
 
-def _parts(item: ScannedPair, options: PackOptions) -> list[tuple[int | None, Box | None]]:
+def _parts(item: ScannedPair, options: PackOptions, split: str) -> list[tuple[int | None, Box | None]]:
     """(slice, box) of each sample of an image."""
     header = item.header
     boxes: tuple[Box | None, ...] = (None,)
     is_volume = header.planes is not None and options.slices is None
-    if options.tile_px is not None:
-        boxes = tile_boxes(
-            header.height, header.width, options.tile_px, planes=header.planes if is_volume else None
-        )
+    tile_px = options.tile_px
+    if tile_px is None and is_volume and split == "train" and max(shape_of(header)) > _BLOCK_PX:
+        tile_px = _BLOCK_PX
+    if tile_px is not None:
+        boxes = tile_boxes(header.height, header.width, tile_px, planes=header.planes if is_volume else None)
     sliced = header.planes is not None and not is_volume
     planes: Sequence[int | None] = range(header.planes or 0) if sliced else (None,)
     return [(plane, box) for plane in planes for box in boxes]
