@@ -71,7 +71,7 @@ def pack_folders(
         classes=load_classes(request.classes) if request.classes else None,
         group=load_group_rule(request.group),
         pair=request.pair,
-        reading=Reading.of({"alpha": request.alpha, "nan": request.nan, "pages": request.pages}),
+        file_reading=Reading.of({"alpha": request.alpha, "nan": request.nan, "pages": request.pages}),
         **fractions,
     )
     with _runner(request.workers, request.address) as runner:

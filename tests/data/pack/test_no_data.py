@@ -44,7 +44,7 @@ def write(folder, count: int, *, nodata: float, tagged: bool, save) -> None:
 def test_pixels_without_data_are_ignored_and_not_in_statistics(tmp_path, folder, save, options, kind):
     write(folder, 10, nodata=-9999 if kind == "tag" else np.nan, tagged=kind == "tag", save=save)
     reading = Reading() if kind == "tag" else Reading(nan="ignore")
-    chosen = PackOptions(val=0, test=0, reading=reading, **OPTIONS[options])
+    chosen = PackOptions(val=0, test=0, file_reading=reading, **OPTIONS[options])
     manifest = pack([folder], str(tmp_path / "out"), chosen).manifest
     storage = Storage(str(tmp_path / "out"))
     stats = manifest.channel_stats[0]
@@ -106,7 +106,7 @@ def test_pack_of_an_alpha_band_that_varies_asks_packs_as_told_and_says_so(tmp_pa
     with pytest.raises(InputError, match=r"i0\.tif: band 4 of 4 is tagged as alpha.*--alpha keep"):
         pack([folder], out, PackOptions(val=0, test=0))
     for alpha, channels in (("keep", 4), ("drop", 3)):
-        options = PackOptions(val=0, test=0, reading=Reading(alpha=alpha))
+        options = PackOptions(val=0, test=0, file_reading=Reading(alpha=alpha))
         manifest = pack([folder], out, options, overwrite=True).manifest
         assert (manifest.channels, load_manifest(Storage(out)).reading) == (channels, {"alpha": alpha})
     assert "4 images, as i0: a band tagged as alpha is kept as data" in caplog.text

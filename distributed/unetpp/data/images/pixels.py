@@ -77,7 +77,7 @@ def complete(pixels: Pixels, reading: Reading) -> Pixels:
         if not known.all():
             if reading.nan is None:
                 raise SampleError(
-                    "the image holds NaN or Inf; replace them, or leave these pixels out with --nan ignore"
+                    "the image holds NaN or Inf; replace them, or pack with --nan ignore to leave them out"
                 )
             valid = finite if valid is None else finite & valid
     if valid is None or valid.all():

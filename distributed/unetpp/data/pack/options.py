@@ -31,7 +31,7 @@ class PackOptions:
     """Values outside are clipped to it."""
     group: GroupRule = EACH_ALONE
     """Samples of one group stay in one split."""
-    reading: Reading = PLAIN
+    file_reading: Reading = PLAIN
     """What the files leave open and the user has settled."""
     pair: str | None = None
     """An expression whose group an image shares with its mask; by default their names decide."""

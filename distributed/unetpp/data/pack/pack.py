@@ -105,7 +105,7 @@ def pack(
     options.check()
     storage = open_storage(out)
     _check_absent(storage, overwrite=overwrite)
-    pairs, unpaired = discover(folders, options.pair, options.reading)
+    pairs, unpaired = discover(folders, options.pair, options.file_reading)
     options = replace(options, classes=segment_classes(pairs, options.classes))
     preflight(storage, write=True)
     rejections = Rejections(storage, max_rejected)
@@ -260,7 +260,7 @@ def _manifest(
         channel_stats=pixels.channel_stats(),
         resized_px=options.size_px,
         slices=options.slices,
-        reading=options.reading.settled(),
+        reading=options.file_reading.settled(),
         channel_files=settled.channel_files,
         spacing_mm=options.spacing_mm,
         window=options.window,

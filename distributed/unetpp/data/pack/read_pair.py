@@ -63,7 +63,7 @@ def read_pixels(image: Raster, options: PackOptions) -> Pixels:
     Raises:
         SampleError: it cannot be used, or no pixel holds data.
     """
-    pixels = complete(image.read(), options.reading)
+    pixels = complete(image.read(), options.file_reading)
     if pixels.valid is not None and not pixels.valid.any():
         raise SampleError("no pixel of the image holds data")
     grid = grid_at(image.header, image.space, options.spacing_mm, options.slices)
@@ -81,7 +81,7 @@ def read_space(image: Raster, options: PackOptions) -> Space:
 def read_valid(image: Raster, options: PackOptions) -> Valid:
     """Where the image holds data; decodes only an image that may lack some."""
     header = image.header
-    if header.may_lack_data or (options.reading.nan == "ignore" and header.dtype == "float32"):
+    if header.may_lack_data or (options.file_reading.nan == "ignore" and header.dtype == "float32"):
         return read_pixels(image, options).valid
     return None
 

@@ -145,7 +145,7 @@ def fingerprint(kept: Sequence[ScannedPair], shards: Sequence[PlannedShard], opt
         "size_px": options.size_px,
         "tile_px": options.tile_px,
         **({} if options.slices is None else {"slices": options.slices}),
-        **options.reading.settled(),
+        **options.file_reading.settled(),
         **({} if options.spacing_mm is None else {"spacing_mm": options.spacing_mm}),
         **({} if options.window is None else {"window": options.window}),
         "classes": options.classes.model_dump() if options.classes else None,

@@ -36,8 +36,8 @@ def kept_bands(image: NDArray[Any], alpha: tuple[int, ...], reading: Reading) ->
         varying = [band for band in alpha if _varies(image[..., band])]
         if varying:
             raise UndecidedError(
-                f"band {varying[0] + 1} of {channels} is tagged as alpha but is not constant; --alpha keep "
-                "takes it for data, such as near infrared that programs tag so, --alpha drop leaves it out"
+                f"band {varying[0] + 1} of {channels} is tagged as alpha but is not constant; pack with "
+                "--alpha keep if it is data, such as near infrared that programs tag so, or with --alpha drop"
             )
     return [band for band in range(channels) if band not in alpha]
 
