@@ -94,7 +94,7 @@ def test_discover_names_files_without_partner_and_stems_used_twice(folder):
         ("extra.png", "no image has this stem"),
         ("twice.png", "several images share this stem"),
         ("twice.jpg", "several images share this stem"),
-        ("twice.png", "no image has this stem"),
+        ("twice.png", "its image is left out: several images share this stem"),
     }
 
 

@@ -57,13 +57,18 @@ def relate(rule: Rule, images: Iterable[str], masks: Iterable[str]) -> Relation:
         reason = _unusable(found, expected if key in mask_by_key else None)
         if reason is not None:
             reasons.update({("image", path): reason for _, path in found})
+            own_masks = mask_by_key.get(key, ())
+            reasons.update({("mask", path): f"its image is left out: {reason}" for path in own_masks})
         elif len(mask_by_key.get(key, ())) == 1:
             ordered = sorted(found, key=lambda item: item[0].channel or "")
             paths = tuple(path for _, path in ordered)
             matches.append(Match(ordered[0][0].sample, paths, mask_by_key[key][0]))
-    for rivals in mask_by_key.values():
+    for key, rivals in mask_by_key.items():
         if len(rivals) > 1:
-            reasons.update({("mask", path): f"several masks {_SHARED}" for path in rivals})
+            reason = f"several masks {_SHARED}"
+            reasons.update({("mask", path): reason for path in rivals})
+            for _, path in by_key.get(key, ()):
+                reasons.setdefault(("image", path), f"its masks are left out: {reason}")
     return Relation(rule, by_key, mask_by_key, tuple(matches), reasons)
 
 
