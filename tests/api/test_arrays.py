@@ -59,6 +59,16 @@ def test_name_of_an_array_is_the_id_of_its_sample(tmp_path, name: str) -> None:
     assert sample_id == f"test/{name}"
 
 
+def test_names_that_tell_masks_from_images_in_files_tell_nothing_of_arrays(tmp_path) -> None:
+    names = ["cell", "cell_mask", "cell_img", "img_1", "gt_1", "1", "x_0000", "x_0001", "x"]
+    labels = {name: np.where(MASK > 0, np.uint8(index), np.uint8(0)) for index, name in enumerate(names, 1)}
+    unetpp.pack(arrays=[(name, IMAGE, labels[name]) for name in names], out=tmp_path / "data", val=0, test=0)
+    found = samples_of(tmp_path / "data", "train")
+    assert sorted(found) == sorted(names)
+    for name, sample in found.items():
+        np.testing.assert_array_equal(sample.mask, labels[name])
+
+
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float32])
 def test_masks_of_every_dtype_mean_the_same(tmp_path, dtype: Any) -> None:
     unetpp.pack(arrays={"test": [("a", IMAGE, MASK.astype(dtype))]}, out=tmp_path / "data")

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import NamedTuple
 
 from unetpp.data.pack.pairing import roles
 from unetpp.data.pack.pairing.names import bare, stem
@@ -16,7 +15,8 @@ _CHANNEL = re.compile(r"_(\d{4})$")
 """nnU-Net's layout: `CASE_0000`, `CASE_0001` are the channels of the image of mask `CASE`."""
 
 
-class ImageName(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ImageName:
     """What a rule reads in an image's path."""
 
     key: str
@@ -74,7 +74,7 @@ def _by_name(rule: Rule) -> Rule:
         found = rule.image(bare(path))
         if found is None or not found.key:
             return None
-        return found._replace(sample=str(PurePosixPath(path).parent / found.sample))
+        return replace(found, sample=str(PurePosixPath(path).parent / found.sample))
 
     said = rule.said.replace("path", "file name")
     return Rule(said, image, lambda path: rule.mask(bare(path)) or None, by_path=False)
