@@ -2,6 +2,7 @@
 
 import gzip
 import logging
+import warnings
 from pathlib import Path
 
 import highdicom
@@ -278,6 +279,26 @@ def test_patient_is_in_nothing_but_the_dicom_answers(tmp_path, capfd, caplog):
         require_anonymous(data, path)
     said = capfd.readouterr()
     require_anonymous((said.out + said.err + caplog.text + repr(result) + repr(predicted)).encode(), "output")
+
+
+def test_words_that_break_the_standard_are_not_quoted(dicom_run, tmp_path):
+    """Libraries warn of them, and quote them."""
+    odd = {
+        "PatientName": "PLANTED",
+        "PatientID": "PLANTED" * 20,
+        "PatientBirthDate": "PLANTED-DATE",
+        "PatientAge": "PLANTED",
+        "ReferringPhysicianName": "PLANTED",
+        "StudyDate": "PLANTED",
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        write_series(tmp_path / "new/d1", np.zeros((4, 12, 14), np.int16), **odd)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        unetpp.predict(dicom_run, tmp_path / "new", tmp_path / "out")
+    require_anonymous(repr([str(entry.message) for entry in warned]).encode(), "a warning")
+    assert b"PLANTED" in (tmp_path / "out/d1.dcm").read_bytes()
 
 
 def require_anonymous(data: bytes, where: str | Path) -> None:
