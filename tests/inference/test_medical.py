@@ -143,6 +143,28 @@ def test_mask_elsewhere_than_its_image_is_left_out_and_on_turned_axes_is_not(tmp
     assert sum(result.rows.values()) == 12
 
 
+def test_volume_with_nan_is_left_out_unless_its_voxels_are_to_be_ignored(tmp_path):
+    for case in ("p1", "p2", "p3"):
+        save_case(tmp_path, case)
+    values = nibabel.load(tmp_path / "images/p1_0001.nii.gz").get_fdata(dtype=np.float32)
+    values[4, 5, 2] = np.nan
+    save_nifti(tmp_path / "images/p1_0001.nii.gz", values)
+    folders = (tmp_path / "images", tmp_path / "masks")
+    options = {"slices": "axial", "val": 0.34, "test": 0, "workers": 0}
+    result = unetpp.pack(*folders, tmp_path / "strict", **options)
+    assert [reason for _, reason in result.rejected] == [
+        "the image holds NaN or Inf; replace them, or leave these pixels out with --nan ignore"
+    ]
+    assert not unetpp.pack(*folders, tmp_path / "data", nan="ignore", **options).rejected
+    storage, manifest = open_storage(str(tmp_path / "data")), manifest_of(tmp_path / "data")
+    samples = {
+        sample.sample_id: sample
+        for split in manifest.splits
+        for sample in iter_samples(storage, manifest, split)
+    }
+    assert np.argwhere(samples["p1#0002"].mask == 255).tolist() == [[5, 4]]
+
+
 def test_spacing_changes_what_is_packed_and_not_the_grid_of_predictions(nifti_run, tmp_path):
     run = nifti_run(spacing=(2.0, 3.0, 2.0), window=(200.0, 300.0))
     manifest = RunDir(run).read_dataset()

@@ -141,14 +141,6 @@ def test_mask_of_other_numbers_is_refused_by_the_value(nifti, value, said):
         mask.read()
 
 
-def test_nifti_with_nan_is_refused_as_an_image(nifti):
-    with (
-        open_image(nifti(np.full((2, 2, 2), np.nan, np.float32))) as image,
-        pytest.raises(SampleError, match="NaN"),
-    ):
-        image.read()
-
-
 def test_nifti_channels_lie_on_the_last_axis(nifti):
     values = np.random.default_rng(0).integers(0, 200, (3, 4, 5, 2)).astype(np.uint8)
     header, _, volume = read(nifti(values))
