@@ -143,6 +143,19 @@ def test_mask_elsewhere_than_its_image_is_left_out_and_on_turned_axes_is_not(tmp
     assert sum(result.rows.values()) == 12
 
 
+def test_case_packed_whole_is_predicted_as_a_volume_on_its_own_grid(nifti_run, tmp_path):
+    run = nifti_run(slices=None, spacing=(4.0, 3.0, 2.0))
+    manifest = RunDir(run).read_dataset()
+    assert (manifest.spatial_dims, manifest.voxel_mm) == (3, (4.0, 3.0, 2.0))
+    assert manifest.sizes == {"3x6x7": 3}
+    save_case(tmp_path / "new", "q9", (9, 16, 11), TILTED, masks=False)
+    unetpp.predict(run, tmp_path / "new/images", tmp_path / "out", overlay=True, probabilities=True)
+    mask = nibabel.load(tmp_path / "out/q9.nii.gz")
+    assert mask.shape == (9, 16, 11)
+    np.testing.assert_allclose(mask.affine, TILTED, atol=1e-6)
+    assert nibabel.load(tmp_path / "out/q9_probabilities.nii.gz").shape == (9, 16, 11, 3)
+
+
 def test_volume_with_nan_is_left_out_unless_its_voxels_are_to_be_ignored(tmp_path):
     for case in ("p1", "p2", "p3"):
         save_case(tmp_path, case)
