@@ -264,6 +264,33 @@ def test_folder_that_is_a_series_is_answered_under_its_name(dicom_run, tmp_path)
         np.testing.assert_allclose(found["probabilities"].sum(axis=-1) * found["scale"], 1, atol=0.01)
 
 
+def test_series_of_one_grid_are_channels_and_the_answer_refers_to_the_first(tmp_path):
+    random = np.random.default_rng(0)
+    labels = np.zeros((4, 12, 14), np.uint8)
+    labels[1:3, 3:9, 3:10] = 1
+    for case in ("c1", "c2", "c3", "new"):
+        series = [
+            write_series(
+                tmp_path / ("new" if case == "new" else "images") / f"{case}_{channel:04d}",
+                random.integers(0, 900, labels.shape).astype(np.int16),
+            )
+            for channel in range(2)
+        ]
+        write_seg(tmp_path / "masks" / f"{case}.dcm", series[0], labels, ("liver",))
+    (tmp_path / "masks/new.dcm").unlink()
+    data = tmp_path / "data"
+    result = unetpp.pack(
+        tmp_path / "images", tmp_path / "masks", data, slices="axial", val=0.34, test=0, workers=0
+    )
+    assert (sum(result.rows.values()), list(result.rejected)) == (12, [])
+    manifest = manifest_of(data)
+    assert (manifest.channels, manifest.channel_files, manifest.task) == (2, 2, "binary")
+    unetpp.predict(write_run_of(manifest, data, tmp_path / "run"), tmp_path / "new", tmp_path / "out")
+    seg = highdicom.seg.segread(tmp_path / "out/new.dcm")
+    first = pydicom.dcmread(next((tmp_path / "new/new_0000").iterdir()))
+    assert seg.ReferencedSeriesSequence[0].SeriesInstanceUID == first.SeriesInstanceUID
+
+
 def test_dicom_file_without_an_ending_is_an_input_of_its_own(dicom_run, tmp_path):
     files = save_series(tmp_path / "new", "d1")
     unetpp.predict(dicom_run, files[0], tmp_path / "out")

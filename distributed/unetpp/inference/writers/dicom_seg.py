@@ -39,11 +39,11 @@ _DIGITS = ("PatientBirthDate", "StudyDate", "StudyTime")
 def write(segmented: Segmented, target: Storage, name: str) -> None:
     """See `registry`; the mask is H W, or Z H W in canonical axes.
 
+    Of an image whose channels are several series, which lie on one grid, the SEG refers to the first.
+
     Raises:
         InputError: the series lacks what a SEG has to say of it.
     """
-    if len(segmented.files) > 1:
-        raise InputError("channels in several DICOM files have no one series to refer to; save them as NIfTI")
     with dicom_paths(segmented.files[0]) as paths:
         image = DicomImage(paths, labels=False)
     labels, classes = _segments(_as_stored(image, segmented.mask), segmented.manifest)
