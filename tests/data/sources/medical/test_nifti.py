@@ -77,7 +77,7 @@ def test_nifti_of_any_orientation_holds_the_same_voxels_at_the_same_places_and_l
 
 @pytest.mark.parametrize(
     ("stored", "expected"),
-    [("uint8", "uint8"), ("uint16", "uint16"), ("int16", "float32"), (">i2", "float32"), (">u2", "uint16"),
+    [("uint8", "uint8"), ("uint16", "float32"), ("int16", "float32"), (">i2", "float32"), (">u2", "float32"),
      ("float32", "float32"), ("float64", "float32"), ("int32", "float32")],
 )  # fmt: skip
 @pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])

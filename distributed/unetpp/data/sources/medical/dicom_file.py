@@ -117,11 +117,9 @@ def coding_of(dicom: Any) -> Coding:
     slope, intercept = _rescale(dicom)
     table = "ModalityLUTSequence" in dicom
     plain = not table and (slope, intercept) == (1.0, 0.0) and not _number(dicom, "PixelRepresentation", 0)
-    whole: Dtype = "uint8" if _number(dicom, "BitsStored", bits) <= 8 else "uint16"
-    is_whole = plain and bits <= 16 and not ({"FloatPixelData", "DoubleFloatPixelData"} & set(dicom.dir()))
-    return Coding(
-        1, whole if is_whole else "float32", photometric == "MONOCHROME1", False, slope, intercept, table
-    )
+    # Makers store the same values signed, unsigned or scaled: more than 8 bits are one type for all of them.
+    dtype: Dtype = "uint8" if plain and bits <= 8 else "float32"
+    return Coding(1, dtype, photometric == "MONOCHROME1", False, slope, intercept, table)
 
 
 def header_of(dicom: Any, planes: int | None = None) -> Header:

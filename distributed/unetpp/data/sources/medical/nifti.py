@@ -57,7 +57,9 @@ class _Volume:
         volume = self._nifti.orientation.to_canonical(stored.reshape(*self._nifti.shape, -1))
         if self._labels:
             return np.ascontiguousarray(whole_labels(volume))
-        return canonical(volume)
+        # Programs store the same values signed, unsigned or scaled: more than 8 bits are one type for all.
+        values = canonical(volume)
+        return values if self.header.dtype == "uint8" else values.astype(np.float32, copy=False)
 
     def _stored(self) -> NDArray[Any]:
         try:
