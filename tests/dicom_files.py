@@ -46,7 +46,8 @@ def write_slice(path: Path, stored: NDArray[Any], **attributes: Any) -> Path:
     dicom.PixelData = stored.tobytes()
     for name, value in (PATIENT | attributes).items():
         if value is None:
-            del dicom[name]
+            if name in dicom:
+                del dicom[name]
         else:
             setattr(dicom, name, value)
     dicom.HighBit = dicom.BitsStored - 1

@@ -115,6 +115,7 @@ def write_run_of(manifest: Manifest, data: Path, out: Path) -> str:
         depth=2,
         width=4,
         image_classes=0,
+        spatial_dims=manifest.spatial_dims,
     )
     config = RunConfig(data=DataConfig(uri=str(data), batch_size=2, crop=16), model=model, out=str(out))
     run = RunDir(config.run_uri)

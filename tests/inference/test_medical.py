@@ -2,6 +2,7 @@
 
 import gzip
 import logging
+import warnings
 from pathlib import Path
 
 import highdicom
@@ -142,6 +143,41 @@ def test_mask_elsewhere_than_its_image_is_left_out_and_on_turned_axes_is_not(tmp
     assert sum(result.rows.values()) == 12
 
 
+def test_case_packed_whole_is_predicted_as_a_volume_on_its_own_grid(nifti_run, tmp_path):
+    run = nifti_run(slices=None, spacing=(4.0, 3.0, 2.0))
+    manifest = RunDir(run).read_dataset()
+    assert (manifest.spatial_dims, manifest.voxel_mm) == (3, (4.0, 3.0, 2.0))
+    assert manifest.sizes == {"3x6x7": 3}
+    save_case(tmp_path / "new", "q9", (9, 16, 11), TILTED, masks=False)
+    unetpp.predict(run, tmp_path / "new/images", tmp_path / "out", overlay=True, probabilities=True)
+    mask = nibabel.load(tmp_path / "out/q9.nii.gz")
+    assert mask.shape == (9, 16, 11)
+    np.testing.assert_allclose(mask.affine, TILTED, atol=1e-6)
+    assert nibabel.load(tmp_path / "out/q9_probabilities.nii.gz").shape == (9, 16, 11, 3)
+
+
+def test_volume_with_nan_is_left_out_unless_its_voxels_are_to_be_ignored(tmp_path):
+    for case in ("p1", "p2", "p3"):
+        save_case(tmp_path, case)
+    values = nibabel.load(tmp_path / "images/p1_0001.nii.gz").get_fdata(dtype=np.float32)
+    values[4, 5, 2] = np.nan
+    save_nifti(tmp_path / "images/p1_0001.nii.gz", values)
+    folders = (tmp_path / "images", tmp_path / "masks")
+    options = {"slices": "axial", "val": 0.34, "test": 0, "workers": 0}
+    result = unetpp.pack(*folders, tmp_path / "strict", **options)
+    assert [reason for _, reason in result.rejected] == [
+        "the image holds NaN or Inf; replace them, or leave these pixels out with --nan ignore"
+    ]
+    assert not unetpp.pack(*folders, tmp_path / "data", nan="ignore", **options).rejected
+    storage, manifest = open_storage(str(tmp_path / "data")), manifest_of(tmp_path / "data")
+    samples = {
+        sample.sample_id: sample
+        for split in manifest.splits
+        for sample in iter_samples(storage, manifest, split)
+    }
+    assert np.argwhere(samples["p1#0002"].mask == 255).tolist() == [[5, 4]]
+
+
 def test_spacing_changes_what_is_packed_and_not_the_grid_of_predictions(nifti_run, tmp_path):
     run = nifti_run(spacing=(2.0, 3.0, 2.0), window=(200.0, 300.0))
     manifest = RunDir(run).read_dataset()
@@ -228,6 +264,33 @@ def test_folder_that_is_a_series_is_answered_under_its_name(dicom_run, tmp_path)
         np.testing.assert_allclose(found["probabilities"].sum(axis=-1) * found["scale"], 1, atol=0.01)
 
 
+def test_series_of_one_grid_are_channels_and_the_answer_refers_to_the_first(tmp_path):
+    random = np.random.default_rng(0)
+    labels = np.zeros((4, 12, 14), np.uint8)
+    labels[1:3, 3:9, 3:10] = 1
+    for case in ("c1", "c2", "c3", "new"):
+        series = [
+            write_series(
+                tmp_path / ("new" if case == "new" else "images") / f"{case}_{channel:04d}",
+                random.integers(0, 900, labels.shape).astype(np.int16),
+            )
+            for channel in range(2)
+        ]
+        write_seg(tmp_path / "masks" / f"{case}.dcm", series[0], labels, ("liver",))
+    (tmp_path / "masks/new.dcm").unlink()
+    data = tmp_path / "data"
+    result = unetpp.pack(
+        tmp_path / "images", tmp_path / "masks", data, slices="axial", val=0.34, test=0, workers=0
+    )
+    assert (sum(result.rows.values()), list(result.rejected)) == (12, [])
+    manifest = manifest_of(data)
+    assert (manifest.channels, manifest.channel_files, manifest.task) == (2, 2, "binary")
+    unetpp.predict(write_run_of(manifest, data, tmp_path / "run"), tmp_path / "new", tmp_path / "out")
+    seg = highdicom.seg.segread(tmp_path / "out/new.dcm")
+    first = pydicom.dcmread(next((tmp_path / "new/new_0000").iterdir()))
+    assert seg.ReferencedSeriesSequence[0].SeriesInstanceUID == first.SeriesInstanceUID
+
+
 def test_dicom_file_without_an_ending_is_an_input_of_its_own(dicom_run, tmp_path):
     files = save_series(tmp_path / "new", "d1")
     unetpp.predict(dicom_run, files[0], tmp_path / "out")
@@ -278,6 +341,26 @@ def test_patient_is_in_nothing_but_the_dicom_answers(tmp_path, capfd, caplog):
         require_anonymous(data, path)
     said = capfd.readouterr()
     require_anonymous((said.out + said.err + caplog.text + repr(result) + repr(predicted)).encode(), "output")
+
+
+def test_words_that_break_the_standard_are_not_quoted(dicom_run, tmp_path):
+    """Libraries warn of them, and quote them."""
+    odd = {
+        "PatientName": "PLANTED",
+        "PatientID": "PLANTED" * 20,
+        "PatientBirthDate": "PLANTED-DATE",
+        "PatientAge": "PLANTED",
+        "ReferringPhysicianName": "PLANTED",
+        "StudyDate": "PLANTED",
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        write_series(tmp_path / "new/d1", np.zeros((4, 12, 14), np.int16), **odd)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        unetpp.predict(dicom_run, tmp_path / "new", tmp_path / "out")
+    require_anonymous(repr([str(entry.message) for entry in warned]).encode(), "a warning")
+    assert b"PLANTED" in (tmp_path / "out/d1.dcm").read_bytes()
 
 
 def require_anonymous(data: bytes, where: str | Path) -> None:

@@ -71,6 +71,26 @@ def test_data_pack_pairs_by_an_expression(app, cells, tmp_path):
     assert run(app, *pack_arguments(tmp_path, tmp_path / "out"), "--pair", r"-(\d+)")["rows"] == 10
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "reason"),
+    [
+        ("--spacing", "1", "--spacing 1 must be 2 or 3 numbers"),
+        ("--spacing", "1,x", "--spacing 1,x must be 2 or 3 numbers"),
+        ("--spacing", "1,0", "above 0; use 3,1,1"),
+        ("--spacing", "1,nan", "above 0; use 3,1,1"),
+        ("--spacing", "1,1", "the file tells no spacing in millimetres"),
+        ("--window", "40", "--window 40 must be 2 numbers"),
+        ("--window", "40,-1", "a width above 0"),
+        ("--window", "40,inf", "a width above 0"),
+    ],
+)
+def test_data_pack_by_a_spacing_or_window_that_is_none_gives_the_reason(
+    app, cells, tmp_path, option, value, reason
+):
+    with pytest.raises(InputError, match=reason):
+        run(app, *pack_arguments(cells, tmp_path), option, value)
+
+
 def test_data_verify_is_ok_until_a_byte_changes_then_exits_1(app, cells, tmp_path):
     run(app, *pack_arguments(cells, tmp_path / "out"))
     assert run(app, "verify", tmp_path / "out") == {"ok": True, "rows": 10, "problems": []}

@@ -91,6 +91,10 @@ def test_box_is_a_part_of_the_whole(made):
     with open_image(ref) as raster:
         part = raster.read(Box(2, 1, 5, 3)).values
     np.testing.assert_array_equal(part, pixels[..., 2:7, 1:4, :])
+    if pixels.ndim == 4:
+        with open_image(ref) as raster:
+            block = raster.read(Box(2, 1, 5, 3, front=1, planes=2)).values
+        np.testing.assert_array_equal(block, pixels[1:3, 2:7, 1:4])
 
 
 def test_space_survives_its_text_and_has_the_axes_of_the_pixels(made):

@@ -1,5 +1,6 @@
 """What changes the packed bytes."""
 
+import math
 from dataclasses import dataclass
 
 from unetpp.core.errors import InputError
@@ -40,11 +41,13 @@ class PackOptions:
         """Raises InputError if the options contradict each other."""
         if self.slices not in (None, *SLICINGS):
             raise InputError(f"--slices {self.slices} must be one of {', '.join(SLICINGS)}")
-        if self.spacing_mm is not None and (len(self.spacing_mm) not in (2, 3) or min(self.spacing_mm) <= 0):
+        if self.spacing_mm is not None and (
+            len(self.spacing_mm) not in (2, 3) or not all(0 < mm < math.inf for mm in self.spacing_mm)
+        ):
             raise InputError(
                 f"--spacing {self.spacing_mm} must be Z,Y,X or Y,X millimetres above 0; use 3,1,1"
             )
-        if self.window is not None and self.window[1] <= 0:
+        if self.window is not None and not (math.isfinite(self.window[0]) and 0 < self.window[1] < math.inf):
             raise InputError(f"--window {self.window} must be CENTRE,WIDTH with a width above 0; use 40,400")
         if self.spacing_mm is not None and self.size_px is not None:
             raise InputError(

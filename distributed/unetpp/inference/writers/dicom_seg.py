@@ -20,7 +20,7 @@ from unetpp.core.errors import InputError
 from unetpp.core.manifest import ClassInfo, Manifest
 from unetpp.core.storage import Storage
 from unetpp.data.sources.medical.dicom import DicomImage, dicom_paths
-from unetpp.data.sources.medical.dicom_file import text_of
+from unetpp.data.sources.medical.dicom_file import silence_libraries, text_of
 from unetpp.inference.writers.registry import Segmented
 
 __all__ = ["SUFFIX", "write"]
@@ -32,29 +32,33 @@ _MAY_BE_EMPTY = (
     "StudyDate", "StudyID", "StudyTime",
 )  # fmt: skip
 """What the standard demands to be there, if only empty, and anonymised files lack."""
+_DIGITS = ("PatientBirthDate", "StudyDate", "StudyTime")
+"""Dates and times, which anonymisers replace by words."""
 
 
 def write(segmented: Segmented, target: Storage, name: str) -> None:
     """See `registry`; the mask is H W, or Z H W in canonical axes.
 
+    Of an image whose channels are several series, which lie on one grid, the SEG refers to the first.
+
     Raises:
         InputError: the series lacks what a SEG has to say of it.
     """
-    if len(segmented.files) > 1:
-        raise InputError("channels in several DICOM files have no one series to refer to; save them as NIfTI")
     with dicom_paths(segmented.files[0]) as paths:
         image = DicomImage(paths, labels=False)
     labels, classes = _segments(_as_stored(image, segmented.mask), segmented.manifest)
     sources = [_completed(dicom) for dicom in image.ordered]
+    silence_libraries()
     try:
         segmentation = _segmentation(sources, labels, classes)
         file = io.BytesIO()
         segmentation.save_as(file)
     # A library's message may quote what the files say of the patient.
     except Exception as error:
+        lacks = " (they lack a FrameOfReferenceUID)" if "FrameOfReferenceUID" not in sources[0] else ""
         raise InputError(
-            f"the series cannot be referred to by a DICOM SEG, its files lack what that has to name "
-            f"({type(error).__name__}); export it whole, or convert it to NIfTI"
+            f"a DICOM SEG cannot refer to these files{lacks}, {type(error).__name__}; "
+            "export the series whole, or convert it to NIfTI"
         ) from None
     target.write(name, file.getvalue())
 
@@ -77,9 +81,13 @@ def _segments(mask: NDArray[np.uint8], manifest: Manifest) -> tuple[NDArray[np.u
 def _completed(dicom: Any) -> Any:
     found = copy(dicom)
     for attribute in _MAY_BE_EMPTY:
-        if attribute not in found:
+        if attribute not in found or (attribute in _DIGITS and not _is_digits(found, attribute)):
             setattr(found, attribute, "")
     return found
+
+
+def _is_digits(dicom: Any, attribute: str) -> bool:
+    return text_of(dicom, attribute).replace(".", "").isdigit()
 
 
 def _segmentation(

@@ -116,7 +116,7 @@ def test_compressed_slices_are_those_that_were_compressed(tmp_path, syntax):
     np.testing.assert_array_equal(read(tmp_path)[2][..., 0], plane)
 
 
-@pytest.mark.parametrize(("dtype", "expected"), [(np.uint8, "uint8"), (np.uint16, "uint16")])
+@pytest.mark.parametrize(("dtype", "expected"), [(np.uint8, "uint8"), (np.uint16, "float32")])
 def test_film_with_bright_low_values_is_turned_over(tmp_path, dtype, expected):
     plane = RANDOM.integers(0, 255, (6, 5)).astype(dtype)
     write_slice(tmp_path / "a", plane, PhotometricInterpretation="MONOCHROME1", ImagePositionPatient=None)
@@ -250,3 +250,9 @@ def test_shipped_series_of_a_scanner_reads_as_a_volume():
     with open_image(ref) as image:
         assert (image.header.planes, image.read().values.shape) == (5, (5, 16, 16, 1))
         assert image.space.spacing[0] == pytest.approx(2.5)
+
+
+def test_eight_bits_stored_in_sixteen_are_read(tmp_path):
+    plane = RANDOM.integers(0, 255, (6, 5)).astype(np.uint16)
+    write_slice(tmp_path / "a.dcm", plane, BitsStored=8)
+    np.testing.assert_array_equal(read(tmp_path)[2][..., 0], plane)

@@ -4,6 +4,7 @@ Nothing here puts a library's own message into an error: it may quote the file, 
 """
 
 import io
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ __all__ = [
     "header_of",
     "open_dicom",
     "refusing_damage",
+    "silence_libraries",
     "stored_pixels",
     "text_of",
 ]
@@ -33,6 +35,8 @@ __all__ = [
 # What a file's values break of the standard is neither shown nor a reason to stop.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
+_QUOTING = ("pydicom", "highdicom", r"unetpp\.data\.sources\.medical", r"unetpp\.inference\.writers")
+"""Where their warnings are said to come from: them, or their caller."""
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "YBR_PARTIAL_420", "YBR_PARTIAL_422")
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 
@@ -52,19 +56,30 @@ class Coding:
     """Whether a lookup table of the modality stands in place of slope and intercept."""
 
 
+def silence_libraries() -> None:
+    """Keep warnings of pydicom and highdicom unsaid: they quote names of patients that break a rule.
+
+    Whoever sets the filters of warnings anew would undo it, so it is said at every use.
+    """
+    for module in _QUOTING:
+        warnings.filterwarnings("ignore", module=module)
+    for library in ("highdicom", "pydicom"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+
+
 def open_dicom(source: Path | bytes, *, pixels: bool = False) -> Any:
     """A pydicom data set, with pixel data where asked.
 
     Raises:
         SampleError: no DICOM file, or a damaged one.
     """
-    with _quiet():
-        try:
-            return pydicom.dcmread(
-                io.BytesIO(source) if isinstance(source, bytes) else source, stop_before_pixels=not pixels
-            )
-        except Exception as error:
-            raise SampleError(f"no DICOM file, or a damaged one ({type(error).__name__})") from None
+    silence_libraries()
+    try:
+        return pydicom.dcmread(
+            io.BytesIO(source) if isinstance(source, bytes) else source, stop_before_pixels=not pixels
+        )
+    except Exception as error:
+        raise SampleError(f"no DICOM file, or a damaged one ({type(error).__name__})") from None
 
 
 @contextmanager
@@ -102,11 +117,9 @@ def coding_of(dicom: Any) -> Coding:
     slope, intercept = _rescale(dicom)
     table = "ModalityLUTSequence" in dicom
     plain = not table and (slope, intercept) == (1.0, 0.0) and not _number(dicom, "PixelRepresentation", 0)
-    whole: Dtype = "uint8" if _number(dicom, "BitsStored", bits) <= 8 else "uint16"
-    is_whole = plain and bits <= 16 and not ({"FloatPixelData", "DoubleFloatPixelData"} & set(dicom.dir()))
-    return Coding(
-        1, whole if is_whole else "float32", photometric == "MONOCHROME1", False, slope, intercept, table
-    )
+    # Makers store the same values signed, unsigned or scaled: more than 8 bits are one type for all of them.
+    dtype: Dtype = "uint8" if plain and bits <= 8 else "float32"
+    return Coding(1, dtype, photometric == "MONOCHROME1", False, slope, intercept, table)
 
 
 def header_of(dicom: Any, planes: int | None = None) -> Header:
@@ -131,13 +144,12 @@ def decode(dicom: Any) -> NDArray[Any]:
     """
     coding = coding_of(dicom)
     try:
-        with _quiet():
-            stored = pixel_array(dicom)
-            if coding.palette:
-                return _eight_bits(apply_color_lut(stored, dicom))
-            values = _inverted(stored, dicom) if coding.inverted else stored
-            if coding.table:
-                values = apply_modality_lut(values, dicom)
+        stored = pixel_array(dicom)
+        if coding.palette:
+            return _eight_bits(apply_color_lut(stored, dicom))
+        values = _inverted(stored, dicom) if coding.inverted else stored
+        if coding.table:
+            values = apply_modality_lut(values, dicom)
     except Exception as error:
         raise SampleError(_undecoded(dicom, error)) from None
     if (coding.slope, coding.intercept) != (1.0, 0.0) and not coding.table:
@@ -152,8 +164,7 @@ def stored_pixels(dicom: Any) -> NDArray[Any]:
         SampleError: damaged, or compressed in a way that no installed library reads.
     """
     try:
-        with _quiet():
-            return np.asarray(pixel_array(dicom, raw=True))
+        return np.asarray(pixel_array(dicom, raw=True))
     except Exception as error:
         raise SampleError(_undecoded(dicom, error)) from None
 
@@ -204,10 +215,3 @@ def _undecoded(dicom: Any, error: Exception) -> str:
             "or install python-gdcm"
         )
     return f"truncated or damaged DICOM pixels (transfer syntax {name}, {type(error).__name__})"
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

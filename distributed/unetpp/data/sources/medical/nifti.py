@@ -46,8 +46,8 @@ class _Volume:
     def read(self, box: Box | None = None) -> Pixels:
         if box is None:
             return Pixels(self._whole)
-        rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
-        return Pixels(self._whole[:, rows, columns])
+        part: tuple[Any, ...] = (..., *box.slices, slice(None))
+        return Pixels(self._whole[part])
 
     @cached_property
     def _whole(self) -> NDArray[Any]:
@@ -57,10 +57,9 @@ class _Volume:
         volume = self._nifti.orientation.to_canonical(stored.reshape(*self._nifti.shape, -1))
         if self._labels:
             return np.ascontiguousarray(whole_labels(volume))
+        # Programs store the same values signed, unsigned or scaled: more than 8 bits are one type for all.
         values = canonical(volume)
-        if values.dtype == np.float32 and not np.isfinite(values).all():
-            raise SampleError("the image holds NaN or Inf; replace them")
-        return values
+        return values if self.header.dtype == "uint8" else values.astype(np.float32, copy=False)
 
     def _stored(self) -> NDArray[Any]:
         try:

@@ -85,7 +85,7 @@ def read_nifti_header(image: Any, name: str, file_bytes: int) -> NiftiHeader:
     found = NiftiHeader(
         shape,
         channels,
-        "float32" if scaled else canonical_dtype(stored),
+        "uint8" if not scaled and canonical_dtype(stored) == "uint8" else "float32",
         affine,
         orientation_of(affine),
         scaled,
