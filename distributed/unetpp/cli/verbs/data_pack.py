@@ -125,13 +125,8 @@ def pack(
         overwrite=overwrite,
     )
     with DataProgress() as progress:
-        result = pack_folders(
-            _by_split(images, "--images"),
-            _by_split(masks, "--masks"),
-            out,
-            request,
-            progress,
-        )
+        folders = _by_split(images, "--images"), _by_split(masks, "--masks")
+        result = pack_folders(*folders, out, request, progress)
     _note_rejections(result, out)
     emit(_summary(result, out, json=json), json=json)
 

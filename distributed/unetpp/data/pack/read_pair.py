@@ -81,7 +81,7 @@ def read_space(image: Raster, options: PackOptions) -> Space:
     return space_at(image.space, shape_of(image.header), grid)
 
 
-def read_valid(image: Raster, options: PackOptions) -> Valid:
+def _read_valid(image: Raster, options: PackOptions) -> Valid:
     """Where the image holds data; decodes only an image that may lack some."""
     header = image.header
     if header.may_lack_data or (options.reading.nan == "ignore" and header.dtype == "float32"):
@@ -104,7 +104,7 @@ def read_evidence(
         SampleError: another size or place, or no mask.
     """
     stored = _read_plane(mask, image, options, "stored")
-    counted = both_valid(read_valid(image, options), stored.valid)
+    counted = both_valid(_read_valid(image, options), stored.valid)
     if not isinstance(mask, LabelPicture):
         return gather(stored.values, MaskFacts(container), valid=counted), counted
     alpha = _read_plane(mask, image, options, "alpha").values if mask.facts.has_alpha else None
