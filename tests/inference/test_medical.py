@@ -166,7 +166,7 @@ def test_volume_with_nan_is_left_out_unless_its_voxels_are_to_be_ignored(tmp_pat
     options = {"slices": "axial", "val": 0.34, "test": 0, "workers": 0}
     result = unetpp.pack(*folders, tmp_path / "strict", **options)
     assert [reason for _, reason in result.rejected] == [
-        "the image holds NaN or Inf; replace them, or leave these pixels out with --nan ignore"
+        "the image holds NaN or Inf; replace them, or pack with --nan ignore to leave them out"
     ]
     assert not unetpp.pack(*folders, tmp_path / "data", nan="ignore", **options).rejected
     storage, manifest = open_storage(str(tmp_path / "data")), manifest_of(tmp_path / "data")

@@ -1,7 +1,7 @@
 """Arrays as the image and mask files that packing reads."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from unetpp.api.packing import PackRequest, pack_folders
 from unetpp.core.errors import InputError
-from unetpp.data.pack.pack import PackResult, Progress
+from unetpp.data.pack.pack import PackListener, PackResult
 
 __all__ = ["Arrays", "pack_arrays"]
 
@@ -26,7 +26,7 @@ def pack_arrays(
     arrays: Mapping[str | None, Arrays],
     out: str,
     request: PackRequest,
-    on_progress: Callable[[Progress], None],
+    listener: PackListener | None,
 ) -> PackResult:
     """Pack the arrays of each split; names are the samples' ids.
 
@@ -49,7 +49,7 @@ def pack_arrays(
         }
         images = {split: str(root / "images") for split, root in roots.items()}
         masks = {split: str(root / "masks") for split, root in roots.items()}
-        result = pack_folders(images, masks, out, here, on_progress)
+        result = pack_folders(images, masks, out, here, listener)
     left_out = (replace(entry, file=names.get(entry.file, entry.file)) for entry in result.rejections)
     return replace(result, rejections=tuple(left_out))
 

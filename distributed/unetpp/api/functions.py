@@ -22,12 +22,13 @@ from unetpp.api.training import train_run
 from unetpp.api.tuning import load_sweep_request, tune_sweep
 from unetpp.config import load_config
 from unetpp.core.errors import InputError
-from unetpp.data.pack.pack import Progress
+from unetpp.data.pack.pack import PackListener
 from unetpp.data.pack.shard_plan import SPLITS
 from unetpp.inference.batch import PredictOptions, predict_paths
 from unetpp.inference.evaluate import evaluate as score_run
 from unetpp.inference.export import export_run
 from unetpp.inference.predictor import Predictor
+from unetpp.report.packing import PREVIEW
 
 __all__ = ["evaluate", "export", "load", "pack", "predict", "train", "tune"]
 
@@ -54,29 +55,34 @@ def pack(
         arrays: in place of both: (name, image H x W[ x C], mask H x W) of each sample, by split or not. A
             generator is taken one by one; the arrays lie below TMPDIR as NPY files until they are packed.
         progress: show it on stderr or in the notebook.
-        options: fields of `PackRequest`: val, test, size, tile, classes, group, strict, overwrite, ...
+        options: fields of `PackRequest`: val, test, size, tile, classes, masks_are, threshold, group, ...
 
     Raises:
-        UserError: nothing can be packed, or a place cannot be used.
+        UserError: nothing can be packed, what the masks mean is not clear, or a place cannot be used.
     """
     if out is None:
         raise InputError("out names no place; give the folder or URI of the new dataset")
     if (images is None or masks is None) if arrays is None else (images is not None or masks is not None):
         raise InputError("give images and masks, or arrays in place of both")
     uri, request = os.fspath(out), PackRequest(**options)
-    with _pack_progress(shown=progress) as on_progress:
+    with _pack_progress(shown=progress) as listener:
         if arrays is not None:
-            result = pack_arrays(_by_split(arrays), uri, request, on_progress)
+            result = pack_arrays(_by_split(arrays), uri, request, listener)
         else:
             assert images is not None
             assert masks is not None
-            result = pack_folders(_folders(images), _folders(masks), uri, request, on_progress)
-    manifest = result.manifest
+            result = pack_folders(_folders(images), _folders(masks), uri, request, listener)
+    manifest, understood = result.manifest, result.understood
     return PackSummary(
         uri=uri,
         version=manifest.version,
         rows={name: split.rows for name, split in manifest.splits.items()},
         rejected=[(rejection.file, rejection.reason) for rejection in result.rejections],
+        task=understood.task,
+        masks_are=understood.masks_are,
+        classes={share.name: share.pixel_share for share in understood.classes},
+        warnings=understood.warnings,
+        preview=f"{os.fspath(out).rstrip('/')}/{PREVIEW}",
     )
 
 
@@ -228,14 +234,14 @@ def _image_progress(verb: str, *, shown: bool) -> Iterator[Callable[[int, int], 
 
 
 @contextmanager
-def _pack_progress(*, shown: bool) -> Iterator[Callable[[Progress], None]]:
+def _pack_progress(*, shown: bool) -> Iterator[PackListener | None]:
     if not shown:
-        yield lambda _: None
+        yield None
         return
     from unetpp.api.progress.data_progress import DataProgress
 
     with DataProgress() as progress:
-        yield progress.pack
+        yield progress
 
 
 def _overrides(data: Place | None, out: Place | None, overrides: Mapping[str, Any] | None) -> list[str]:

@@ -1,20 +1,22 @@
 """Packing from folders to a committed dataset, in this process or on Ray as the work demands."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from unetpp.config.planning.hardware import available_cpus
 from unetpp.core.errors import InputError
+from unetpp.core.mask_kinds import MasksAre
 from unetpp.data.images.pixels import Reading
 from unetpp.data.pack.classes import load_classes
 from unetpp.data.pack.discover import SourceFolder
 from unetpp.data.pack.options import PackOptions
-from unetpp.data.pack.pack import PackResult, Progress, pack
+from unetpp.data.pack.pack import PackListener, PackResult, pack
 from unetpp.data.pack.rejections import STRICT, RejectionLimit
 from unetpp.data.pack.runners import SwitchingRunner, TaskRunner, run_here
 from unetpp.data.pack.splitting.groups import load_group_rule
+from unetpp.report.packing import write_preview
 
 __all__ = ["PackRequest", "pack_folders"]
 
@@ -36,6 +38,8 @@ class PackRequest:
     window: tuple[float, float] | None = None
     """Centre and width."""
     classes: Path | None = None
+    masks_are: MasksAre | None = None
+    threshold: float | None = None
     group: str | None = None
     pair: str | None = None
     alpha: str | None = None
@@ -50,7 +54,11 @@ class PackRequest:
 
 
 def pack_folders(
-    images: Folders, masks: Folders, out: str, request: PackRequest, on_progress: Callable[[Progress], None]
+    images: Folders,
+    masks: Folders,
+    out: str,
+    request: PackRequest,
+    listener: PackListener | None = None,
 ) -> PackResult:
     """Pack images and masks; a second call continues an interrupted one.
 
@@ -72,18 +80,23 @@ def pack_folders(
         group=load_group_rule(request.group),
         pair=request.pair,
         file_reading=Reading.of({"alpha": request.alpha, "nan": request.nan, "pages": request.pages}),
-        **fractions,
+        masks_are=request.masks_are,
+        threshold=request.threshold,
+        val=fractions.get("val", PackOptions.val),
+        test=fractions.get("test", PackOptions.test),
     )
     with _runner(request.workers, request.address) as runner:
-        return pack(
+        result = pack(
             folders,
             out,
             options,
             run=runner,
             max_rejected=STRICT if request.strict else limit,
             overwrite=request.overwrite,
-            on_progress=on_progress,
+            listener=listener,
         )
+    write_preview(out, result, options)
+    return result
 
 
 def _folders(images: Folders, masks: Folders) -> list[SourceFolder]:

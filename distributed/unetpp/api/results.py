@@ -1,7 +1,7 @@
 """What the functions of `import unetpp` return: readable when printed, tables and curves in notebooks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from unetpp.api.html import facts, scores_table, table, text
@@ -42,6 +42,15 @@ class PackSummary(_Shown):
     """By split."""
     rejected: Sequence[tuple[str, str]]
     """(file, reason) of what was left out."""
+    task: str = ""
+    masks_are: str = ""
+    """Kind of the masks, as stated or inferred."""
+    classes: Mapping[str, float] = field(default_factory=dict)
+    """Share of all pixels by class; background and ignored pixels too."""
+    warnings: Sequence[str] = ()
+    """What looks wrong."""
+    preview: str = ""
+    """A page with masks drawn over their images."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -15,7 +15,7 @@ from unetpp.data.dataset.manifests import load_manifest
 from unetpp.data.dataset.parquet import iter_samples
 from unetpp.data.dataset.sample import Sample
 
-__all__ = ["contact_sheet", "overlay", "plane_shown", "to_rgb"]
+__all__ = ["contact_sheet", "overlay", "plane_shown", "stretched", "to_rgb"]
 
 _CELL_PX = 192
 _GAP_PX = 6
@@ -111,7 +111,7 @@ def _is_background(index: int, manifest: Manifest) -> bool:
 
 def _draw_pair(sheet: Image.Image, sample: Sample, manifest: Manifest, at: tuple[int, int]) -> None:
     image, mask = plane_shown(sample.image, sample.mask)
-    rgb = _stretch(image, manifest)
+    rgb = stretched(image, manifest)
     for offset, picture in enumerate((rgb, overlay(rgb, mask, manifest))):
         cell = Image.fromarray(picture)
         scale = _CELL_PX / max(cell.size)
@@ -121,7 +121,8 @@ def _draw_pair(sheet: Image.Image, sample: Sample, manifest: Manifest, at: tuple
     ImageDraw.Draw(sheet).text(at, text, fill="white")
 
 
-def _stretch(image: NDArray[Any], manifest: Manifest) -> NDArray[np.uint8]:
+def stretched(image: NDArray[Any], manifest: Manifest) -> NDArray[np.uint8]:
+    """Any image, H W C, as RGB uint8 between the ends of its dataset's range."""
     stats = manifest.channel_stats
     if image.dtype == np.uint8:
         return to_rgb(image, [0.0] * len(stats), [255.0] * len(stats))

@@ -53,8 +53,8 @@ def test_training_is_one_output_that_is_replaced_and_then_empty(outputs) -> None
 
 def test_packing_shows_its_phases_and_leaves_them(outputs) -> None:
     with DataProgress() as progress:
-        progress.pack(Progress("scan", 1, 2, 0))
-        progress.pack(Progress("write", 2, 2, 1))
+        progress.progress(Progress("scan", 1, 2, 0))
+        progress.progress(Progress("write", 2, 2, 1))
     last = outputs[0].pages[-1]
     assert "scan" in last
     assert "write" in last

@@ -52,13 +52,49 @@ def pack_arguments(cells: Path, out: Path) -> list[object]:
 
 def test_data_pack_reports_rows_splits_and_manifest(app, cells, tmp_path):
     result = run(app, *pack_arguments(cells, tmp_path / "out"))
+    understood = result.pop("understood")
+    assert [share["name"] for share in understood["classes"]] == ["background", "foreground"]
+    assert understood["splits"] == {"train": 8, "val": 2}
     assert result == {
         "rows": 10,
         "rejected": 0,
         "splits": {"train": 8, "val": 2, "test": 0},
         "manifest": f"{tmp_path}/out/manifest-00001.json",
+        "preview": f"{tmp_path}/out/preview.html",
     }
     assert Path(result["manifest"]).exists()
+    assert Path(result["preview"]).exists()
+
+
+def test_data_pack_prints_what_it_understood_to_stderr(app, cells, tmp_path):
+    result = CliRunner().invoke(app, ["data", *map(str, pack_arguments(cells, tmp_path / "out"))])
+    assert "masks: binary, foreground from 1 on (inferred" in result.stderr
+    assert "of images; mask value 255" in result.stderr
+    assert result.stderr.index("masks: binary") < result.stderr.index("write")
+    assert "understood" not in result.stdout
+
+
+def test_data_pack_of_jpeg_masks_is_refused_and_packed_with_the_option_it_names(app, cells, tmp_path):
+    lossy = tmp_path / "lossy"
+    lossy.mkdir()
+    for path in (cells / "masks").iterdir():
+        Image.open(path).save(lossy / f"{path.stem}.jpg")
+    arguments = ["pack", "--images", cells / "images", "--masks", lossy, "--out", tmp_path / "out"]
+    with pytest.raises(InputError, match="--masks-are binary"):
+        run(app, *arguments)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    result = run(app, *arguments, "--masks-are", "binary", "--threshold", 100)
+    assert result["understood"]["threshold"] == 100
+    assert any("lossy" in warning for warning in result["understood"]["warnings"])
+    stats = run(app, "stats", tmp_path / "out")
+    assert stats["task"] == "binary"
+
+
+def test_data_pack_with_an_unknown_kind_of_masks_lists_the_kinds(app, cells, tmp_path):
+    arguments = [*pack_arguments(cells, tmp_path / "out"), "--masks-are", "pictures"]
+    result = CliRunner().invoke(app, ["data", *map(str, arguments)])
+    assert result.exit_code == 2
+    assert "probabilities" in result.stderr
 
 
 def test_data_pack_pairs_by_an_expression(app, cells, tmp_path):

@@ -128,10 +128,8 @@ def test_read_mask_of_bilevel_image_is_0_and_1():
     assert read_mask(encode(Image.fromarray(GREY > 99), "PNG")).values.max() == 1
 
 
-def test_read_mask_of_whole_floats_is_accepted_and_of_fractions_refused():
-    assert read_mask(npy(np.array([[0.0, 3.0]]))).values.tolist() == [[[0], [3]]]
-    with pytest.raises(SampleError, match="class indices"):
-        read_mask(npy(np.array([[0.5]])))
+def test_read_mask_of_floats_keeps_fractions():
+    assert read_mask(npy(np.array([[0.0, 3.0, 0.5]]))).values.tolist() == [[[0], [3], [0.5]]]
 
 
 def bomb_png(side: int) -> bytes:

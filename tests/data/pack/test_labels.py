@@ -5,7 +5,7 @@ from unetpp.core.errors import InputError
 from unetpp.core.manifest import IGNORE
 from unetpp.data.images.header import SampleError
 from unetpp.data.pack.classes import ClassSpec
-from unetpp.data.pack.labels import infer_labelling, labelling_of, to_values
+from unetpp.data.pack.labels import index_labelling, labelling_of, to_values
 
 BLACK, RED, BLUE, GREY = (0, 0, 0), (255, 0, 0), (0, 0, 255), (128, 128, 128)
 
@@ -18,41 +18,23 @@ def colours(*pixels) -> np.ndarray:
     return np.array([pixels], dtype=np.uint8)
 
 
-def seen(*values: set[int]) -> list[frozenset[int]]:
-    return [frozenset(value) for value in values]
-
-
-@pytest.mark.parametrize("values", [seen({0, 1}, {0}), seen({0, 255}, {255}), seen({0}), seen({255})])
-def test_infer_labelling_of_two_values_is_binary(values):
-    labelling = infer_labelling(values)
-    stored = labelling.apply(np.array([[0, max(max(v) for v in values)]], dtype=np.uint8))
-    assert labelling.task == "binary"
-    assert labelling.ignore_index is None
-    assert len(labelling.classes) == 1
-    assert set(stored.ravel().tolist()) <= {0, 1}
-
-
-def test_infer_labelling_of_several_values_counts_to_the_maximum_and_ignores_255():
-    labelling = infer_labelling(seen({0, 1, 4}, {2, 255}))
+def test_index_labelling_counts_to_the_maximum_and_ignores_255():
+    labelling = index_labelling({0, 1, 4, 2, 255})
     assert labelling.task == "multiclass"
     assert [entry.name for entry in labelling.classes] == [f"class_{i}" for i in range(5)]
     assert labelling.ignore_index == IGNORE
     assert labelling.apply(np.array([[4, 255]], dtype=np.uint8)).tolist() == [[4, 255]]
 
 
-def test_infer_labelling_of_0_1_255_together_in_a_mask_is_multiclass_with_ignore():
-    labelling = infer_labelling(seen({0, 1, 255}, {0, 1}))
-    assert (labelling.task, len(labelling.classes), labelling.ignore_index) == ("multiclass", 2, IGNORE)
+def test_index_labelling_of_0_1_255_ignores_255():
+    labelling = index_labelling({0, 1, 255})
+    assert (len(labelling.classes), labelling.ignore_index) == (2, IGNORE)
 
 
-def test_infer_labelling_of_mixed_conventions_raises():
-    with pytest.raises(InputError, match="0/1 and others 0/255"):
-        infer_labelling(seen({0, 1}, {0, 255}))
-
-
-def test_infer_labelling_of_grey_levels_raises():
-    with pytest.raises(InputError, match="grey levels"):
-        infer_labelling(seen(set(range(200))))
+@pytest.mark.parametrize("values", [{0}, {0, 255}, {255}])
+def test_index_labelling_without_two_classes_raises(values):
+    with pytest.raises(InputError, match=r"at least two classes.*--masks-are binary"):
+        index_labelling(values)
 
 
 def test_labelling_of_a_binary_file_reads_0_255_and_0_1():
@@ -104,7 +86,7 @@ def test_to_values_of_grey_rgb_needs_no_colours():
         (colours(RED), None, "classes file with a colour"),
         (colours(RED), spec_of("a", "b"), "classes file with a colour"),
         (colours(RED), spec_of({"name": "a", "colour": BLUE}, "b"), r"colour \(255, 0, 0\)"),
-        (np.full((1, 1, 1), 300, np.uint16), None, "instance ids"),
+        (np.full((1, 1, 1), 300, np.uint16), None, "ids of objects"),
         (np.array([[[0, 1]]], np.uint8), None, "multilabel"),
         (np.array([[[0, 1]]], np.uint8), spec_of("a", "b", "c", task="multilabel"), "2 channels.*3 labels"),
         (
@@ -138,10 +120,10 @@ def test_to_values_of_a_multilabel_bit_field_is_taken_as_it_is():
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ([0, 65535], "reaches 65535: it is a binary mask in more than 8 bits; save it in 8, as 0 and 255"),
+        ([0, 65535], "reaches 65535: it is a binary mask in more than 8 bits; add --masks-are binary"),
         ([0, 300], "reaches 300: it is a binary mask"),
-        ([300], "reaches 300; turn instance ids into class indices"),
-        ([0, 1, 300], "reaches 300; turn instance ids into class indices"),
+        ([300], "reaches 300; add --masks-are instances"),
+        ([0, 1, 300], "reaches 300; add --masks-are instances"),
     ],
 )
 def test_to_values_of_wide_masks_says_what_they_are(values, said):

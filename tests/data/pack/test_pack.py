@@ -14,6 +14,7 @@ from unetpp.data.dataset.parquet import iter_samples
 from unetpp.data.dataset.verify import verify
 from unetpp.data.pack.classes import ClassSpec
 from unetpp.data.pack.discover import SourceFolder
+from unetpp.data.pack.masks.understood import Understood
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.pack import Progress, pack
 from unetpp.data.pack.rejections import STRICT
@@ -24,6 +25,14 @@ from unetpp.data.pack.splitting.groups import load_group_rule
 GREY = np.arange(64, dtype=np.uint8).reshape(8, 8) * 3
 MASK = (GREY > 90).astype(np.uint8)
 ALL_TRAIN = PackOptions(val=0, test=0)
+
+
+class Recorder:
+    """Remembers what it hears, in order."""
+
+    def __init__(self) -> None:
+        self.seen: list[Progress | Understood] = []
+        self.progress = self.understood = self.seen.append
 
 
 def samples(out: Path) -> dict:
@@ -112,7 +121,7 @@ def test_pack_of_the_same_files_elsewhere_gives_the_same_shards(tmp_path, cells)
 
 
 def test_pack_with_size_resizes_image_and_mask(tmp_path, folder, save):
-    fill(folder, save, 3, np.zeros((10, 30), np.uint8), np.zeros((10, 30), np.uint8))
+    fill(folder, save, 3, np.zeros((10, 30), np.uint8), np.eye(10, 30, dtype=np.uint8))
     manifest = pack([folder], str(tmp_path / "out"), PackOptions(val=0, test=0, size_px=16)).manifest
     sample = samples(tmp_path / "out")["i0"]
     assert manifest.sizes == {"16x16": 3}
@@ -256,9 +265,13 @@ def test_pack_of_copies_in_two_splits_warns(tmp_path, folder, save, caplog):
 
 
 def test_pack_reports_progress_to_the_end(tmp_path, cells):
-    seen: list[Progress] = []
-    pack([cells], str(tmp_path / "out"), ALL_TRAIN, on_progress=seen.append)
+    listener = Recorder()
+    pack([cells], str(tmp_path / "out"), ALL_TRAIN, listener=listener)
+    understood = next(entry for entry in listener.seen if isinstance(entry, Understood))
+    before = listener.seen[: listener.seen.index(understood)]
+    seen = [entry for entry in listener.seen if isinstance(entry, Progress)]
     assert [p.done for p in seen if p.phase == "scan"] == list(range(1, 13))
+    assert {p.phase for p in before} == {"scan"}
     assert seen[-1] == Progress("write", 12, 12, 0)
 
 

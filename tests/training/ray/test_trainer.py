@@ -84,8 +84,9 @@ def undisturbed(tmp_path_factory, larger) -> TrainJob:
     return job
 
 
-@pytest.mark.nightly
-@pytest.mark.parametrize("model", [{"norm": "group"}, {"norm": "batch"}])
+@pytest.mark.parametrize(
+    "model", [{"norm": "group"}, pytest.param({"norm": "batch"}, marks=pytest.mark.nightly)]
+)
 def test_fit_two_workers_give_the_loss_curve_of_one(tmp_path, larger, model):
     # Batch statistics are shared, so that they too are those of the global batch.
     training = {"sync_bn": model["norm"] == "batch", "epochs": 2}

@@ -9,6 +9,7 @@ from rich.progress import Progress as Bar
 from unetpp.api.progress.bars import new_bar, stderr_console
 
 if TYPE_CHECKING:
+    from unetpp.data.pack.masks.understood import Understood
     from unetpp.data.pack.pack import Progress
 
 __all__ = ["DataProgress"]
@@ -45,10 +46,15 @@ class DataProgress:
         if self._bar is not None:
             self._bar.stop()
 
-    def pack(self, progress: "Progress") -> None:
+    def progress(self, progress: "Progress") -> None:
         """Show a step of packing."""
         rejected = f"  {progress.rejected} rejected" if progress.rejected else ""
         self._show(progress.phase, progress.done, progress.total, "images", rejected)
+
+    def understood(self, understood: "Understood") -> None:
+        """Print what packing understood, above the bar."""
+        for line in understood.lines():
+            self._console.print(line, soft_wrap=True)
 
     def shard(self, done: int, total: int) -> None:
         """Show a verified shard."""

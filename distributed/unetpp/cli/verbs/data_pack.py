@@ -8,6 +8,7 @@ import typer
 
 from unetpp.api.progress.data_progress import DataProgress
 from unetpp.cli.terminal.output import Json, emit, note
+from unetpp.core.mask_kinds import MasksAre
 
 if TYPE_CHECKING:
     from unetpp.data.pack.pack import PackResult
@@ -55,6 +56,19 @@ Window = Annotated[
     str | None,
     typer.Option(metavar="CENTRE,WIDTH", help="Clip values, of CT in Hounsfield units: 40,400."),
 ]
+MaskKind = Annotated[
+    MasksAre | None,
+    typer.Option(
+        help="What mask values mean [default: inferred, refused where unclear]. binary: foreground from "
+        "--threshold on; classes: indices as stored, 255 ignored; instances: ids of objects, all of them "
+        "foreground; probabilities: of the foreground, 0 to 1, or to the largest value of integers; "
+        "colours: every colour is a class."
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(help="From which value on a pixel is foreground [default: half of the values' range]."),
+]
 
 
 def pack(
@@ -69,6 +83,8 @@ def pack(
     spacing: Spacing = None,
     window: Window = None,
     classes: Annotated[Path | None, typer.Option(help="Class names and colours: txt, json or yaml.")] = None,
+    masks_are: MaskKind = None,
+    threshold: Threshold = None,
     group: Group = None,
     pair: Pair = None,
     alpha: Alpha = None,
@@ -95,6 +111,8 @@ def pack(
         spacing=_numbers(spacing, "--spacing", (2, 3)),
         window=_numbers(window, "--window", (2,)),
         classes=classes,
+        masks_are=masks_are,
+        threshold=threshold,
         group=group,
         pair=pair,
         alpha=alpha,
@@ -107,11 +125,10 @@ def pack(
         overwrite=overwrite,
     )
     with DataProgress() as progress:
-        result = pack_folders(
-            _by_split(images, "--images"), _by_split(masks, "--masks"), out, request, progress.pack
-        )
+        folders = _by_split(images, "--images"), _by_split(masks, "--masks")
+        result = pack_folders(*folders, out, request, progress)
     _note_rejections(result, out)
-    emit(_summary(result, out), json=json)
+    emit(_summary(result, out, json=json), json=json)
 
 
 def _by_split(values: Sequence[str], flag: str) -> dict[str | None, str]:
@@ -152,7 +169,9 @@ def _note_rejections(result: "PackResult", out: str) -> None:
         note(f"... {len(result.rejections)} files in all; see {out.rstrip('/')}/rejected.jsonl")
 
 
-def _summary(result: "PackResult", out: str) -> dict[str, Any]:
+def _summary(result: "PackResult", out: str, *, json: bool) -> dict[str, Any]:
+    from unetpp.report.packing import PREVIEW
+
     manifest = result.manifest
     splits = {
         name: manifest.splits[name].rows if name in manifest.splits else 0
@@ -163,4 +182,5 @@ def _summary(result: "PackResult", out: str) -> dict[str, Any]:
         "rejected": len(result.rejections),
         "splits": splits,
         "manifest": f"{out.rstrip('/')}/manifest-{manifest.version}.json",
-    }
+        "preview": f"{out.rstrip('/')}/{PREVIEW}",
+    } | ({"understood": result.understood.as_dict()} if json else {})

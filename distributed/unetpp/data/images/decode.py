@@ -7,15 +7,14 @@ TIFF as Z H W C.
 
 from types import ModuleType
 
-import numpy as np
-
 from unetpp.data.images import npy as format_npy
 from unetpp.data.images import pillow as format_pillow
 from unetpp.data.images.header import Header, SampleError
+from unetpp.data.images.mask_facts import MaskFacts, MaskPlane
 from unetpp.data.images.pixels import PLAIN, Pixels, Reading
 from unetpp.data.images.tiff import reader as format_tiff
 
-__all__ = ["read_header", "read_image", "read_mask"]
+__all__ = ["read_header", "read_image", "read_mask", "read_mask_facts"]
 
 _MAGIC: tuple[tuple[bytes, ModuleType], ...] = (
     (b"\x89PNG\r\n\x1a\n", format_pillow),
@@ -55,26 +54,46 @@ def read_image(data: bytes, reading: Reading = PLAIN) -> Pixels:
     return format_tiff.pixels(data, reading) if module is format_tiff else Pixels(module.pixels(data))
 
 
-def read_mask(data: bytes, reading: Reading = PLAIN) -> Pixels:
-    """Decode a mask's stored values: palette indices, grey values, colours or one channel per label.
+def read_mask(data: bytes, reading: Reading = PLAIN, plane: MaskPlane = "stored") -> Pixels:
+    """Decode a mask's values: palette indices, grey values, colours or one channel per label.
 
     Where a mask holds no data its values are 0.
+
+    Args:
+        data: the encoded mask.
+        reading: what is said of TIFF files.
+        plane: the values as stored, as viewers show them, or those of the alpha channel.
+
+    Raises:
+        SampleError: the reason why the file cannot be used.
+    """
+    module = _format_of(data)
+    if plane == "alpha":
+        if module is not format_pillow:
+            raise SampleError("alpha channels are read of PNG, WebP and BMP masks; save the mask as one")
+        return Pixels(format_pillow.alpha_pixels(data))
+    if module is format_tiff:
+        pixels = format_tiff.index_pixels(data, reading)
+    else:
+        pixels = Pixels(format_pillow.index_pixels(data) if module is format_pillow else module.pixels(data))
+    mask = pixels.values if pixels.valid is None else pixels.values * pixels.valid[..., None]
+    if plane == "shown":
+        shown = read_mask_facts(data, reading).shown(mask.reshape(-1, mask.shape[-1]))
+        mask = shown.reshape(*mask.shape[:-1], -1)
+    return Pixels(mask, pixels.valid)
+
+
+def read_mask_facts(data: bytes, reading: Reading = PLAIN) -> MaskFacts:
+    """How an encoded mask stores its values.
 
     Raises:
         SampleError: the reason why the file cannot be used.
     """
     module = _format_of(data)
     if module is format_tiff:
-        pixels = format_tiff.index_pixels(data, reading)
-    else:
-        pixels = Pixels(format_pillow.index_pixels(data) if module is format_pillow else module.pixels(data))
-    mask = pixels.values if pixels.valid is None else pixels.values * pixels.valid[..., None]
-    if mask.dtype == np.float32:
-        in_range = bool(((mask >= 0) & (mask <= np.iinfo(np.uint16).max)).all())
-        if not in_range or not np.array_equal(mask, np.rint(mask)):
-            raise SampleError("a floating-point mask must hold class indices 0, 1, 2 ...")
-        mask = mask.astype(np.uint16)
-    return Pixels(mask, pixels.valid)
+        return format_tiff.mask_facts(data, reading)
+    found: MaskFacts = module.mask_facts(data)
+    return found
 
 
 def _format_of(data: bytes) -> ModuleType:

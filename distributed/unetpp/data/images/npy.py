@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetpp.data.images.header import Header, SampleError, canonical, canonical_dtype, check_limits
+from unetpp.data.images.mask_facts import MaskFacts
 
-__all__ = ["header", "pixels"]
+__all__ = ["header", "mask_facts", "pixels"]
 
 
 def header(data: bytes) -> Header:
@@ -44,3 +45,9 @@ def pixels(data: bytes) -> NDArray[Any]:
     header(data)
     array = np.load(io.BytesIO(data), allow_pickle=False)
     return canonical(array[:, :, None] if array.ndim == 2 else array)
+
+
+def mask_facts(data: bytes) -> MaskFacts:
+    """How a mask file stores its values."""
+    array = np.load(io.BytesIO(data), allow_pickle=False)
+    return MaskFacts("NPY", bits=1 if array.dtype.kind == "b" else 8 * array.dtype.itemsize)

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from unetpp.data.images.header import Header, SampleError, canonical, check_limits
+from unetpp.data.images.mask_facts import MaskFacts
 
-__all__ = ["header", "index_pixels", "pixels"]
+__all__ = ["alpha_pixels", "header", "index_pixels", "mask_facts", "pixels"]
 
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 _GREY_MODES = {"1", "L", "LA"}
@@ -19,6 +20,9 @@ _COLOUR_MODES = {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 _ORIENTATION, _TRANSPOSED = 0x0112, {5, 6, 7, 8}
 _PNG_DEPTH, _PNG_COLOUR = 24, 25
 """Offsets of bit depth and colour type in a PNG file."""
+_PNG_GREY = 0
+_ALPHA_MODES = ("LA", "PA", "RGBA")
+_RIFF_HEAD, _CHUNK_HEAD = 12, 8
 
 
 def header(data: bytes) -> Header:
@@ -46,18 +50,78 @@ def pixels(data: bytes) -> NDArray[Any]:
 
 
 def index_pixels(data: bytes) -> NDArray[Any]:
-    """A mask's values, H W C: palette images stay indices, bilevel images are 0 and 1."""
+    """A mask's values, H W C: samples and palette indices as stored, whatever the bit depth.
+
+    Transparent pixels have no colour that anyone sees: they are 0.
+    """
     with _open(data) as image:
-        _header(image, data)
-        if _is_deep_colour_png(data):
-            raise SampleError("a mask must not have 16 bits per colour; save class indices as 8-bit grey")
-        upright = _load(image)
-        if upright.mode in ("LA", "PA"):
+        upright = _load_mask(image, data)
+        if upright.mode == "PA":
             upright = upright.getchannel(0)
+        elif upright.mode in ("RGBA", "LA"):
+            return _visible(np.asarray(upright))
         elif upright.mode in _COLOUR_MODES - {"P", "RGB"}:
             upright = upright.convert("RGB")
-        array = np.asarray(upright)
-        return canonical(array[:, :, None] if array.ndim == 2 else array)
+        return _with_channels(np.asarray(upright)) // _png_scale(data)
+
+
+def alpha_pixels(data: bytes) -> NDArray[Any]:
+    """A mask's alpha channel, H W 1.
+
+    Raises:
+        SampleError: it has none.
+    """
+    with _open(data) as image:
+        upright = _load_mask(image, data)
+        if upright.mode not in _ALPHA_MODES:
+            raise SampleError("this mask has no alpha channel, in which the other masks hold their labels")
+        return _with_channels(np.asarray(upright.getchannel("A")))
+
+
+def mask_facts(data: bytes) -> MaskFacts:
+    """How a mask file stores its values."""
+    with _open(data) as image:
+        palette = image.getpalette("RGB") if image.mode == "P" else None
+        bits = data[_PNG_DEPTH] if image.format == "PNG" else 1 if image.mode == "1" else 8
+        return MaskFacts(
+            container={"WEBP": "WebP"}.get(str(image.format), str(image.format)),
+            is_lossy=image.format == "JPEG" or (image.format == "WEBP" and _is_lossy_webp(data)),
+            bits=bits,
+            palette=None if palette is None else np.array(palette, np.uint8).reshape(-1, 3),
+            has_alpha=image.mode in _ALPHA_MODES,
+        )
+
+
+def _load_mask(image: Image.Image, data: bytes) -> Image.Image:
+    _header(image, data)
+    if _is_deep_colour_png(data):
+        raise SampleError("a mask must not have 16 bits per colour; save class indices as 8-bit grey")
+    return _load(image)
+
+
+def _is_lossy_webp(data: bytes) -> bool:
+    start = _RIFF_HEAD
+    while start + _CHUNK_HEAD <= len(data):
+        if data[start : start + 4] in (b"VP8 ", b"VP8L"):
+            return data[start : start + 4] == b"VP8 "
+        # Chunks have an even length.
+        start += _CHUNK_HEAD + (int.from_bytes(data[start + 4 : start + 8], "little") + 1) // 2 * 2
+    return True
+
+
+def _visible(pixels: NDArray[Any]) -> NDArray[Any]:
+    # (H, W, colours and alpha) -> (H, W, colours)
+    return np.asarray(np.where(pixels[:, :, -1:] > 0, pixels[:, :, :-1], np.uint8(0)))
+
+
+def _with_channels(array: NDArray[Any]) -> NDArray[Any]:
+    return canonical(array[:, :, None] if array.ndim == 2 else array)
+
+
+def _png_scale(data: bytes) -> int:
+    """What Pillow multiplied the samples of a grey PNG by; it does so for 2 and 4 bits, not for one."""
+    is_grey = data.startswith(b"\x89PNG") and data[_PNG_COLOUR] == _PNG_GREY
+    return {2: 85, 4: 17}.get(data[_PNG_DEPTH], 1) if is_grey else 1
 
 
 def _open(data: bytes) -> Image.Image:

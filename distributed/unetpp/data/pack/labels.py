@@ -16,10 +16,7 @@ from unetpp.core.manifest import IGNORE, ClassInfo, Task
 from unetpp.data.images.header import SampleError
 from unetpp.data.pack.classes import ClassSpec, Colour, default_colours
 
-__all__ = ["Labelling", "infer_labelling", "labelling_of", "to_values"]
-
-_MAX_INFERRED_CLASSES = 64
-"""More distinct values than this are an anti-aliased or photographic image rather than a mask."""
+__all__ = ["NO_LABELS", "Labelling", "colour_values", "index_labelling", "labelling_of", "to_values"]
 
 
 @dataclass(frozen=True)
@@ -65,12 +62,21 @@ class Labelling:
         return positive / scored if scored else 0.0
 
 
+NO_LABELS = Labelling("multiclass", (), None, tuple(range(256)), frozenset())
+"""Of masks whose labels are still to be found."""
+
+
 def to_values(mask: NDArray[Any], spec: ClassSpec | None) -> NDArray[np.uint8]:
     """One uint8 value per pixel, H W, from a mask as stored in its file, H W C.
 
     Raises:
         SampleError: values above 255, an unknown colour, or channels without a meaning.
     """
+    if mask.dtype.kind == "f" and not (mask.min() >= 0 and np.array_equal(mask, np.rint(mask))):
+        raise SampleError(
+            "a floating-point mask must hold class indices 0, 1, 2 ...; for others see --masks-are "
+            "probabilities"
+        )
     if mask.max() > IGNORE:
         raise SampleError(_too_large(mask))
     mask = mask.astype(np.uint8)
@@ -80,7 +86,7 @@ def to_values(mask: NDArray[Any], spec: ClassSpec | None) -> NDArray[np.uint8]:
     has_colours = spec is not None and any(entry.colour is not None for entry in spec.classes)
     if mask.shape[2] == 3 and spec is not None and has_colours:
         try:
-            return _colour_values(mask, spec)
+            return colour_values(mask, spec)
         except SampleError:
             # Class indices saved as R = G = B are no colours of the file.
             if not is_grey:
@@ -88,7 +94,10 @@ def to_values(mask: NDArray[Any], spec: ClassSpec | None) -> NDArray[np.uint8]:
     if is_grey:
         return np.ascontiguousarray(mask[:, :, 0])
     if mask.shape[2] == 3:
-        raise SampleError("a colour mask needs a classes file with a colour for each class (--classes)")
+        raise SampleError(
+            "a colour mask needs a classes file with a colour for each class (--classes), or --masks-are "
+            "colours"
+        )
     raise SampleError(f"a mask of {mask.shape[2]} channels needs a classes file with task: multilabel")
 
 
@@ -113,45 +122,34 @@ def labelling_of(spec: ClassSpec, seen: frozenset[int]) -> Labelling:
     return Labelling(task, classes, IGNORE if ignores else None, tuple(table), frozenset(allowed))
 
 
-def infer_labelling(per_mask: Iterable[frozenset[int]]) -> Labelling:
-    """The labelling of masks without a classes file.
-
-    Values in {0, 1} or in {0, 255} are binary; else there are max + 1 classes and 255 is ignored.
+def index_labelling(seen: Iterable[int]) -> Labelling:
+    """The labelling of class indices without a classes file: max + 1 classes, 255 is ignored.
 
     Raises:
-        InputError: 0/1 and 0/255 masks are mixed, or the values are no class indices.
+        InputError: there are not two classes.
     """
-    masks = set(per_mask)
-    seen = frozenset().union(*masks)
-    if seen <= {0, 1} or seen <= {0, IGNORE}:
-        table = [*range(255), 1 if IGNORE in seen else IGNORE]
-        foreground = (ClassInfo(name="foreground", colour=default_colours(1)[0]),)
-        return Labelling("binary", foreground, None, tuple(table), seen | {0})
-    if seen == {0, 1, IGNORE} and not any({1, IGNORE} <= values for values in masks):
+    values = frozenset(seen)
+    count = max(values - {IGNORE}, default=0) + 1
+    if count < 2:
+        shown = " and ".join(map(str, sorted(values)))
         raise InputError(
-            "some masks hold 0/1 and others 0/255, which may mean the same or not; "
-            "make them alike or say what the values mean with --classes"
+            f"masks of class indices must hold at least two classes, these hold {shown}, and 255 marks "
+            "ignored "
+            "pixels; if it is the foreground, use --masks-are binary"
         )
-    if len(seen) > _MAX_INFERRED_CLASSES:
-        raise InputError(
-            f"the masks hold {len(seen)} distinct values, which look like grey levels rather than classes; "
-            "save masks as class indices in PNG, or name the classes with --classes"
-        )
-    count = max(seen - {IGNORE}) + 1
     colours = default_colours(count)
     classes = tuple(ClassInfo(name=f"class_{index}", colour=colours[index]) for index in range(count))
-    ignore = IGNORE if IGNORE in seen else None
-    return Labelling(
-        "multiclass", classes, ignore, tuple(range(256)), frozenset(range(count)) | (seen & {IGNORE})
-    )
+    ignored = values & {IGNORE}
+    ignore = IGNORE if ignored else None
+    return Labelling("multiclass", classes, ignore, tuple(range(256)), frozenset(range(count)) | ignored)
 
 
 def _too_large(mask: NDArray[Any]) -> str:
     found = np.unique(mask)
     rule = f"mask values must be 0 to 255, this mask reaches {found[-1]}"
     if found[:-1].tolist() == [0]:
-        return f"{rule}: it is a binary mask in more than 8 bits; save it in 8, as 0 and 255"
-    return f"{rule}; turn instance ids into class indices and save them in 8 bits"
+        return f"{rule}: it is a binary mask in more than 8 bits; add --masks-are binary"
+    return f"{rule}; add --masks-are instances if they are ids of objects"
 
 
 def _label_bits(mask: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
@@ -163,7 +161,12 @@ def _label_bits(mask: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
     return np.packbits(mask != 0, axis=2, bitorder="little")[:, :, 0]
 
 
-def _colour_values(mask: NDArray[np.uint8], spec: ClassSpec) -> NDArray[np.uint8]:
+def colour_values(mask: NDArray[np.uint8], spec: ClassSpec) -> NDArray[np.uint8]:
+    """Class indices, H W, of a mask in the colours of a classes file, H W 3.
+
+    Raises:
+        SampleError: a colour is not in the file.
+    """
     codes = mask.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
     # A binary task names its foreground only: that is value 1, and black is the background.
     first = 1 if spec.resolved_task == "binary" else 0

@@ -4,8 +4,10 @@ import math
 from dataclasses import dataclass
 
 from unetpp.core.errors import InputError
+from unetpp.core.mask_kinds import MasksAre
 from unetpp.data.images.pixels import PLAIN, Reading
 from unetpp.data.pack.classes import ClassSpec
+from unetpp.data.pack.masks.reading import MaskReading
 from unetpp.data.pack.splitting.groups import EACH_ALONE, GroupRule
 from unetpp.data.sources.slices import SLICINGS
 from unetpp.data.sources.window import Window
@@ -36,9 +38,19 @@ class PackOptions:
     """What the files leave open and the user has settled."""
     pair: str | None = None
     """An expression whose group an image shares with its mask; by default their names decide."""
+    masks_are: MasksAre | None = None
+    """Kind of the masks; None infers it and refuses what is implausible."""
+    threshold: float | None = None
+    """From which value or probability on a pixel is foreground."""
+
+    @property
+    def mask_reading(self) -> MaskReading:
+        """What is said about the masks."""
+        return MaskReading(self.masks_are, self.threshold, self.classes)
 
     def check(self) -> None:
         """Raises InputError if the options contradict each other."""
+        self.mask_reading.check()
         if self.slices not in (None, *SLICINGS):
             raise InputError(f"--slices {self.slices} must be one of {', '.join(SLICINGS)}")
         if self.spacing_mm is not None and (

@@ -13,11 +13,12 @@ depend on it. Memory: one shard in each parallel task, about 1 KiB for each pair
 
 import logging
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
+from typing import Protocol
 
 import unetpp
 from unetpp.core.errors import CorruptionError, ExistsError, InputError, StorageError
@@ -29,11 +30,14 @@ from unetpp.data.dataset.manifests import commit_manifest, load_manifest, next_v
 from unetpp.data.dataset.membership import Membership, read_membership, write_membership
 from unetpp.data.pack.discover import Pair, Rejection, SourceFolder, discover
 from unetpp.data.pack.journal import Journal
+from unetpp.data.pack.masks.describe import describe
+from unetpp.data.pack.masks.oddities import require_trainable
 from unetpp.data.pack.masks.segments import segment_classes
+from unetpp.data.pack.masks.understood import Understood
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.rejections import RejectionLimit, Rejections
 from unetpp.data.pack.runners import TaskRunner, run_here
-from unetpp.data.pack.scan import ScannedPair, say_notes, scan_pair
+from unetpp.data.pack.scan import LabelledPair, ScannedPair, say_notes, scan_pair
 from unetpp.data.pack.shard_plan import (
     SPLITS,
     PlannedShard,
@@ -47,7 +51,7 @@ from unetpp.data.pack.shard_writer import ShardTask, WrittenShard, write_shard
 from unetpp.data.pack.splitting.stability import membership_of, say_splits
 from unetpp.data.pack.stats import DatasetStats, PixelStats
 
-__all__ = ["PackResult", "Progress", "pack"]
+__all__ = ["PackListener", "PackResult", "Progress", "pack"]
 
 logger = logging.getLogger(__name__)
 
@@ -62,12 +66,34 @@ class Progress:
     rejected: int
 
 
+class PackListener(Protocol):
+    """Hears of a packing."""
+
+    def progress(self, progress: Progress) -> None:
+        """A pass has come further."""
+        ...
+
+    def understood(self, understood: Understood) -> None:
+        """What the masks and the split are, before anything is written."""
+        ...
+
+
+class _Silent:
+    def progress(self, progress: Progress) -> None: ...
+
+    def understood(self, understood: Understood) -> None: ...
+
+
 @dataclass(frozen=True)
 class PackResult:
     """A committed dataset and the files left out of it."""
 
     manifest: Manifest
     rejections: tuple[Rejection, ...]
+    understood: Understood
+    shards: tuple[PlannedShard, ...]
+    """What was planned to be in it, rows that could not be decoded included."""
+    settled: Settled
 
 
 @dataclass
@@ -76,13 +102,13 @@ class _Run:
 
     storage: Storage
     run: TaskRunner
-    on_progress: Callable[[Progress], None]
+    listener: PackListener
     rejections: Rejections
     files: int = 0
     """Pairs and files without a partner."""
 
     def report(self, phase: str, done: int, total: int) -> None:
-        self.on_progress(Progress(phase, done, total, len(self.rejections.files)))
+        self.listener.progress(Progress(phase, done, total, len(self.rejections.files)))
 
 
 def pack(
@@ -93,12 +119,13 @@ def pack(
     run: TaskRunner = run_here,
     max_rejected: RejectionLimit | None = None,
     overwrite: bool = False,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    listener: PackListener | None = None,
 ) -> PackResult:
     """Pack folders into a dataset at `out` and commit it.
 
     Raises:
-        InputError: nothing can be packed, or more files than `max_rejected` cannot.
+        InputError: nothing can be packed, what the masks mean is not clear, no class could be learned from
+            them, or more files than `max_rejected` cannot be packed.
         ExistsError: a dataset is there and `overwrite` is not set, or another packer finished first.
         StorageError: a source or `out` cannot be used; finished shards are kept for the next attempt.
     """
@@ -109,7 +136,7 @@ def pack(
     options = replace(options, classes=segment_classes(pairs, options.classes))
     preflight(storage, write=True)
     rejections = Rejections(storage, max_rejected)
-    job = _Run(storage, run, on_progress, rejections, files=len(pairs) + len(unpaired))
+    job = _Run(storage, run, listener or _Silent(), rejections, files=len(pairs) + len(unpaired))
     rejections.add(unpaired)
     scanned = _scan(job, pairs, options)
     say_notes(scanned)
@@ -121,7 +148,10 @@ def pack(
     shards = plan_shards(kept, settled, options, previous)
     say_splits(shards, previous, options)
     _warn_of_leaks(shards)
-    digest = fingerprint(kept, shards, options)
+    understood = _understand(job, scanned, kept, settled, shards)
+    job.listener.understood(understood)
+    require_trainable(understood)
+    digest = fingerprint(kept, shards, settled, options)
     version_id = next_version(storage)
     journal = Journal(storage, digest)
     journal.load()
@@ -133,7 +163,7 @@ def pack(
     write_membership(storage, digest, {**previous, **membership_of(shards)})
     commit_manifest(storage, manifest)
     journal.delete()
-    return PackResult(manifest, tuple(rejections.files.values()))
+    return PackResult(manifest, tuple(rejections.files.values()), understood, tuple(shards), settled)
 
 
 def _check_absent(storage: Storage, *, overwrite: bool) -> None:
@@ -167,6 +197,24 @@ def _scan(job: _Run, pairs: Sequence[Pair], options: PackOptions) -> list[Scanne
     job.rejections.require_readable_folders()
     job.rejections.require_rows(len(scanned))
     return scanned
+
+
+def _understand(
+    job: _Run,
+    scanned: Sequence[ScannedPair],
+    kept: Sequence[LabelledPair],
+    settled: Settled,
+    shards: Sequence[PlannedShard],
+) -> Understood:
+    return describe(
+        scanned,
+        kept,
+        settled.meaning,
+        {row.source.pair.sample_id: shard.split for shard in shards for row in shard.rows},
+        channels=settled.channels,
+        dtype=settled.dtype,
+        rejected=len(job.rejections.files),
+    )
 
 
 def _warn_of_leaks(shards: Sequence[PlannedShard]) -> None:

@@ -1,4 +1,4 @@
-"""An image and its mask as packing sees them in both passes: volumes as asked for, masks as values.
+"""An image and its mask as packing sees them in both passes: volumes as asked for, masks as labels.
 
 Arrays: H W C of a picture, Z H W C of a volume; its Z slices lie in the direction asked for, if one was.
 """
@@ -10,17 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetpp.data.images.header import MAX_ROW_BYTES, Header, SampleError
+from unetpp.data.images.mask_facts import MaskFacts, MaskPlane
 from unetpp.data.images.pixels import Pixels, complete
-from unetpp.data.pack.labels import to_values
+from unetpp.data.pack.masks.evidence import MaskEvidence, gather
+from unetpp.data.pack.masks.meaning import MaskMeaning
 from unetpp.data.pack.masks.segments import segment_values
 from unetpp.data.pack.options import PackOptions
+from unetpp.data.sources.picture import LabelPicture
 from unetpp.data.sources.places import apart_by_voxels
 from unetpp.data.sources.raster import Drawn, Raster, Space
 from unetpp.data.sources.slices import slice_header, slices_of
 from unetpp.data.sources.spacing import grid_at, resample_image, resample_labels, shape_of, space_at
 from unetpp.data.sources.window import clip
 
-__all__ = ["Valid", "both_valid", "read_header", "read_pixels", "read_space", "read_valid", "read_values"]
+__all__ = ["Valid", "both_valid", "read_evidence", "read_header", "read_labels", "read_pixels", "read_space"]
 
 Valid = NDArray[np.bool_] | None
 """False where a pixel (Z) H W holds no data, None where all do."""
@@ -78,7 +81,7 @@ def read_space(image: Raster, options: PackOptions) -> Space:
     return space_at(image.space, shape_of(image.header), grid)
 
 
-def read_valid(image: Raster, options: PackOptions) -> Valid:
+def _read_valid(image: Raster, options: PackOptions) -> Valid:
     """Where the image holds data; decodes only an image that may lack some."""
     header = image.header
     if header.may_lack_data or (options.file_reading.nan == "ignore" and header.dtype == "float32"):
@@ -86,12 +89,43 @@ def read_valid(image: Raster, options: PackOptions) -> Valid:
     return None
 
 
-def read_values(mask: Raster, image: Raster, options: PackOptions) -> tuple[NDArray[np.uint8], Valid]:
-    """One value per pixel, (Z) H W, of a mask that has the image's size and place, and where it holds data.
+def read_evidence(
+    mask: Raster, image: Raster, options: PackOptions, container: str
+) -> tuple[MaskEvidence, Valid]:
+    """What a mask of the image's size and place holds, and where it and the image hold data.
+
+    Args:
+        mask: the mask.
+        image: its image.
+        options: of packing.
+        container: name of the mask's format.
 
     Raises:
         SampleError: another size or place, or no mask.
     """
+    stored = _read_plane(mask, image, options, "stored")
+    counted = both_valid(_read_valid(image, options), stored.valid)
+    if not isinstance(mask, LabelPicture):
+        return gather(stored.values, MaskFacts(container), valid=counted), counted
+    alpha = _read_plane(mask, image, options, "alpha").values if mask.facts.has_alpha else None
+    return gather(stored.values, mask.facts, alpha, valid=counted), counted
+
+
+def read_labels(
+    mask: Raster, image: Raster, options: PackOptions, meaning: MaskMeaning
+) -> tuple[NDArray[np.uint8], Valid]:
+    """One label per pixel, (Z) H W, of a mask that has the image's size and place, and where it holds data.
+
+    Raises:
+        SampleError: another size or place, or no mask.
+    """
+    pixels = _read_plane(mask, image, options, meaning.plane)
+    values = pixels.values
+    # (Z, H, W, C) -> (Z * H, W, C): planes of a volume follow the same rules as a picture.
+    return meaning.values(values.reshape(-1, *values.shape[-2:])).reshape(values.shape[:-1]), pixels.valid
+
+
+def _read_plane(mask: Raster, image: Raster, options: PackOptions, plane: MaskPlane) -> Pixels:
     sizes = shape_of(image.header)
     apart = apart_by_voxels(image, mask)
     if apart > _SAME_PLACE:
@@ -99,15 +133,14 @@ def read_values(mask: Raster, image: Raster, options: PackOptions) -> tuple[NDAr
             f"the mask lies {apart:.3g} voxels from its place in the image (their affines differ); "
             "resample it to the image's grid, by nearest"
         )
-    pixels = Pixels(segment_values(mask, image, options.classes)) if isinstance(mask, Drawn) else mask.read()
+    if isinstance(mask, Drawn):
+        pixels = Pixels(segment_values(mask, image, options.classes))
+    else:
+        pixels = mask.plane(plane) if isinstance(mask, LabelPicture) else mask.read()
     _require_size(pixels.values.shape[:-1], sizes)
     grid = grid_at(image.header, image.space, options.spacing_mm, options.slices)
     valid = None if pixels.valid is None else resample_labels(pixels.valid, grid)
-    pixels = _as_slices(Pixels(resample_labels(pixels.values, grid), valid), options)
-    stored = pixels.values
-    # (Z, H, W, C) -> (Z * H, W, C): planes of a volume follow the same rules as a picture.
-    values = to_values(stored.reshape(-1, *stored.shape[-2:]), options.classes).reshape(stored.shape[:-1])
-    return values, pixels.valid
+    return _as_slices(Pixels(resample_labels(pixels.values, grid), valid), options)
 
 
 def both_valid(image: Valid, mask: Valid) -> Valid:

@@ -8,37 +8,45 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
 from unetpp.data.images.header import Header, SampleError, UndecidedError
 from unetpp.data.pack.discover import Pair, Rejection
+from unetpp.data.pack.masks.evidence import MaskEvidence
 from unetpp.data.pack.options import PackOptions
-from unetpp.data.pack.read_pair import both_valid, read_header, read_valid, read_values
-from unetpp.data.pack.stats import value_counts
+from unetpp.data.pack.read_pair import read_evidence, read_header
 from unetpp.data.sources.channels import open_channels
 from unetpp.data.sources.files import UnreadFileError, location
-from unetpp.data.sources.registry import open_labels
+from unetpp.data.sources.registry import format_of_ref, open_labels
 
-__all__ = ["ScannedPair", "say_notes", "scan_pair"]
+__all__ = ["LabelledPair", "ScannedPair", "say_notes", "scan_pair"]
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ScannedPair:
-    """A readable pair: header of its samples, the digest of its files, and pixels per mask value."""
+    """A readable pair: header of its samples, what its mask holds, and the digest of its files."""
+
+    pair: Pair
+    header: Header
+    mask: MaskEvidence
+    digest: str
+    lacks_data: bool = False
+    """Whether some pixels hold no data in the image or in the mask; they are not among those counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPair:
+    """A pair whose mask's meaning is settled, with its pixels per label."""
 
     pair: Pair
     header: Header
     counts: tuple[tuple[int, int], ...]
     digest: str
-    lacks_data: bool = False
-    """Whether some pixels hold no data in the image or in the mask; they are not among the counts."""
 
     @property
-    def values(self) -> frozenset[int]:
-        """Mask values that occur."""
-        return frozenset(value for value, _ in self.counts)
+    def labels(self) -> frozenset[int]:
+        """Labels that occur."""
+        return frozenset(label for label, _ in self.counts)
 
 
 def scan_pair(pair: Pair, options: PackOptions) -> ScannedPair | Rejection:
@@ -52,10 +60,10 @@ def scan_pair(pair: Pair, options: PackOptions) -> ScannedPair | Rejection:
     try:
         with open_channels(pair.images) as image:
             header = read_header(image, options)
-            valid = read_valid(image, options)
             at = pair.mask
             with open_labels(pair.mask) as mask:
-                values, mask_valid = read_values(mask, image, options)
+                container = getattr(format_of_ref(pair.mask), "name", "file")
+                found, counted = read_evidence(mask, image, options, container)
                 digest = hashlib.sha256(image.digest + mask.digest).hexdigest()
     except UnreadFileError as error:
         return Rejection.of_unread(error)
@@ -63,11 +71,7 @@ def scan_pair(pair: Pair, options: PackOptions) -> ScannedPair | Rejection:
         return Rejection(location(at), str(error))
     except UndecidedError as error:
         raise UndecidedError(f"{location(at)}: {error}") from error
-    counted = both_valid(valid, mask_valid)
-    counts = value_counts(values if counted is None else values[counted])
-    present = tuple((int(value), int(counts[value])) for value in np.flatnonzero(counts))
-    lacks_data = counted is not None and not counted.all()
-    return ScannedPair(pair, header, present, digest, lacks_data)
+    return ScannedPair(pair, header, found, digest, counted is not None and not counted.all())
 
 
 def say_notes(scanned: Iterable[ScannedPair]) -> None:

@@ -14,11 +14,11 @@ from unetpp.data.dataset.chunks import cut_by_bytes
 from unetpp.data.dataset.membership import Membership
 from unetpp.data.dataset.shard_size import target_bytes
 from unetpp.data.images.header import Dtype, SampleError
-from unetpp.data.pack.classes import ClassSpec
 from unetpp.data.pack.discover import Rejection
-from unetpp.data.pack.labels import Labelling, infer_labelling, labelling_of
+from unetpp.data.pack.labels import Labelling
+from unetpp.data.pack.masks.meaning import MaskMeaning, understand
 from unetpp.data.pack.options import PackOptions
-from unetpp.data.pack.scan import ScannedPair
+from unetpp.data.pack.scan import LabelledPair, ScannedPair
 from unetpp.data.pack.splitting.assign import Member, assign_splits, kept_groups
 from unetpp.data.pack.tile import tile_boxes
 from unetpp.data.sources.files import location
@@ -50,7 +50,7 @@ T = TypeVar("T", Dtype, int, Literal[2, 3])
 class PlannedRow:
     """A sample to write; `box` is a part of its image, `plane` the slice of its volume."""
 
-    source: ScannedPair
+    source: LabelledPair
     group: str
     label: int | None
     box: Box | None
@@ -68,7 +68,7 @@ class PlannedShard:
 class Settled:
     """Properties all rows share."""
 
-    labelling: Labelling
+    meaning: MaskMeaning
     channels: int
     dtype: Dtype
     spatial_dims: Literal[2, 3]
@@ -76,19 +76,27 @@ class Settled:
     channel_files: int = 1
     """Of one image."""
 
+    @property
+    def labelling(self) -> Labelling:
+        """How labels are stored."""
+        return self.meaning.labelling
+
 
 def settle(
     scanned: Sequence[ScannedPair], options: PackOptions
-) -> tuple[Settled, list[ScannedPair], list[Rejection]]:
-    """Decide labelling, channels and dtype; pairs that do not fit are rejected.
+) -> tuple[Settled, list[LabelledPair], list[Rejection]]:
+    """Decide what the masks mean, channels and dtype; pairs that do not fit are rejected.
 
     The most frequent dtype and number of channels win; grey images join an RGB dataset by repeating
     the channel.
+
+    Raises:
+        InputError: the masks are implausible, and nothing is said about them.
     """
     spec = options.classes
-    labelling = _labelling(scanned, spec)
+    meaning = understand({location(item.pair.mask): item.mask for item in scanned}, options.mask_reading)
     if any(item.lacks_data for item in scanned):
-        labelling = replace(labelling, ignore_index=IGNORE)
+        meaning = replace(meaning, labelling=replace(meaning.labelling, ignore_index=IGNORE))
     dtype = _most_frequent([item.header.dtype for item in scanned])
     channels = _most_frequent([item.header.channels for item in scanned])
     if {item.header.channels for item in scanned} == {1, 3}:
@@ -96,20 +104,20 @@ def settle(
     image_labels = spec.image_labels if spec else ()
     spatial_dims = _most_frequent([_dims(item, options) for item in scanned])
     channel_files = _most_frequent([len(item.pair.images) for item in scanned])
-    settled = Settled(labelling, channels, dtype, spatial_dims, image_labels, channel_files)
-    kept: list[ScannedPair] = []
+    settled = Settled(meaning, channels, dtype, spatial_dims, image_labels, channel_files)
+    kept: list[LabelledPair] = []
     rejections: list[Rejection] = []
     for item in scanned:
-        reason = _misfit(item, settled, options)
-        if reason is None:
-            kept.append(item)
+        found = _labelled(item, settled, options)
+        if isinstance(found, Rejection):
+            rejections.append(found)
         else:
-            rejections.append(reason)
+            kept.append(found)
     return settled, kept, rejections
 
 
 def plan_shards(
-    kept: Sequence[ScannedPair], settled: Settled, options: PackOptions, previous: Membership
+    kept: Sequence[LabelledPair], settled: Settled, options: PackOptions, previous: Membership
 ) -> list[PlannedShard]:
     """Assign rows to splits and shards; tiles of one image stay in one split and follow each other.
 
@@ -133,13 +141,17 @@ def plan_shards(
     ]
 
 
-def fingerprint(kept: Sequence[ScannedPair], shards: Sequence[PlannedShard], options: PackOptions) -> str:
+def fingerprint(
+    kept: Sequence[LabelledPair], shards: Sequence[PlannedShard], settled: Settled, options: PackOptions
+) -> str:
     """sha256 over file contents, ids, splits, groups and options; paths and times do not matter."""
     rows = {
         row.source.pair.sample_id: [shard.split, row.group, row.source.digest]
         for shard in shards
         for row in shard.rows
     }
+    meaning = settled.meaning
+    is_plain = options.masks_are is None and meaning.plane == "stored"
     content = {
         "schema_version": SCHEMA_VERSION,
         "size_px": options.size_px,
@@ -148,6 +160,7 @@ def fingerprint(kept: Sequence[ScannedPair], shards: Sequence[PlannedShard], opt
         **options.file_reading.settled(),
         **({} if options.spacing_mm is None else {"spacing_mm": options.spacing_mm}),
         **({} if options.window is None else {"window": options.window}),
+        **({} if is_plain else {"masks": [meaning.masks_are, meaning.plane, meaning.threshold]}),
         "classes": options.classes.model_dump() if options.classes else None,
         "rows": sorted([sample_id, *row] for sample_id, row in rows.items()),
         "pairs": len(kept),
@@ -166,12 +179,6 @@ def leaks(shards: Sequence[PlannedShard]) -> list[str]:
     return list(found)
 
 
-def _labelling(scanned: Sequence[ScannedPair], spec: ClassSpec | None) -> Labelling:
-    if spec is None:
-        return infer_labelling(item.values for item in scanned)
-    return labelling_of(spec, frozenset().union(*(item.values for item in scanned)))
-
-
 def _most_frequent(values: Sequence[T]) -> T:
     counts = Counter(values)
     return min(counts, key=lambda value: (-counts[value], str(value)))
@@ -181,7 +188,7 @@ def _dims(item: ScannedPair, options: PackOptions) -> Literal[2, 3]:
     return 2 if item.header.planes is None or options.slices is not None else 3
 
 
-def _misfit(item: ScannedPair, settled: Settled, options: PackOptions) -> Rejection | None:
+def _labelled(item: ScannedPair, settled: Settled, options: PackOptions) -> LabelledPair | Rejection:
     header = item.header
     at = location(item.pair.images[0])
     if _dims(item, options) != settled.spatial_dims:
@@ -192,14 +199,15 @@ def _misfit(item: ScannedPair, settled: Settled, options: PackOptions) -> Reject
     if header.channels not in (settled.channels, 1 if settled.channels == 3 else settled.channels):
         return Rejection(at, f"channels={header.channels}; the dataset has {settled.channels}")
     try:
-        settled.labelling.check(item.values)
+        labelled = LabelledPair(item.pair, header, settled.meaning.counts(item.mask), item.digest)
+        settled.labelling.check(labelled.labels)
     except SampleError as error:
         return Rejection(location(item.pair.mask), str(error))
-    return None
+    return labelled
 
 
 def _splits(
-    kept: Sequence[ScannedPair],
+    kept: Sequence[LabelledPair],
     settled: Settled,
     options: PackOptions,
     groups: Mapping[str, str],
@@ -220,7 +228,7 @@ def _splits(
     return {sample_id: by_group[group] for sample_id, group in groups.items()}
 
 
-def _parts(item: ScannedPair, options: PackOptions, split: str) -> list[tuple[int | None, Box | None]]:
+def _parts(item: LabelledPair, options: PackOptions, split: str) -> list[tuple[int | None, Box | None]]:
     """(slice, box) of each sample of an image."""
     header = item.header
     boxes: tuple[Box | None, ...] = (None,)

@@ -20,8 +20,8 @@ from unetpp.data.images.header import SampleError
 from unetpp.data.images.resize import resize_image, resize_mask, resize_valid
 from unetpp.data.pack.discover import Rejection
 from unetpp.data.pack.options import PackOptions
-from unetpp.data.pack.read_pair import Valid, both_valid, read_pixels, read_space, read_values
-from unetpp.data.pack.scan import ScannedPair
+from unetpp.data.pack.read_pair import Valid, both_valid, read_labels, read_pixels, read_space
+from unetpp.data.pack.scan import LabelledPair
 from unetpp.data.pack.shard_plan import PlannedRow, PlannedShard, Settled
 from unetpp.data.pack.stats import DatasetStats, PixelStats
 from unetpp.data.sources.channels import open_channels
@@ -30,7 +30,7 @@ from unetpp.data.sources.raster import Space
 from unetpp.data.sources.registry import open_labels
 from unetpp.data.sources.slices import slice_spacing
 
-__all__ = ["FinishedShard", "ShardTask", "WrittenShard", "write_shard"]
+__all__ = ["DecodedPair", "FinishedShard", "ShardTask", "WrittenShard", "decode_pair", "write_shard"]
 
 logger = logging.getLogger(__name__)
 
@@ -112,16 +112,16 @@ def _stats(task: ShardTask, samples: list[Sample]) -> DatasetStats:
 
 
 @dataclass(frozen=True)
-class _Decoded:
+class DecodedPair:
     """The image and stored mask of a pair, (Z) H W C and (Z) H W."""
 
-    source: ScannedPair
+    source: LabelledPair
     image: NDArray[Any]
     mask: NDArray[np.uint8]
     valid: Valid
     space: Space
 
-    def plane(self, index: int | None) -> "_Decoded":
+    def plane(self, index: int | None) -> "DecodedPair":
         """One slice of a volume; a picture as it is."""
         if index is None:
             return self
@@ -131,8 +131,8 @@ class _Decoded:
 
 def _samples(task: ShardTask, rejections: list[Rejection], images: list[str]) -> Iterator[Sample]:
     """The shard's samples; what is left out and the digest of each sample's image are appended."""
-    decoded: _Decoded | None = None
-    refused: ScannedPair | None = None
+    decoded: DecodedPair | None = None
+    refused: LabelledPair | None = None
     digests: dict[int | None, str] = {}
     for row in task.shard.rows:
         if row.source is refused:
@@ -140,7 +140,7 @@ def _samples(task: ShardTask, rejections: list[Rejection], images: list[str]) ->
         # Parts of one image follow each other: decoding it once serves them all.
         if decoded is None or decoded.source is not row.source:
             try:
-                decoded, digests = _decode(row.source, task), {}
+                decoded, digests = decode_pair(row.source, task.settled, task.options), {}
             except (SampleError, UnreadFileError) as error:
                 refused = row.source
                 rejections.append(_rejection(row.source, error))
@@ -152,21 +152,27 @@ def _samples(task: ShardTask, rejections: list[Rejection], images: list[str]) ->
         yield _sample(row, picture, task.options)
 
 
-def _rejection(source: ScannedPair, error: SampleError | UnreadFileError) -> Rejection:
+def _rejection(source: LabelledPair, error: SampleError | UnreadFileError) -> Rejection:
     if isinstance(error, UnreadFileError):
         return Rejection.of_unread(error)
     return Rejection(location(source.pair.images[0]), str(error))
 
 
-def _decode(source: ScannedPair, task: ShardTask) -> _Decoded:
-    pair, settled, header = source.pair, task.settled, source.header
+def decode_pair(source: LabelledPair, settled: Settled, options: PackOptions) -> DecodedPair:
+    """The pixels of a pair as they are stored.
+
+    Raises:
+        SampleError: it changed since it was looked at, or cannot be decoded.
+        UnreadFileError: a file is missing or refused.
+    """
+    pair, header = source.pair, source.header
     with open_channels(pair.images) as raster, open_labels(pair.mask) as labels:
         if hashlib.sha256(raster.digest + labels.digest).hexdigest() != source.digest:
             raise SampleError("the file changed while it was packed; pack again")
-        pixels = read_pixels(raster, task.options)
-        values, mask_valid = read_values(labels, raster, task.options)
+        pixels = read_pixels(raster, options)
+        values, mask_valid = read_labels(labels, raster, options, settled.meaning)
         mask = settled.labelling.apply(values)
-        space = read_space(raster, task.options)
+        space = read_space(raster, options)
     image = match_channels(pixels.values, settled.channels)
     planes = () if header.planes is None else (header.planes,)
     if (image.shape, image.dtype.name) != (
@@ -177,10 +183,10 @@ def _decode(source: ScannedPair, task: ShardTask) -> _Decoded:
     counted = both_valid(pixels.valid, mask_valid)
     if counted is not None:
         mask[~counted] = IGNORE
-    return _Decoded(source, image, mask, pixels.valid, space)
+    return DecodedPair(source, image, mask, pixels.valid, space)
 
 
-def _sample(row: PlannedRow, picture: _Decoded, options: PackOptions) -> Sample:
+def _sample(row: PlannedRow, picture: DecodedPair, options: PackOptions) -> Sample:
     image, mask, valid = picture.image, picture.mask, picture.valid
     pair, header = row.source.pair, row.source.header
     sample_id = pair.sample_id if row.plane is None else f"{pair.sample_id}#{row.plane:04d}"

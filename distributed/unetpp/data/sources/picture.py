@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
-from unetpp.data.images.decode import read_header, read_image, read_mask
+from unetpp.data.images.decode import read_header, read_image, read_mask, read_mask_facts
 from unetpp.data.images.header import Header
+from unetpp.data.images.mask_facts import MaskFacts, MaskPlane
 from unetpp.data.images.pixels import Reading
 from unetpp.data.sources.files import FileRef, read_file
 from unetpp.data.sources.raster import Box, Pixels, Space
 
-__all__ = ["open_image", "open_labels"]
+__all__ = ["LabelPicture", "open_image", "open_labels"]
 
 
 class _Picture:
@@ -41,6 +42,21 @@ class _Picture:
         return self._decode(self._data, self._reading)
 
 
+class LabelPicture(_Picture):
+    """A mask: how it stores its values, and the planes that may hold them."""
+
+    def __init__(self, ref: FileRef) -> None:
+        super().__init__(ref, read_mask)
+
+    @cached_property
+    def facts(self) -> MaskFacts:
+        return read_mask_facts(self._data, self._reading)
+
+    def plane(self, plane: MaskPlane) -> Pixels:
+        """All pixels of a plane."""
+        return self._whole if plane == "stored" else read_mask(self._data, self._reading, plane)
+
+
 @contextmanager
 def open_image(ref: FileRef) -> Iterator[_Picture]:
     """See `registry`."""
@@ -48,6 +64,6 @@ def open_image(ref: FileRef) -> Iterator[_Picture]:
 
 
 @contextmanager
-def open_labels(ref: FileRef) -> Iterator[_Picture]:
+def open_labels(ref: FileRef) -> Iterator[LabelPicture]:
     """See `registry`."""
-    yield _Picture(ref, read_mask)
+    yield LabelPicture(ref)

@@ -21,6 +21,7 @@ from unetpp.data.images.header import (
     canonical_dtype,
     check_limits,
 )
+from unetpp.data.images.mask_facts import MaskFacts
 from unetpp.data.images.pixels import Pixels, Reading
 from unetpp.data.images.tiff.alpha import alpha_bands, kept_bands, require_no_alpha_mask
 from unetpp.data.images.tiff.colours import from_palette, has_palette, is_inverted, non_negative
@@ -28,11 +29,12 @@ from unetpp.data.images.tiff.layout import Layout, find_layout
 from unetpp.data.images.tiff.nodata import nodata_of, valid_pixels
 from unetpp.data.images.tiff.orientation import TRANSPOSED, orientation, upright
 
-__all__ = ["header", "index_pixels", "pixels"]
+__all__ = ["header", "index_pixels", "mask_facts", "pixels"]
 
 # Its warnings about odd tags say nothing about the pixels and would appear once per file.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
+_JPEG_COMPRESSIONS = {6, 7}
 _MAX_RATIO = 10_000
 """Values per stored byte; deflate reaches 1032 bytes, which bilevel images make 8256 values."""
 
@@ -121,6 +123,21 @@ def index_pixels(data: bytes, reading: Reading) -> Pixels:
         if is_inverted(tiff, page):
             values = non_negative(values, int(page.bitspersample))
         return _finished(values, valid, layout)
+
+
+def mask_facts(data: bytes, reading: Reading) -> MaskFacts:
+    """How a mask stores its values.
+
+    Raises:
+        SampleError: damaged, or no picture and no volume.
+    """
+    with _open(data, reading) as (_, layout):
+        page = layout.page
+        palette = None
+        if has_palette(page):
+            palette = from_palette(page, np.arange(np.asarray(page.colormap).shape[1])[None, :, None])[0]
+        is_lossy = int(page.compression) in _JPEG_COMPRESSIONS
+        return MaskFacts("TIFF", is_lossy, int(page.bitspersample), palette)
 
 
 @contextmanager
