@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from unetpp.core.errors import InputError
+from unetpp.data.annotations.annotation import Annotation, Entry, Survey
+from unetpp.data.annotations.find import find_annotations
+from unetpp.data.annotations.pairing import pair_entries
 from unetpp.data.sources.files import FileRef, UnreadFileError, location, source_storage
 from unetpp.data.sources.registry import list_sources, stem_of, suffixes
 
@@ -36,6 +39,8 @@ class Pair:
     image: FileRef
     mask: FileRef
     split: str | None
+    annotation: Annotation | None = None
+    """What `mask` says of the image, where it holds drawn objects rather than pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,11 @@ def discover(folders: Sequence[SourceFolder]) -> tuple[list[Pair], list[Rejectio
 
 
 def _match(folder: SourceFolder) -> tuple[list[Pair], list[Rejection]]:
-    images, masks = _list(folder.images, "images"), _list(folder.masks, "masks")
+    images = _list(folder.images, "images")
+    survey = find_annotations(folder.masks, _mask_images(folder))
+    if survey is not None:
+        return _match_annotations(folder, images, survey)
+    masks = _list(folder.masks, "masks")
     if source_storage(folder.images).uri == source_storage(folder.masks).uri:
         masks = [path for path in masks if _MASK_ENDING.search(stem_of(path))]
         images = sorted(set(images) - set(masks))
@@ -101,6 +110,43 @@ def _match(folder: SourceFolder) -> tuple[list[Pair], list[Rejection]]:
         *_alone(folder.masks, mask_by_key, common, "no image has this stem"),
     ]
     return pairs, sorted(rejections, key=lambda rejection: rejection.file)
+
+
+def _mask_images(folder: SourceFolder) -> list[str]:
+    """Images in the folder of masks that may be masks."""
+    storage = source_storage(folder.masks)
+    paths = [ref.path for ref in list_sources(storage)]
+    if source_storage(folder.images).uri == storage.uri:
+        return [path for path in paths if _MASK_ENDING.search(stem_of(path))]
+    return paths
+
+
+def _match_annotations(
+    folder: SourceFolder, images: list[str], survey: Survey
+) -> tuple[list[Pair], list[Rejection]]:
+    paired = pair_entries(images, survey.entries)
+    prefix = "" if folder.split is None else f"{folder.split}/"
+    pairs = [
+        Pair(
+            prefix + stem_of(path),
+            FileRef(folder.images, path),
+            entry.annotation.file,
+            folder.split,
+            entry.annotation,
+        )
+        for path, entry in paired.pairs
+    ]
+    rejections = [
+        *(Rejection(f"{folder.images}/{path}", reason) for path, reason in paired.images_alone),
+        *(Rejection(_named(entry), reason) for entry, reason in paired.entries_alone),
+        *(Rejection(location(file), reason) for file, reason in survey.refused),
+    ]
+    return pairs, sorted(rejections, key=lambda rejection: rejection.file)
+
+
+def _named(entry: Entry) -> str:
+    at = location(entry.annotation.file)
+    return at if entry.by_stem else f"{at}#{entry.image}"
 
 
 def _list(uri: str, what: str) -> list[str]:

@@ -15,7 +15,7 @@ import logging
 import platform
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 
@@ -26,6 +26,7 @@ from unetpp.core.provenance import command_line
 from unetpp.core.storage import Storage, open_storage, preflight
 from unetpp.data.dataset.contents import write_contents
 from unetpp.data.dataset.manifests import commit_manifest, next_version
+from unetpp.data.pack.masks.annotated import annotated_classes
 from unetpp.data.pack.discover import Pair, Rejection, SourceFolder, discover
 from unetpp.data.pack.journal import Journal
 from unetpp.data.pack.options import PackOptions
@@ -103,6 +104,7 @@ def pack(
     storage = open_storage(out)
     _check_absent(storage, overwrite=overwrite)
     pairs, unpaired = discover(folders)
+    options = replace(options, classes=annotated_classes(pairs, options.classes))
     preflight(storage, write=True)
     rejections = Rejections(storage, max_rejected)
     job = _Run(storage, run, on_progress, rejections, files=len(pairs) + len(unpaired))

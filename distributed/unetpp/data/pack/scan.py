@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from unetpp.data.images.header import Header, SampleError
+from unetpp.data.pack.masks.annotated import open_mask
 from unetpp.data.pack.discover import Pair, Rejection
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.read_pair import read_header, read_values
 from unetpp.data.pack.stats import value_counts
 from unetpp.data.sources.files import UnreadFileError, location
-from unetpp.data.sources.registry import open_image, open_labels
+from unetpp.data.sources.registry import open_image
 
 __all__ = ["ScannedPair", "scan_pair"]
 
@@ -44,9 +45,9 @@ def scan_pair(pair: Pair, options: PackOptions) -> ScannedPair | Rejection:
     try:
         with open_image(pair.image) as image:
             header, image_digest = read_header(image, options), image.digest
-        at = pair.mask
-        with open_labels(pair.mask) as mask:
-            values, mask_digest = read_values(mask, header, options), mask.digest
+            at = pair.mask
+            with open_mask(pair, image, options.classes) as mask:
+                values, mask_digest = read_values(mask, header, options), mask.digest
     except UnreadFileError as error:
         return Rejection.of_unread(error)
     except SampleError as error:

@@ -18,6 +18,7 @@ from unetpp.data.dataset.sample import Sample
 from unetpp.data.images.channels import match_channels
 from unetpp.data.images.header import SampleError
 from unetpp.data.images.resize import resize_image, resize_mask
+from unetpp.data.pack.masks.annotated import open_mask
 from unetpp.data.pack.discover import Rejection
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.read_pair import read_pixels, read_values
@@ -26,7 +27,7 @@ from unetpp.data.pack.shard_plan import PlannedRow, PlannedShard, Settled
 from unetpp.data.pack.stats import DatasetStats, PixelStats
 from unetpp.data.sources.files import UnreadFileError, location
 from unetpp.data.sources.raster import Space
-from unetpp.data.sources.registry import open_image, open_labels
+from unetpp.data.sources.registry import open_image
 
 __all__ = ["FinishedShard", "ShardTask", "WrittenShard", "write_shard"]
 
@@ -147,7 +148,7 @@ def _rejection(source: ScannedPair, error: SampleError | UnreadFileError) -> Rej
 
 def _decode(source: ScannedPair, task: ShardTask) -> _Decoded:
     pair, settled, header = source.pair, task.settled, source.header
-    with open_image(pair.image) as raster, open_labels(pair.mask) as labels:
+    with open_image(pair.image) as raster, open_mask(pair, raster, task.options.classes) as labels:
         if hashlib.sha256(raster.digest + labels.digest).hexdigest() != source.digest:
             raise SampleError("the file changed while it was packed; pack again")
         pixels = read_pixels(raster, task.options)
