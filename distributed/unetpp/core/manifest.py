@@ -56,7 +56,10 @@ class ClassInfo(_Frozen):
 
 
 class ChannelStats(_Frozen):
-    """Pixel statistics of one image channel over the train split, or all there is without one; raw units."""
+    """Statistics of one image channel over the train split, or all there is without one, in raw units.
+
+    Pixels that never count are left out.
+    """
 
     mean: float
     std: float

@@ -21,7 +21,7 @@ from importlib.metadata import version
 
 import unetpp
 from unetpp.core.errors import ExistsError, InputError, StorageError
-from unetpp.core.manifest import MANIFEST_POINTER, Manifest, ShardInfo, SplitInfo
+from unetpp.core.manifest import IGNORE, MANIFEST_POINTER, Manifest, ShardInfo, SplitInfo
 from unetpp.core.provenance import command_line
 from unetpp.core.storage import Storage, open_storage, preflight
 from unetpp.data.dataset.contents import write_contents
@@ -234,7 +234,7 @@ def _manifest(
         version=version_id,
         task=settled.labelling.task,
         classes=settled.labelling.classes,
-        ignore_index=settled.labelling.ignore_index,
+        ignore_index=IGNORE if tally.stats.has_ignored else settled.labelling.ignore_index,
         channels=settled.channels,
         dtype=settled.dtype,
         splits=splits,

@@ -3,27 +3,40 @@
 Arrays: H W C of a picture, Z H W C of a volume, whose Z slices lie in the direction that was asked for.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unetpp.data.images.header import Header, SampleError
+from unetpp.data.images.header import MAX_PIXELS, Header, SampleError
 from unetpp.data.pack.labels import to_values
 from unetpp.data.pack.options import PackOptions
-from unetpp.data.sources.raster import Pixels, Raster
+from unetpp.data.sources.raster import Box, Pixels, Raster
 from unetpp.data.sources.slices import SLICINGS, slice_header, slices_of
 
-__all__ = ["read_header", "read_pixels", "read_values"]
+__all__ = ["MaskValues", "read_header", "read_pixels", "read_values"]
+
+
+@dataclass(frozen=True)
+class MaskValues:
+    """One value per pixel, (Z) H W; `valid` is False where the mask tells nothing, None if it tells all."""
+
+    values: NDArray[np.uint8]
+    valid: NDArray[np.bool_] | None = None
 
 
 def read_header(image: Raster, options: PackOptions) -> Header:
     """Shape of the samples an image gives.
 
     Raises:
-        SampleError: a volume, and no direction to slice it in.
+        SampleError: a volume, and no direction to slice it in, or too large to be a sample.
     """
     header = image.header
+    if options.tile_px is None and header.height * header.width > MAX_PIXELS:
+        raise SampleError(
+            f"{header.height}x{header.width} pixels exceed the limit of {MAX_PIXELS}; pack tiles with --tile 512"
+        )
     if header.planes is None:
         return header
     if options.slices is None:
@@ -34,32 +47,40 @@ def read_header(image: Raster, options: PackOptions) -> Header:
     return slice_header(header, options.slices)
 
 
-def read_pixels(image: Raster, options: PackOptions) -> Pixels:
-    """The image, as slices where it is a volume."""
-    pixels = image.read()
+def read_pixels(image: Raster, options: PackOptions, box: Box | None = None) -> Pixels:
+    """The image or a box of it, as slices where it is a volume."""
+    pixels = image.read(box)
     if pixels.values.ndim == 3 or options.slices is None:
         return pixels
     valid = None if pixels.valid is None else slices_of(pixels.valid, options.slices)
     return Pixels(slices_of(pixels.values, options.slices), valid)
 
 
-def read_values(mask: Raster, header: Header, options: PackOptions) -> NDArray[np.uint8]:
-    """One value per pixel, (Z) H W, of a mask that has the image's size.
+def read_values(
+    mask: Raster, header: Header, options: PackOptions, box: Box | None = None
+) -> MaskValues:
+    """The values, or those of a box, of a mask that has the image's size.
 
     Raises:
         SampleError: another size, or no mask.
     """
-    stored: NDArray[Any] = mask.read().values
+    if box is not None:
+        _require_size((mask.header.height, mask.header.width), (header.height, header.width))
+    pixels = mask.read(box)
+    stored: NDArray[Any] = pixels.values
     if stored.ndim == 4 and options.slices is not None:
         stored = slices_of(stored, options.slices)
     # (Z, H, W, C) -> (Z * H, W, C): planes of a volume follow the same rules as a picture.
     values = to_values(stored.reshape(-1, *stored.shape[-2:]), options.classes).reshape(stored.shape[:-1])
-    expected: tuple[int, ...] = (header.height, header.width)
-    if header.planes is not None:
-        expected = (header.planes, *expected)
-    if values.shape != expected:
-        raise SampleError(_other_size(values.shape, expected))
-    return values
+    if box is None:
+        planes = () if header.planes is None else (header.planes,)
+        _require_size(values.shape, (*planes, header.height, header.width))
+    return MaskValues(values, pixels.valid)
+
+
+def _require_size(mask: tuple[int, ...], image: tuple[int, ...]) -> None:
+    if mask != image:
+        raise SampleError(_other_size(mask, image))
 
 
 def _other_size(mask: tuple[int, ...], image: tuple[int, ...]) -> str:

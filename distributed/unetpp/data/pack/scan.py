@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unetpp.data.images.header import Header, SampleError
 from unetpp.data.pack.masks.annotated import open_mask
@@ -14,10 +15,12 @@ from unetpp.data.pack.discover import Pair, Rejection
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.read_pair import read_header, read_values
 from unetpp.data.pack.stats import value_counts
+from unetpp.data.pack.strips import strips_of
 from unetpp.data.sources.files import UnreadFileError, location
+from unetpp.data.sources.raster import Box, Raster
 from unetpp.data.sources.registry import open_image
 
-__all__ = ["ScannedPair", "scan_pair"]
+__all__ = ["ScannedPair", "pair_digest", "scan_pair"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +47,23 @@ def scan_pair(pair: Pair, options: PackOptions) -> ScannedPair | Rejection:
     at = pair.image
     try:
         with open_image(pair.image) as image:
-            header, image_digest = read_header(image, options), image.digest
+            header = read_header(image, options)
             at = pair.mask
             with open_mask(pair, image, options.classes) as mask:
-                values, mask_digest = read_values(mask, header, options), mask.digest
+                counts = sum(_counts(mask, header, options, box) for box in strips_of(mask))
+                digest = pair_digest(image, mask)
     except UnreadFileError as error:
         return Rejection.of_unread(error)
     except SampleError as error:
         return Rejection(location(at), str(error))
-    counts = value_counts(values)
-    digest = hashlib.sha256(image_digest + mask_digest).hexdigest()
     return ScannedPair(pair, header, tuple((int(v), int(counts[v])) for v in np.flatnonzero(counts)), digest)
+
+
+def pair_digest(image: Raster, mask: Raster) -> str:
+    """Of the content of both files."""
+    return hashlib.sha256(image.digest + mask.digest).hexdigest()
+
+
+def _counts(mask: Raster, header: Header, options: PackOptions, box: Box | None) -> NDArray[np.int64]:
+    found = read_values(mask, header, options, box)
+    return value_counts(found.values if found.valid is None else found.values[found.valid])

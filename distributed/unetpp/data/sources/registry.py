@@ -48,9 +48,10 @@ class Format:
 FORMATS = (
     Format(
         "picture",
-        (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp"),
+        (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".webp"),
         "unetpp.data.sources.picture",
     ),
+    Format("TIFF", (".tif", ".tiff"), "unetpp.data.sources.geo.choose", "geo"),
 )
 
 

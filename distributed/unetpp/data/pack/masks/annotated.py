@@ -21,8 +21,8 @@ from unetpp.data.annotations.registry import render
 from unetpp.data.images.header import Header
 from unetpp.data.pack.classes import ClassEntry, ClassSpec
 from unetpp.data.pack.discover import Pair
+from unetpp.data.sources.masks import open_aligned
 from unetpp.data.sources.raster import Box, Pixels, Raster, Space
-from unetpp.data.sources.registry import open_labels
 
 __all__ = ["annotated_classes", "open_mask"]
 
@@ -59,7 +59,7 @@ def open_mask(pair: Pair, image: Raster, spec: ClassSpec | None) -> Iterator[Ras
         UnreadFileError: it is missing or refused.
     """
     if pair.annotation is None:
-        with open_labels(pair.mask) as mask:
+        with open_aligned(pair.mask, image) as mask:
             yield mask
         return
     assert spec is not None

@@ -1,0 +1,1 @@
+"""GeoTIFF through rasterio: where pixels lie on the Earth, which of them hold data, and reading by windows."""
