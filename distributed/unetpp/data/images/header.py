@@ -26,6 +26,8 @@ MAX_PIXELS = 2**27
 MAX_CHANNELS = 64
 _MAX_BYTES = 2**30
 """A parquet page and an arrow binary value end at 2 GiB; half of that leaves room for the mask."""
+_MAX_VOLUME_BYTES = 2**32
+"""A volume is held whole while its slices are cut."""
 
 
 class SampleError(InputError):
@@ -70,6 +72,12 @@ def check_limits(header: Header, *, by_windows: bool = False) -> Header:
         raise SampleError(
             f"{header.height}x{header.width}x{header.channels} {header.dtype} exceed "
             f"{_MAX_BYTES} bytes; cut the image"
+        )
+    volume_bytes = (header.planes or 1) * pixels * header.channels * np.dtype(header.dtype).itemsize
+    if volume_bytes > _MAX_VOLUME_BYTES:
+        raise SampleError(
+            f"a volume of {header.planes}x{header.height}x{header.width}x{header.channels} {header.dtype} "
+            f"exceeds {_MAX_VOLUME_BYTES} bytes (decompression bomb?); cut it"
         )
     return header
 

@@ -13,6 +13,7 @@ from unetpp.core.errors import InputError
 from unetpp.data.annotations.annotation import Annotation, Entry, Survey
 from unetpp.data.annotations.find import find_annotations
 from unetpp.data.annotations.pairing import pair_entries
+from unetpp.data.sources.channels import group_channels
 from unetpp.data.sources.files import FileRef, UnreadFileError, location, source_storage
 from unetpp.data.sources.registry import list_sources, stem_of, suffixes
 
@@ -36,7 +37,8 @@ class Pair:
     """An image, its mask, and the id their sample will have."""
 
     sample_id: str
-    image: FileRef
+    images: tuple[FileRef, ...]
+    """The image's files: one, or one for each group of channels, in the order of the channels."""
     mask: FileRef
     split: str | None
     annotation: Annotation | None = None
@@ -94,10 +96,20 @@ def _match(folder: SourceFolder) -> tuple[list[Pair], list[Rejection]]:
         if common or clashes or mask_clashes:
             break
     prefix = "" if folder.split is None else f"{folder.split}/"
+    if not common:
+        channel_pairs = _match_channels(folder, images, masks, prefix)
+        if channel_pairs:
+            used = {ref.path for pair in channel_pairs for ref in (*pair.images, pair.mask)}
+            by_key = {key: path for key, path in by_key.items() if path not in used}
+            mask_by_key = {key: path for key, path in mask_by_key.items() if path not in used}
+            return channel_pairs, [
+                *_alone(folder.images, by_key, common, "no mask has this stem"),
+                *_alone(folder.masks, mask_by_key, common, "no image has this stem"),
+            ]
     pairs = [
         Pair(
             prefix + stem_of(by_key[key]),
-            FileRef(folder.images, by_key[key]),
+            (FileRef(folder.images, by_key[key]),),
             FileRef(folder.masks, mask_by_key[key]),
             folder.split,
         )
@@ -129,7 +141,7 @@ def _match_annotations(
     pairs = [
         Pair(
             prefix + stem_of(path),
-            FileRef(folder.images, path),
+            (FileRef(folder.images, path),),
             entry.annotation.file,
             folder.split,
             entry.annotation,
@@ -147,6 +159,19 @@ def _match_annotations(
 def _named(entry: Entry) -> str:
     at = location(entry.annotation.file)
     return at if entry.by_stem else f"{at}#{entry.image}"
+
+
+def _match_channels(
+    folder: SourceFolder, images: Iterable[str], masks: Iterable[str], prefix: str
+) -> list[Pair]:
+    """Masks `CASE` of images whose channels lie in `CASE_0000`, `CASE_0001` ..."""
+    groups = group_channels(FileRef(folder.images, path) for path in images)
+    by_stem = {stem_of(path): FileRef(folder.masks, path) for path in masks}
+    return [
+        Pair(prefix + stem, files, by_stem[stem], folder.split)
+        for stem, files in groups.items()
+        if stem in by_stem
+    ]
 
 
 def _list(uri: str, what: str) -> list[str]:

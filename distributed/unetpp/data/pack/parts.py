@@ -25,9 +25,9 @@ from unetpp.data.pack.read_pair import MaskValues, read_pixels, read_values
 from unetpp.data.pack.scan import ScannedPair, pair_digest
 from unetpp.data.pack.shard_plan import PlannedRow, Settled
 from unetpp.data.pack.strips import strips_of
+from unetpp.data.sources.channels import open_channels
 from unetpp.data.sources.files import FileRef
 from unetpp.data.sources.raster import Box, Pixels, Raster, Space, Windowed
-from unetpp.data.sources.registry import open_image
 
 __all__ = ["Part", "open_parts"]
 
@@ -52,7 +52,7 @@ def open_parts(
         SampleError: a file changed since it was scanned, or is damaged.
         UnreadFileError: it is missing or refused.
     """
-    with open_image(source.pair.image) as image, open_mask(source.pair, image, options.classes) as mask:
+    with open_channels(source.pair.images) as image, open_mask(source.pair, image, options.classes) as mask:
         if pair_digest(image, mask) != source.digest:
             raise SampleError("the file changed while it was packed; pack again")
         pair = _Pair(source, settled, options, image, mask)
@@ -77,7 +77,7 @@ class _Pair:
         pixels = self.pixels(box)
         if pixels.valid is not None and not pixels.valid.any():
             return None
-        digest = _streamed_digest(self.source.pair.image, self.source.digest, self.settled.channels)
+        digest = _streamed_digest(self.source.pair.images, self.source.digest, self.settled.channels)
         return Part(
             filled(pixels.values, pixels.valid),
             self.stored_mask(pixels.valid, box),
@@ -98,7 +98,7 @@ class _Pair:
 
     def stored_mask(self, valid: NDArray[np.bool_] | None, box: Box | None) -> NDArray[np.uint8]:
         """(Z) H W; IGNORE where image or mask hold nothing."""
-        found: MaskValues = read_values(self.mask, self.source.header, self.options, box)
+        found: MaskValues = read_values(self.mask, self.image, self.options, box)
         stored = self.settled.labelling.apply(found.values)
         for known in (valid, found.valid):
             if known is not None:
@@ -135,9 +135,9 @@ class _Whole:
 
 
 @lru_cache(maxsize=256)
-def _streamed_digest(ref: FileRef, digest: str, channels: int) -> str:  # noqa: ARG001  # of one content
+def _streamed_digest(refs: tuple[FileRef, ...], digest: str, channels: int) -> str:  # noqa: ARG001  # of one content
     """`image_digest` of an image that is not held whole; read once in each process."""
-    with open_image(ref) as raster:
+    with open_channels(refs) as raster:
         header = raster.header
         strips = (match_channels(raster.read(box).values, channels) for box in strips_of(raster))
         return strips_digest((header.height, header.width, channels), header.dtype, strips)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from unetpp.data.images.header import MAX_PIXELS, Header, SampleError
 from unetpp.data.pack.labels import to_values
 from unetpp.data.pack.options import PackOptions
+from unetpp.data.sources.places import apart_by_voxels
 from unetpp.data.sources.raster import Box, Pixels, Raster
 from unetpp.data.sources.slices import SLICINGS, slice_header, slices_of
 
@@ -24,6 +25,9 @@ class MaskValues:
 
     values: NDArray[np.uint8]
     valid: NDArray[np.bool_] | None = None
+
+_SAME_PLACE = 0.1
+"""Voxels; what programs lose when they write an affine in single precision is a thousandth of one."""
 
 
 def read_header(image: Raster, options: PackOptions) -> Header:
@@ -56,14 +60,19 @@ def read_pixels(image: Raster, options: PackOptions, box: Box | None = None) -> 
     return Pixels(slices_of(pixels.values, options.slices), valid)
 
 
-def read_values(
-    mask: Raster, header: Header, options: PackOptions, box: Box | None = None
-) -> MaskValues:
-    """The values, or those of a box, of a mask that has the image's size.
+def read_values(mask: Raster, image: Raster, options: PackOptions, box: Box | None = None) -> MaskValues:
+    """The values, or those of a box, of a mask that has the image's size and place.
 
     Raises:
-        SampleError: another size, or no mask.
+        SampleError: another size or place, or no mask.
     """
+    header = read_header(image, options)
+    apart = apart_by_voxels(image, mask)
+    if apart > _SAME_PLACE:
+        raise SampleError(
+            f"the mask lies {apart:.3g} voxels from its place in the image (their affines differ); "
+            "resample it to the image's grid, by nearest"
+        )
     if box is not None:
         _require_size((mask.header.height, mask.header.width), (header.height, header.width))
     pixels = mask.read(box)

@@ -16,9 +16,9 @@ from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.read_pair import read_header, read_values
 from unetpp.data.pack.stats import value_counts
 from unetpp.data.pack.strips import strips_of
+from unetpp.data.sources.channels import open_channels
 from unetpp.data.sources.files import UnreadFileError, location
-from unetpp.data.sources.raster import Box, Raster
-from unetpp.data.sources.registry import open_image
+from unetpp.data.sources.raster import Raster
 
 __all__ = ["ScannedPair", "pair_digest", "scan_pair"]
 
@@ -44,13 +44,13 @@ def scan_pair(pair: Pair, options: PackOptions) -> ScannedPair | Rejection:
     Raises:
         StorageError: the storage cannot be used, which says nothing about the pair.
     """
-    at = pair.image
+    at = pair.images[0]
     try:
-        with open_image(pair.image) as image:
+        with open_channels(pair.images) as image:
             header = read_header(image, options)
             at = pair.mask
             with open_mask(pair, image, options.classes) as mask:
-                counts = sum(_counts(mask, header, options, box) for box in strips_of(mask))
+                counts = _counts(image, mask, options)
                 digest = pair_digest(image, mask)
     except UnreadFileError as error:
         return Rejection.of_unread(error)
@@ -64,6 +64,10 @@ def pair_digest(image: Raster, mask: Raster) -> str:
     return hashlib.sha256(image.digest + mask.digest).hexdigest()
 
 
-def _counts(mask: Raster, header: Header, options: PackOptions, box: Box | None) -> NDArray[np.int64]:
-    found = read_values(mask, header, options, box)
-    return value_counts(found.values if found.valid is None else found.values[found.valid])
+def _counts(image: Raster, mask: Raster, options: PackOptions) -> NDArray[np.int64]:
+    """Pixels per mask value where the mask tells one, int64 (256,)."""
+    counts = np.zeros(256, np.int64)
+    for box in strips_of(mask):
+        found = read_values(mask, image, options, box)
+        counts += value_counts(found.values if found.valid is None else found.values[found.valid])
+    return counts

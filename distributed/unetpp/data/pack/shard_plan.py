@@ -156,10 +156,10 @@ def _most_frequent(values: Sequence[T]) -> T:
 def _misfit(item: ScannedPair, settled: Settled) -> Rejection | None:
     header = item.header
     if header.dtype != settled.dtype:
-        return Rejection(location(item.pair.image), f"dtype {header.dtype}; the dataset is {settled.dtype}")
+        return Rejection(location(item.pair.images[0]), f"dtype {header.dtype}; the dataset is {settled.dtype}")
     if header.channels not in (settled.channels, 1 if settled.channels == 3 else settled.channels):
         reason = f"channels={header.channels}; the dataset has {settled.channels}"
-        return Rejection(location(item.pair.image), reason)
+        return Rejection(location(item.pair.images[0]), reason)
     try:
         settled.labelling.check(item.values)
     except SampleError as error:

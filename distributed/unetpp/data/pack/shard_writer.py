@@ -114,7 +114,7 @@ def _samples(task: ShardTask, rejections: list[Rejection], images: list[str]) ->
 def _rejection(source: ScannedPair, error: SampleError | UnreadFileError) -> Rejection:
     if isinstance(error, UnreadFileError):
         return Rejection.of_unread(error)
-    return Rejection(location(source.pair.image), str(error))
+    return Rejection(location(source.pair.images[0]), str(error))
 
 
 def _sample(row: PlannedRow, part: Part, options: PackOptions) -> Sample:
@@ -133,7 +133,7 @@ def _sample(row: PlannedRow, part: Part, options: PackOptions) -> Sample:
         image=image,
         mask=mask,
         label=row.label,
-        source=pair.image.path,
+        source=pair.images[0].path,
         source_size_px=(header.height, header.width),
         tile=row.box,
         space=space if space != Space() else None,

@@ -10,11 +10,14 @@ import numpy as np
 
 from unetpp.data.images.header import Header, SampleError
 from unetpp.data.sources.files import FileRef, location
+from unetpp.data.sources.places import apart_by_voxels
 from unetpp.data.sources.raster import Box, Pixels, Raster, Space, Windowed
 from unetpp.data.sources.registry import open_image, stem_of
 
 __all__ = ["group_channels", "open_channels"]
 
+_SAME_PLACE = 0.1
+"""Voxels."""
 _CHANNEL = re.compile(r"(.+)_(\d{4})$")
 
 
@@ -84,14 +87,15 @@ class _WindowedStack(_Stack):
 
 
 def _require_alike(first: FileRef, reference: Raster, ref: FileRef, raster: Raster) -> None:
-    for what, expected, found in (
-        ("shape and dtype", replace(reference.header, channels=1), replace(raster.header, channels=1)),
-        ("affine", np.round(reference.space.affine, 3).tolist(), np.round(raster.space.affine, 3).tolist()),
-        ("transform", reference.space.transform, raster.space.transform),
-        ("reference system", reference.space.crs, raster.space.crs),
-    ):
-        if expected != found:
-            raise SampleError(
-                f"channel files differ in {what}: {location(first)} has {expected}, {location(ref)} {found}; "
-                "resample them to one grid"
-            )
+    expected, found = replace(reference.header, channels=1), replace(raster.header, channels=1)
+    if expected != found:
+        raise SampleError(
+            f"channel files differ in shape and dtype: {location(first)} has {expected}, "
+            f"{location(ref)} {found}; resample them to one grid"
+        )
+    apart = apart_by_voxels(reference, raster)
+    if apart > _SAME_PLACE:
+        raise SampleError(
+            f"channel files lie {apart:.3g} voxels apart (their affines differ): {location(first)} and "
+            f"{location(ref)}; resample them to one grid"
+        )

@@ -156,6 +156,8 @@ def local_path(ref: FileRef) -> Iterator[Path]:
     """
     storage = source_storage(ref.root)
     if storage.is_local:
+        for path in ref.members or (ref.path,):
+            _require_readable(ref, storage.local_path(path))
         yield storage.local_path(ref.path)
         return
     with tempfile.TemporaryDirectory(prefix="unetpp-source-") as folder:
@@ -167,6 +169,14 @@ def local_path(ref: FileRef) -> Iterator[Path]:
             except (AccessError, FileNotFoundError) as error:
                 raise UnreadFileError(ref, str(error)) from error
         yield Path(folder) / ref.path
+
+
+def _require_readable(ref: FileRef, path: Path) -> None:
+    try:
+        if not path.is_dir():
+            path.open("rb").close()
+    except (FileNotFoundError, PermissionError) as error:
+        raise UnreadFileError(ref, str(error)) from error
 
 
 @lru_cache(maxsize=16)

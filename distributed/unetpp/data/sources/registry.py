@@ -51,7 +51,8 @@ FORMATS = (
         (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".webp"),
         "unetpp.data.sources.picture",
     ),
-    Format("TIFF", (".tif", ".tiff"), "unetpp.data.sources.geo.choose", "geo"),
+    Format("tiff", (".tif", ".tiff"), "unetpp.data.sources.geo.choose"),
+    Format("nifti", (".nii", ".nii.gz"), "unetpp.data.sources.medical.nifti", extra="formats"),
 )
 
 
