@@ -86,6 +86,8 @@ class Manifest(_Frozen):
     """Side of the square every image was resized to; None where images kept their size or were tiled."""
     slices: Literal["axial", "coronal", "sagittal"] | None = None
     """Direction of the slices that volumes were packed as."""
+    channel_files: int = 1
+    """Files that hold the channels of one image; above 1 they are CASE_0000, CASE_0001 ..."""
     sizes: dict[str, int]
     """Rows per "HEIGHTxWIDTH", all splits."""
     class_pixels: tuple[int, ...]

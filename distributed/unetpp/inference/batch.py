@@ -10,15 +10,16 @@ from typing import Any
 from numpy.typing import NDArray
 
 from unetpp.core.errors import InputError, StorageError
+from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
-from unetpp.data.sources.files import FileRef, UnreadFileError
+from unetpp.data.sources.channels import open_channels
+from unetpp.data.sources.files import UnreadFileError
 from unetpp.data.sources.raster import Space
-from unetpp.data.sources.registry import open_image
-from unetpp.inference.inputs import ImageSet, find_images
+from unetpp.inference.inputs import ImageSet, InputImage, find_images
 from unetpp.inference.outputs import mask_name, overlay_name, refuse_existing, refuse_images
 from unetpp.inference.overlay import overlay_png
 from unetpp.inference.predictor import Predictor
-from unetpp.inference.volumes import check_any, segment
+from unetpp.inference.volumes import check_any, fullest_slice, segment
 from unetpp.inference.writers.registry import Segmented, write_mask
 
 __all__ = ["PredictOptions", "predict_paths"]
@@ -54,7 +55,8 @@ def predict_paths(
     *,
     on_image: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Any]:
-    """Segment every image that `source` names; writes `out/<same folder>/<same stem>.png`.
+    """Segment every image that `source` names; writes `out/<same folder>/<same stem>` in the
+    form the image came in: PNG for pictures, NIfTI for NIfTI.
 
     A mask has the size of its image. Its pixel values are class indices (binary: 0 and 1; multilabel: bit k
     set where label k is present); a palette shows them in the class colours.
@@ -71,7 +73,8 @@ def predict_paths(
         StorageError: several images in a row could not be read or their masks not written.
         ExistsError: an output exists and must not be replaced.
     """
-    images = find_images(source)
+    channel_files = RunDir(run_uri).require().read_dataset().channel_files
+    images = find_images(source, channel_files)
     target = open_storage(out)
     refuse_images(target, images, overlay=options.overlay)
     if not options.overwrite:
@@ -80,12 +83,12 @@ def predict_paths(
     start = time.perf_counter()
     failed = _predict_all(predictor, images, target, options, on_image)
     seconds = time.perf_counter() - start
-    if len(failed) == len(images.paths):
+    if len(failed) == len(images.images):
         first = f"{failed[0]['file']}: {failed[0]['reason']}"
         raise InputError(f"none of {len(failed)} images could be predicted; {first}")
-    predicted = len(images.paths) - len(failed)
+    predicted = len(images.images) - len(failed)
     return {
-        "images": len(images.paths),
+        "images": len(images.images),
         "predicted": predicted,
         "failed": failed,
         "out": target.uri,
@@ -105,9 +108,11 @@ def _predict_all(
     """Returns what failed."""
     failed: list[dict[str, str]] = []
     storage_failures = 0
-    for done, (path, decoded) in enumerate(_decode_ahead(images), start=1):
+    total = len(images.images)
+    for done, (image, decoded) in enumerate(_decode_ahead(images), start=1):
+        path = image.name
         try:
-            _predict_one(predictor, decoded.result(), path, target, overlay=options.overlay)
+            _predict_one(predictor, decoded.result(), image, target, overlay=options.overlay)
             storage_failures = 0
         except (InputError, StorageError, UnreadFileError, MemoryError) as error:
             reason = _reason(error) or "it does not fit into memory; cut it into parts"
@@ -117,10 +122,10 @@ def _predict_all(
             storage_failures = storage_failures + 1 if isinstance(error, StorageError) else 0
             if storage_failures == _MAX_STORAGE_FAILURES:
                 raise StorageError(
-                    f"stopped at image {done} of {len(images.paths)}, {path}: {reason}; the "
+                    f"stopped at image {done} of {total}, {path}: {reason}; the "
                     f"{storage_failures - 1} before failed, too; mend it, then use --overwrite"
                 ) from error
-        on_image(done, len(images.paths))
+        on_image(done, total)
     return failed
 
 
@@ -130,31 +135,33 @@ def _reason(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class _Opened:
-    source: FileRef
     space: Space
     pixels: NDArray[Any]
 
 
-def _decode_ahead(images: ImageSet) -> Iterator[tuple[str, Future[_Opened]]]:
+def _decode_ahead(images: ImageSet) -> Iterator[tuple[InputImage, Future[_Opened]]]:
     """Read and decode in threads, in order, `_AHEAD` images before they are needed."""
     with ThreadPoolExecutor(_AHEAD) as pool:
-        waiting: deque[tuple[str, Future[_Opened]]] = deque()
-        for path in images.paths:
-            waiting.append((path, pool.submit(_decode, FileRef(images.storage.uri, path))))
+        waiting: deque[tuple[InputImage, Future[_Opened]]] = deque()
+        for image in images.images:
+            waiting.append((image, pool.submit(_decode, image)))
             if len(waiting) > _AHEAD:
                 yield waiting.popleft()
         yield from waiting
 
 
-def _decode(source: FileRef) -> _Opened:
-    with open_image(source) as raster:
-        return _Opened(source, raster.space, raster.read().values)
+def _decode(image: InputImage) -> _Opened:
+    with open_channels(image.files) as raster:
+        return _Opened(raster.space, raster.read().values)
 
 
-def _predict_one(predictor: Predictor, image: _Opened, path: str, target: Storage, *, overlay: bool) -> None:
+def _predict_one(
+    predictor: Predictor, opened: _Opened, image: InputImage, target: Storage, *, overlay: bool
+) -> None:
     manifest = predictor.run.manifest
-    pixels = check_any(image.pixels, manifest)
+    pixels = check_any(opened.pixels, manifest)
     mask = segment(predictor, pixels)
-    write_mask(Segmented(image.source, image.space, mask, manifest), target, mask_name(path))
+    write_mask(Segmented(image.files, opened.space, mask, manifest), target, mask_name(image))
     if overlay:
-        target.write(overlay_name(path), overlay_png(pixels, mask, manifest))
+        shown = fullest_slice(pixels, mask, manifest.slices)
+        target.write(overlay_name(image), overlay_png(*shown, manifest))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.storage import Storage
 from unetpp.data.sources.registry import stem_of
-from unetpp.inference.inputs import ImageSet
+from unetpp.inference.inputs import ImageSet, InputImage
 from unetpp.inference.writers.registry import mask_suffix
 
 __all__ = ["mask_name", "overlay_name", "refuse_existing", "refuse_images"]
@@ -14,14 +14,14 @@ __all__ = ["mask_name", "overlay_name", "refuse_existing", "refuse_images"]
 _OVERLAY_FOLDER = "overlays"
 
 
-def mask_name(image: str) -> str:
+def mask_name(image: InputImage) -> str:
     """Path of an image's mask below the output folder."""
-    return stem_of(image) + mask_suffix(image)
+    return stem_of(image.name) + mask_suffix(image.files[0])
 
 
-def overlay_name(image: str) -> str:
+def overlay_name(image: InputImage) -> str:
     """Path of an image's overlay below the output folder."""
-    return f"{_OVERLAY_FOLDER}/{stem_of(image)}.png"
+    return f"{_OVERLAY_FOLDER}/{stem_of(image.name)}.png"
 
 
 def refuse_images(target: Storage, images: ImageSet, *, overlay: bool) -> None:
@@ -73,8 +73,8 @@ def refuse_existing(target: Storage, images: ImageSet, *, overlay: bool) -> None
 
 
 def _outputs(images: ImageSet, *, overlay: bool) -> Sequence[str]:
-    overlays = [overlay_name(path) for path in images.paths] if overlay else []
-    return [*map(mask_name, images.paths), *overlays]
+    overlays = [overlay_name(image) for image in images.images] if overlay else []
+    return [*map(mask_name, images.images), *overlays]
 
 
 def _real(storage: Storage, path: str = "") -> str:

@@ -241,6 +241,7 @@ def _manifest(
         channel_stats=pixels.channel_stats(),
         resized_px=options.size_px,
         slices=options.slices,
+        channel_files=settled.channel_files,
         sizes=dict(sorted(tally.stats.sizes.items())),
         class_pixels=tuple(pixels.class_pixels.tolist()),
         foreground_histogram=tuple(pixels.foreground_histogram.tolist()),

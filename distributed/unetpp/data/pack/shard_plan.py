@@ -65,6 +65,8 @@ class Settled:
     channels: int
     dtype: Dtype
     image_labels: tuple[str, ...]
+    channel_files: int = 1
+    """Of one image."""
 
 
 def settle(
@@ -81,7 +83,8 @@ def settle(
     if {item.header.channels for item in scanned} == {1, 3}:
         channels = 3
     image_labels = spec.image_labels if spec else ()
-    settled = Settled(labelling, channels, dtype, image_labels)
+    channel_files = _most_frequent([len(item.pair.images) for item in scanned])
+    settled = Settled(labelling, channels, dtype, image_labels, channel_files)
     kept: list[ScannedPair] = []
     rejections: list[Rejection] = []
     for item in scanned:

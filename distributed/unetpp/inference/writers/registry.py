@@ -26,7 +26,8 @@ __all__ = ["Segmented", "mask_suffix", "write_mask"]
 class Segmented:
     """A predicted image; the mask has the image's axes as its format gives them."""
 
-    source: FileRef
+    files: tuple[FileRef, ...]
+    """The image's: one, or those of its channels."""
     space: Space
     mask: NDArray[np.uint8]
     """H W, or Z H W of a volume."""
@@ -34,21 +35,21 @@ class Segmented:
 
 
 _DEFAULT = "unetpp.inference.writers.png"
-_WRITERS: dict[str, str] = {"picture": _DEFAULT}
+_WRITERS: dict[str, str] = {"picture": _DEFAULT, "nifti": "unetpp.inference.writers.nifti"}
 """Module by the name of the image's format."""
 
 
-def mask_suffix(image: str) -> str:
-    """Ending of the mask's file for an image of this name."""
+def mask_suffix(image: FileRef) -> str:
+    """Ending of the mask's file for an image of this file."""
     suffix: str = _writer(image).SUFFIX
     return suffix
 
 
 def write_mask(segmented: Segmented, target: Storage, name: str) -> None:
     """Write a mask in the form its image came in."""
-    _writer(segmented.source.path).write(segmented, target, name)
+    _writer(segmented.files[0]).write(segmented, target, name)
 
 
-def _writer(image: str) -> ModuleType:
-    entry = format_of(image)
+def _writer(image: FileRef) -> ModuleType:
+    entry = format_of(image.path)
     return import_module(_DEFAULT if entry is None else _WRITERS.get(entry.name, _DEFAULT))
