@@ -1,4 +1,4 @@
-"""Which pixels of an image hold data, by the value that marks those that do not, and what stands in for those.
+"""Which pixels of an image hold data, by the value that marks the others, and what stands in for those.
 
 Arrays: H W C.
 """
@@ -15,8 +15,8 @@ __all__ = ["filled", "valid_pixels"]
 def valid_pixels(values: NDArray[Any], nodata: Sequence[float | None]) -> NDArray[np.bool_] | None:
     """False where a pixel holds no data, H W; None where all do.
 
-    One band with its nodata value is enough, for the others then lack a measurement. Only 0, and 255 in 8 bits,
-    are measurements too: those must be found in every band.
+    One band with its nodata value is enough: its measurement is missing. Only 0, and 255 in 8 bits, are
+    measurements too: those must be found in every band.
 
     Args:
         values: in the file's own dtype, so that nodata compares exactly.

@@ -24,7 +24,7 @@ from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.read_pair import MaskValues, read_pixels, read_values
 from unetpp.data.pack.scan import ScannedPair, pair_digest
 from unetpp.data.pack.shard_plan import PlannedRow, Settled
-from unetpp.data.pack.strips import strips_of
+from unetpp.data.sources.boxes import strips_of
 from unetpp.data.sources.channels import open_channels
 from unetpp.data.sources.files import FileRef
 from unetpp.data.sources.raster import Box, Pixels, Raster, Space, Windowed

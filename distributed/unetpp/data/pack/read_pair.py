@@ -26,6 +26,7 @@ class MaskValues:
     values: NDArray[np.uint8]
     valid: NDArray[np.bool_] | None = None
 
+
 _SAME_PLACE = 0.1
 """Voxels; what programs lose when they write an affine in single precision is a thousandth of one."""
 
@@ -39,7 +40,8 @@ def read_header(image: Raster, options: PackOptions) -> Header:
     header = image.header
     if options.tile_px is None and header.height * header.width > MAX_PIXELS:
         raise SampleError(
-            f"{header.height}x{header.width} pixels exceed the limit of {MAX_PIXELS}; pack tiles with --tile 512"
+            f"{header.height}x{header.width} pixels exceed the limit of {MAX_PIXELS} of one sample; "
+            "pack tiles with --tile 512"
         )
     if header.planes is None:
         return header

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetpp.data.images.header import Header, SampleError
-from unetpp.data.pack.masks.annotated import open_mask
 from unetpp.data.pack.discover import Pair, Rejection
+from unetpp.data.pack.masks.annotated import open_mask
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.read_pair import read_header, read_values
 from unetpp.data.pack.stats import value_counts
-from unetpp.data.pack.strips import strips_of
+from unetpp.data.sources.boxes import strips_of
 from unetpp.data.sources.channels import open_channels
 from unetpp.data.sources.files import UnreadFileError, location
 from unetpp.data.sources.raster import Raster

@@ -19,7 +19,7 @@ from unetpp.data.pack.labels import Labelling, infer_labelling, labelling_of
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.scan import ScannedPair
 from unetpp.data.pack.split import Member, assign_splits
-from unetpp.data.pack.tile import tile_boxes
+from unetpp.data.sources.boxes import tile_boxes
 from unetpp.data.sources.files import location
 from unetpp.data.sources.raster import Box
 
@@ -159,7 +159,9 @@ def _most_frequent(values: Sequence[T]) -> T:
 def _misfit(item: ScannedPair, settled: Settled) -> Rejection | None:
     header = item.header
     if header.dtype != settled.dtype:
-        return Rejection(location(item.pair.images[0]), f"dtype {header.dtype}; the dataset is {settled.dtype}")
+        return Rejection(
+            location(item.pair.images[0]), f"dtype {header.dtype}; the dataset is {settled.dtype}"
+        )
     if header.channels not in (settled.channels, 1 if settled.channels == 3 else settled.channels):
         reason = f"channels={header.channels}; the dataset has {settled.channels}"
         return Rejection(location(item.pair.images[0]), reason)

@@ -93,6 +93,15 @@ def _require_alike(first: FileRef, reference: Raster, ref: FileRef, raster: Rast
             f"channel files differ in shape and dtype: {location(first)} has {expected}, "
             f"{location(ref)} {found}; resample them to one grid"
         )
+    for what, expected_place, place in (
+        ("transform", reference.space.transform, raster.space.transform),
+        ("reference system", reference.space.crs, raster.space.crs),
+    ):
+        if expected_place != place:
+            raise SampleError(
+                f"channel files differ in {what}: {location(first)} has {expected_place}, "
+                f"{location(ref)} {place}; warp them to one grid"
+            )
     apart = apart_by_voxels(reference, raster)
     if apart > _SAME_PLACE:
         raise SampleError(

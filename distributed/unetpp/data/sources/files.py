@@ -19,7 +19,7 @@ __all__ = [
     "content_digest",
     "local_path",
     "location",
-    "open_file",
+    "open_parts",
     "read_file",
     "source_storage",
 ]
@@ -66,9 +66,8 @@ def read_file(ref: FileRef, limit_bytes: int | None = None) -> bytes:
         raise UnreadFileError(ref, str(error)) from error
 
 
-@contextmanager
-def open_file(ref: FileRef) -> Iterator[io.BufferedReader]:
-    """The file for reading by parts; from an object store only the parts that are asked for.
+def open_parts(ref: FileRef) -> io.BufferedReader:
+    """Open a file for reading by parts; from an object store only the parts that are asked for.
 
     Raises:
         UnreadFileError: it is missing or refused.
@@ -77,13 +76,10 @@ def open_file(ref: FileRef) -> Iterator[io.BufferedReader]:
     storage = source_storage(ref.root)
     if storage.is_local:
         try:
-            file = storage.local_path(ref.path).open("rb")
+            return storage.local_path(ref.path).open("rb")
         except OSError as error:
             raise UnreadFileError(ref, str(error)) from error
-    else:
-        file = io.BufferedReader(_Ranges(ref), _RANGE_BYTES)
-    with file:
-        yield file
+    return io.BufferedReader(_Ranges(ref), _RANGE_BYTES)
 
 
 def content_digest(ref: FileRef) -> bytes:
@@ -103,7 +99,7 @@ def content_digest(ref: FileRef) -> bytes:
 @lru_cache(maxsize=256)
 def _digest(ref: FileRef, stamp: str) -> bytes:  # noqa: ARG001  # the stamp is what makes a result old
     digest = hashlib.sha256()
-    with open_file(ref) as file:
+    with open_parts(ref) as file:
         while part := file.read(_HASHED_BYTES):
             digest.update(part)
     return digest.digest()

@@ -1,1 +1,1 @@
-"""GeoTIFF through rasterio: where pixels lie on the Earth, which of them hold data, and reading by windows."""
+"""GeoTIFF through rasterio: pixels with a place on the Earth, read by windows."""

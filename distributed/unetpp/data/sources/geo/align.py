@@ -1,7 +1,7 @@
-"""A mask that lies on another grid than its image, or in another reference system, taken onto the image's grid.
+"""A mask on another grid than its image, or in another reference system, taken onto its image's grid.
 
-The value of an image pixel is that of the mask pixel in which its centre lies (nearest). Where the mask does not
-reach, pixels are ignored.
+The value of an image pixel is that of the mask pixel in which its centre lies (nearest). Where the mask does
+not reach, pixels are ignored.
 """
 
 import hashlib
@@ -116,9 +116,7 @@ class _Aligned:
                 "is it that of another image, or its reference system wrong?"
             )
 
-    def _places(
-        self, box: Box, *, nodes_only: bool = False
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _places(self, box: Box, *, nodes_only: bool = False) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Row and column of the mask in which the centre of each of the box's pixels lies."""
         x, y = pixel_centres(self.image.space, box, self.labels.space.crs, nodes_only=nodes_only)
         columns, rows = ~Affine(*self.labels.space.transform) * (x, y)
@@ -128,7 +126,7 @@ class _Aligned:
 def pixel_centres(
     space: Space, box: Box, crs: str, *, nodes_only: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """x and y, in another reference system, of the centres of a box's pixels; or of some of them, border included.
+    """x and y of the centres of a box's pixels, or of nodes among them, in another reference system.
 
     Raises:
         SampleError: a centre has no place in that system.
@@ -141,7 +139,7 @@ def pixel_centres(
         xs, ys = reproject(CRS.from_wkt(space.crs), CRS.from_wkt(crs), x.ravel(), y.ravel())
         x, y = np.reshape(xs, shape), np.reshape(ys, shape)
         if not (np.isfinite(x).all() and np.isfinite(y).all()):
-            raise SampleError("the image reaches beyond the area of the mask's reference system; reproject the mask")
+            raise SampleError("the image reaches beyond the mask's reference system; reproject the mask")
     if nodes_only:
         return x, y
     return _between(x, rows, columns, box), _between(y, rows, columns, box)
@@ -188,6 +186,7 @@ def _same_crs(one: str, other: str) -> bool:
 @lru_cache(maxsize=64)
 def _say(name: str) -> None:
     logger.info(
-        "masks of %s lie on another grid than their images: each image pixel takes the mask value at its centre, "
-        "and pixels that the mask does not reach are ignored", name
-    )  # fmt: skip
+        "masks of %s lie on another grid than their images: an image pixel takes the mask's value "
+        "at its centre, and is ignored where the mask does not reach",
+        name,
+    )

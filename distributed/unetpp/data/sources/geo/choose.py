@@ -12,7 +12,7 @@ import tifffile
 
 from unetpp.data.images.header import MAX_PIXELS, SampleError
 from unetpp.data.sources import picture
-from unetpp.data.sources.files import FileRef, open_file
+from unetpp.data.sources.files import FileRef, open_parts
 from unetpp.data.sources.raster import Raster
 
 __all__ = ["has_place", "open_image", "open_labels"]
@@ -65,7 +65,7 @@ def _through_rasterio(ref: FileRef) -> bool:
 
 def _look(ref: FileRef) -> tuple[bool, bool]:
     """Whether a file has a place and whether it is too large to be decoded whole; no damage is told here."""
-    with open_file(ref) as file:
+    with open_parts(ref) as file:
         try:
             with tifffile.TiffFile(file) as tiff:
                 page = tiff.pages.first

@@ -1,7 +1,7 @@
 """TIFF through rasterio: any number of bands, a place on the Earth, nodata and masks, read by windows.
 
-Only the file itself counts: world files, .aux.xml and overviews beside it are not looked at. A mask's nodata value
-marks pixels that never count, except 0, which is its background.
+Only the file itself counts: world files, .aux.xml and overviews beside it are not looked at. A mask's nodata
+value marks pixels that never count, except 0, which is its background.
 
 Arrays: H W C.
 """
@@ -9,7 +9,7 @@ Arrays: H W C.
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
@@ -22,8 +22,8 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 from unetpp.data.images.header import Header, SampleError, canonical, canonical_dtype, check_limits
-from unetpp.data.sources.files import FileRef, content_digest, open_file, source_storage
 from unetpp.data.images.nodata import valid_pixels
+from unetpp.data.sources.files import FileRef, content_digest, open_parts, source_storage
 from unetpp.data.sources.raster import Box, Pixels, Space
 
 __all__ = ["environment", "open_image", "open_labels", "space_of"]
@@ -85,7 +85,7 @@ class _GeoTiff:
 
     def _values(self, stored: NDArray[Any], valid: NDArray[np.bool_] | None) -> NDArray[Any]:
         if self._palette is not None:
-            return self._palette[stored[..., 0]]
+            return np.asarray(self._palette[stored[..., 0]])
         if self._dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES":
             stored = np.asarray(np.iinfo(stored.dtype).max - stored)
         if self._labels:
@@ -152,20 +152,22 @@ def space_of(dataset: rasterio.DatasetReader) -> Space:
 def _opened(ref: FileRef) -> Iterator[rasterio.DatasetReader]:
     storage = source_storage(ref.root)
 
-    def opener(path: str, mode: str = "rb", **_: Any) -> io.BufferedReader:
-        return open_file(ref).__enter__()
-
     with environment(), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             if storage.is_local:
                 dataset = rasterio.open(storage.local_path(ref.path), driver="GTiff")
             else:
-                dataset = rasterio.open(ref.path, driver="GTiff", opener=opener)
+                dataset = rasterio.open(ref.path, driver="GTiff", opener=_opener(ref))
         except RasterioError as error:
             raise SampleError(f"damaged TIFF header: {_cause(error)}") from error
         with dataset:
             yield dataset
+
+
+def _opener(ref: FileRef) -> Callable[..., io.BufferedReader]:
+    """What rasterio asks for the file, whatever name and mode it says."""
+    return lambda *_args, **_options: open_parts(ref)
 
 
 def _check(dataset: rasterio.DatasetReader, bands: list[int]) -> None:
