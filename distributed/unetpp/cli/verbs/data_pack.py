@@ -30,6 +30,10 @@ def pack(
         typer.Option(metavar="DIRECTION", help="Pack volumes as slices: axial, coronal or sagittal."),
     ] = None,
     classes: Annotated[Path | None, typer.Option(help="Class names and colours: txt, json or yaml.")] = None,
+    class_field: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Attribute of GeoJSON or GeoPackage masks that tells the class."),
+    ] = None,
     group: Annotated[
         str | None,
         typer.Option(help="Samples kept in one split: a regex on ids, or a CSV sample,group."),
@@ -58,6 +62,7 @@ def pack(
         tile=tile,
         slices=slices,
         classes=classes,
+        class_field=class_field,
         group=group,
         workers=workers,
         address=address,

@@ -30,6 +30,8 @@ class SourceFolder:
     images: str
     masks: str
     split: str | None = None
+    class_field: str | None = None
+    """Attribute of vector masks that tells the class of each polygon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def discover(folders: Sequence[SourceFolder]) -> tuple[list[Pair], list[Rejectio
 
 def _match(folder: SourceFolder) -> tuple[list[Pair], list[Rejection]]:
     images = _list(folder.images, "images")
-    survey = find_annotations(folder.masks, _mask_images(folder))
+    survey = find_annotations(folder.masks, _mask_images(folder), folder.class_field)
     if survey is not None:
         return _match_annotations(folder, images, survey)
     masks = _list(folder.masks, "masks")

@@ -28,7 +28,7 @@ from unetpp.data.dataset.contents import write_contents
 from unetpp.data.dataset.manifests import commit_manifest, next_version
 from unetpp.data.pack.discover import Pair, Rejection, SourceFolder, discover
 from unetpp.data.pack.journal import Journal
-from unetpp.data.pack.masks.annotated import annotated_classes
+from unetpp.data.pack.masks.annotated import annotated_classes, require_overlap
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.rejections import RejectionLimit, Rejections
 from unetpp.data.pack.runners import TaskRunner, run_here
@@ -110,6 +110,7 @@ def pack(
     job = _Run(storage, run, on_progress, rejections, files=len(pairs) + len(unpaired))
     rejections.add(unpaired)
     scanned = _scan(job, pairs, options)
+    require_overlap((item.pair.annotation, item.values) for item in scanned)
     settled, kept, misfits = settle(scanned, options.classes)
     rejections.add(misfits)
     rejections.require_rows(len(kept))
