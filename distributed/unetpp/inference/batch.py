@@ -1,5 +1,6 @@
 """Predict many files: one mask PNG per image, errors reported and passed over."""
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -7,22 +8,36 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from unetpp.core.errors import InputError, StorageError
+from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
+from unetpp.data.images.nodata import filled
 from unetpp.data.sources.channels import open_channels
 from unetpp.data.sources.files import UnreadFileError
 from unetpp.data.sources.raster import Space
 from unetpp.inference.inputs import ImageSet, InputImage, find_images
-from unetpp.inference.outputs import mask_name, overlay_name, refuse_existing, refuse_images
+from unetpp.inference.outputs import (
+    mask_name,
+    output_names,
+    overlay_name,
+    probabilities_name,
+    refuse_existing,
+    refuse_images,
+)
 from unetpp.inference.overlay import overlay_png
 from unetpp.inference.predictor import Predictor
+from unetpp.inference.quantised import quantised
+from unetpp.inference.strips import is_large, segment_large
 from unetpp.inference.volumes import check_any, fullest_slice, segment
-from unetpp.inference.writers.registry import Segmented, write_mask
+from unetpp.inference.writers.registry import Segmented, write_mask, write_probabilities
 
 __all__ = ["PredictOptions", "predict_paths"]
+
+logger = logging.getLogger(__name__)
 
 _AHEAD = 4
 """Images read and decoded while earlier ones are predicted; also the number held in memory."""
@@ -42,6 +57,10 @@ class PredictOptions:
     """Replace outputs that exist."""
     strict: bool = False
     """Stop at the first image that cannot be predicted."""
+    format: str | None = None
+    """Writer of the masks; None for the form the image came in."""
+    probabilities: bool = False
+    """Also write those of each class, in 8 bits."""
 
 
 _DEFAULT = PredictOptions()
@@ -56,7 +75,7 @@ def predict_paths(
     on_image: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Any]:
     """Segment every image that `source` names; writes `out/<same folder>/<same stem>` in the
-    form the image came in: PNG for pictures, NIfTI for NIfTI.
+    form the image came in: PNG for pictures, NIfTI for NIfTI, GeoTIFF for images with a place on the Earth.
 
     A mask has the size of its image. Its pixel values are class indices (binary: 0 and 1; multilabel: bit k
     set where label k is present); a palette shows them in the class colours.
@@ -76,9 +95,12 @@ def predict_paths(
     channel_files = RunDir(run_uri).require().read_dataset().channel_files
     images = find_images(source, channel_files)
     target = open_storage(out)
-    refuse_images(target, images, overlay=options.overlay)
+    outputs = output_names(
+        images, overlay=options.overlay, wanted=options.format, probabilities=options.probabilities
+    )
+    refuse_images(target, images, outputs)
     if not options.overwrite:
-        refuse_existing(target, images, overlay=options.overlay)
+        refuse_existing(target, outputs)
     predictor = Predictor.from_run(run_uri, level=options.level)
     start = time.perf_counter()
     failed = _predict_all(predictor, images, target, options, on_image)
@@ -109,10 +131,10 @@ def _predict_all(
     failed: list[dict[str, str]] = []
     storage_failures = 0
     total = len(images.images)
-    for done, (image, decoded) in enumerate(_decode_ahead(images), start=1):
+    for done, (image, decoded) in enumerate(_decode_ahead(images, predictor.run.manifest), start=1):
         path = image.name
         try:
-            _predict_one(predictor, decoded.result(), image, target, overlay=options.overlay)
+            _predict_one(predictor, decoded.result(), image, target, options)
             storage_failures = 0
         except (InputError, StorageError, UnreadFileError, MemoryError) as error:
             reason = _reason(error) or "it does not fit into memory; cut it into parts"
@@ -137,31 +159,71 @@ def _reason(error: Exception) -> str:
 class _Opened:
     space: Space
     pixels: NDArray[Any]
+    """Filled where there is no data; a large raster is not decoded here and has none."""
+    valid: NDArray[np.bool_] | None = None
+    is_large: bool = False
 
 
-def _decode_ahead(images: ImageSet) -> Iterator[tuple[InputImage, Future[_Opened]]]:
+def _decode_ahead(images: ImageSet, manifest: Manifest) -> Iterator[tuple[InputImage, Future[_Opened]]]:
     """Read and decode in threads, in order, `_AHEAD` images before they are needed."""
     with ThreadPoolExecutor(_AHEAD) as pool:
         waiting: deque[tuple[InputImage, Future[_Opened]]] = deque()
         for image in images.images:
-            waiting.append((image, pool.submit(_decode, image)))
+            waiting.append((image, pool.submit(_decode, image, manifest)))
             if len(waiting) > _AHEAD:
                 yield waiting.popleft()
         yield from waiting
 
 
-def _decode(image: InputImage) -> _Opened:
+def _decode(image: InputImage, manifest: Manifest) -> _Opened:
     with open_channels(image.files) as raster:
-        return _Opened(raster.space, raster.read().values)
+        if is_large(raster):
+            return _Opened(raster.space, np.empty(0), is_large=True)
+        pixels = raster.read()
+        fill = [stats.mean for stats in manifest.channel_stats] * (
+            pixels.values.shape[-1] == manifest.channels
+        )
+        return _Opened(raster.space, filled(pixels.values, pixels.valid, fill or None), pixels.valid)
 
 
 def _predict_one(
-    predictor: Predictor, opened: _Opened, image: InputImage, target: Storage, *, overlay: bool
+    predictor: Predictor, opened: _Opened, image: InputImage, target: Storage, options: PredictOptions
 ) -> None:
+    if opened.is_large:
+        _predict_large(predictor, image, target, options)
+        return
     manifest = predictor.run.manifest
     pixels = check_any(opened.pixels, manifest)
-    mask = segment(predictor, pixels)
-    write_mask(Segmented(image.files, opened.space, mask, manifest), target, mask_name(image))
-    if overlay:
+    probabilities = None
+    if options.probabilities and pixels.ndim == 3:
+        prediction = predictor.predict(pixels)
+        mask, probabilities = prediction.mask, quantised(prediction.probabilities)
+    else:
+        mask = segment(predictor, pixels)
+    found = Segmented(image.files, opened.space, mask, manifest, opened.valid, probabilities)
+    _write(found, image, target, options)
+    if options.overlay:
         shown = fullest_slice(pixels, mask, manifest.slices)
         target.write(overlay_name(image), overlay_png(*shown, manifest))
+
+
+def _predict_large(predictor: Predictor, image: InputImage, target: Storage, options: PredictOptions) -> None:
+    with (
+        open_channels(image.files) as raster,
+        segment_large(predictor, raster, probabilities=options.probabilities) as found,
+    ):
+        manifest = predictor.run.manifest
+        segmented = Segmented(
+            image.files, raster.space, found.mask, manifest, found.valid, found.probabilities
+        )
+        _write(segmented, image, target, options)
+        if options.overlay:
+            logger.warning(
+                "%s: no overlay is drawn of an image this large; open the mask in a viewer", image.name
+            )
+
+
+def _write(segmented: Segmented, image: InputImage, target: Storage, options: PredictOptions) -> None:
+    write_mask(segmented, target, mask_name(image, options.format), options.format)
+    if segmented.probabilities is not None:
+        write_probabilities(segmented, target, probabilities_name(image, options.format), options.format)

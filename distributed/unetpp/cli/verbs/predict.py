@@ -26,15 +26,26 @@ def register(app: typer.Typer) -> None:
         strict: Annotated[
             bool, typer.Option("--strict", help="Stop at the first image that cannot be predicted.")
         ] = False,
+        form: Annotated[
+            str | None,
+            typer.Option(
+                "--format",
+                metavar="NAME",
+                help="png, geotiff, geojson or nifti [default: as the image came].",
+            ),
+        ] = None,
+        probabilities: Annotated[
+            bool, typer.Option("--probabilities", help="Also write those of each class, in 8 bits.")
+        ] = False,
         json: Json = False,
     ) -> None:
-        """Segment images; each mask is a PNG of class indices with its image's stem and size.
+        """Segment images; each mask has its image's stem, size and place, PNG for pictures.
 
         Images that cannot be read are passed over; the exit code is then 1.
         """
         from unetpp.inference.batch import PredictOptions, predict_paths
 
-        options = PredictOptions(level, overlay, overwrite, strict)
+        options = PredictOptions(level, overlay, overwrite, strict, form, probabilities)
         with ImageProgress("predicting") as progress:
             result = predict_paths(run, source, out, options, on_image=progress)
         failed = result["failed"]

@@ -34,8 +34,8 @@ class AnnotationFormat:
     extra: str | None = None
     """Of unetpp, which brings the libraries; None where the base installation has them."""
     by_place: bool = False
-    """Whether objects have places on the Earth and attributes: one file may be of all images, `class_field` names
-    the attribute that tells the class."""
+    """Whether objects have places on the Earth and attributes: one file may be of all images, and `class_field`
+    names the attribute that tells the class."""
 
 
 ANNOTATIONS = (
@@ -71,12 +71,13 @@ def survey(entry: AnnotationFormat, files: Sequence[FileRef], class_field: str |
     """What annotation files of one format hold.
 
     Raises:
-        InputError: nothing in them can be used, or the format has no attributes that `class_field` could name.
+        InputError: nothing in them can be used, or `class_field` has no meaning in the format.
         UnreadFileError: a file is missing or refused.
     """
     if class_field is not None and not entry.by_place:
         raise InputError(
-            f"--class-field {class_field} names an attribute of GeoJSON and GeoPackage; {entry.name} has class names"
+            f"--class-field {class_field} names an attribute of GeoJSON and GeoPackage; "
+            f"{entry.name} has class names"
         )
     further = {"class_field": class_field} if entry.by_place else {}
     found: Survey = _module(entry).survey(files, **further)

@@ -33,15 +33,26 @@ def valid_pixels(values: NDArray[Any], nodata: Sequence[float | None]) -> NDArra
     return ~invalid if invalid.any() else None
 
 
-def filled(values: NDArray[Any], valid: NDArray[np.bool_] | None) -> NDArray[Any]:
-    """The pixels with the mean of the valid ones, per channel, where they hold no data; zeros if none does.
+def filled(
+    values: NDArray[Any], valid: NDArray[np.bool_] | None, fill: Sequence[float] | None = None
+) -> NDArray[Any]:
+    """The pixels with something plain where they hold no data.
 
-    A network sees its surroundings too: -9999 or NaN there would reach pixels that count.
+    A network sees what surrounds a pixel: -9999 or NaN there would reach pixels that count.
+
+    Args:
+        values: H W C.
+        valid: H W, False where there is no data; None where there is everywhere.
+        fill: what stands in, per channel; by default the mean of the valid pixels, zeros without any.
     """
     if valid is None:
         return values
-    channels = values.shape[-1]
-    mean = values[valid].mean(axis=0, dtype=np.float64) if valid.any() else np.zeros(channels)
+    if fill is not None:
+        mean = np.asarray(fill)
+    elif valid.any():
+        mean = values[valid].mean(axis=0, dtype=np.float64)
+    else:
+        mean = np.zeros(values.shape[-1])
     if values.dtype.kind == "u":
         mean = np.rint(mean)
     return np.where(valid[..., None], values, mean.astype(values.dtype))

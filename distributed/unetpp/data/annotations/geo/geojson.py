@@ -1,7 +1,7 @@
 """GeoJSON: a FeatureCollection of polygons.
 
-Coordinates are longitude and latitude (RFC 7946), or those of the member `crs` of earlier releases. Coordinates that
-can be neither are taken for those of the image, which is said.
+Coordinates are longitude and latitude (RFC 7946), or those of the member `crs` of earlier releases. Coordinates
+that can be neither are taken for those of the image, which is said.
 """
 
 import json

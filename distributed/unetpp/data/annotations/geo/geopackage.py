@@ -88,7 +88,8 @@ def _crs(database: sqlite3.Connection, srs_id: int) -> str:
     if srs_id in (-1, 0):
         raise SampleError("the layer has no reference system; set it in the program that made the file")
     system = database.execute(
-        "SELECT organization, organization_coordsys_id, definition FROM gpkg_spatial_ref_sys WHERE srs_id = ?",
+        "SELECT organization, organization_coordsys_id, definition "
+        "FROM gpkg_spatial_ref_sys WHERE srs_id = ?",
         (srs_id,),
     ).fetchone()
     if system is None:

@@ -1,4 +1,4 @@
-"""What a vector file holds: polygons, the attributes of each, and the reference system of their coordinates."""
+"""What a vector file holds: polygons, their attributes, and the reference system of their coordinates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -32,7 +32,8 @@ def survey_files(name: str, read: Reader, files: Sequence[FileRef], class_field:
         unnamed = polygons.labels.count(None)
         if unnamed:
             logger.warning(
-                "%s: %d polygons have no value of %r; their pixels never count", location(file), unnamed, class_field
+                "%s: %d polygons have no value of %r; their pixels never count",
+                location(file), unnamed, class_field,
             )  # fmt: skip
         labels = frozenset(label for label in polygons.labels if label is not None)
         return Entry(

@@ -64,8 +64,8 @@ def require_overlap(found: Iterable[tuple[Annotation | None, frozenset[int]]]) -
     placed = [annotation for annotation, _ in masks if annotation is not None and annotation.by_place]
     if len(placed) == len(masks) and not any(values - {0} for _, values in masks):
         raise InputError(
-            f"no object of {location(placed[0].file)} lies on any of the {len(masks)} images; is its reference "
-            "system right, or that of the images?"
+            f"no object of {location(placed[0].file)} lies on any of the {len(masks)} images; "
+            "is its reference system right, or that of the images?"
         )
 
 
