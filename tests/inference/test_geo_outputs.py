@@ -27,9 +27,7 @@ GRIDS = {
     "south up": Affine(10, 0, 500_000, 0, 10, 3_990_000),
     "rotated": Affine.translation(500_000, 4_000_000) @ Affine.rotation(30) @ Affine.scale(10, -20),
 }
-ALBERS = (
-    "+proj=aea +lat_0=23 +lon_0=-96 +lat_1=29.5 +lat_2=45.5 +x_0=0 +y_0=0 +datum=WGS84 +units=m +no_defs"
-)
+ALBERS = "+proj=aea +lat_0=23 +lon_0=-96 +lat_1=29.5 +lat_2=45.5 +x_0=0 +y_0=0 +datum=WGS84 +units=m +no_defs"
 
 
 def manifest_of(task="binary") -> Manifest:
@@ -45,7 +43,9 @@ def blobs(size=(90, 70), values=2, seed=0):
     return np.kron(small, np.ones((5, 5), np.uint8))
 
 
-def segmented(mask, *, task="binary", transform=GRIDS["north up"], crs="EPSG:32616", valid=None, chances=None):
+def segmented(
+    mask, *, task="binary", transform=GRIDS["north up"], crs="EPSG:32616", valid=None, chances=None
+):
     wkt = rasterio.CRS.from_user_input(crs).to_wkt()
     space = Space(spacing=(10, 10), crs=wkt, transform=tuple(transform[:6]))
     return Segmented((FileRef("", "a.tif"),), space, mask, manifest_of(task), valid, chances)
@@ -95,7 +95,8 @@ def test_geotiff_of_probabilities_is_within_half_a_level(tmp_path):
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
 def test_polygons_are_the_masks_pixels(tmp_path, task, grid):
-    mask, valid = blobs(values={"binary": 2, "multiclass": 3, "multilabel": 4}[task]), np.ones((90, 70), np.bool_)
+    mask = blobs(values={"binary": 2, "multiclass": 3, "multilabel": 4}[task])
+    valid = np.ones((90, 70), np.bool_)
     valid[:, :11] = False
     found = segmented(mask, task=task, transform=GRIDS[grid], valid=valid)
     geojson.write(found, open_storage(str(tmp_path)), "a.geojson")
@@ -103,11 +104,13 @@ def test_polygons_are_the_masks_pixels(tmp_path, task, grid):
     assert document["crs"]["properties"]["name"] == "urn:ogc:def:crs:EPSG::32616"
     assert "type" not in document["features"][0]["properties"]
     for index, entry in enumerate(found.manifest.classes):
-        shapes = [f["geometry"] for f in document["features"] if f["properties"]["class"] == entry.name]
-        expected = {"binary": mask == 1, "multiclass": mask == index, "multilabel": mask >> index & 1 == 1}[task]
+        features = [f for f in document["features"] if f["properties"]["class"] == entry.name]
+        shapes = [feature["geometry"] for feature in features]
+        bits = {"binary": mask == 1, "multiclass": mask == index, "multilabel": mask >> index & 1 == 1}
+        expected = bits[task]
         back = rasterio.features.rasterize(shapes, mask.shape, transform=GRIDS[grid])
         np.testing.assert_array_equal(back > 0, expected & valid)
-        areas = [f["properties"]["area_m2"] for f in document["features"] if f["properties"]["class"] == entry.name]
+        areas = [feature["properties"]["area_m2"] for feature in features]
         pixel = abs(GRIDS[grid].determinant)
         assert sum(areas) == pytest.approx((expected & valid).sum() * pixel, rel=1e-6)
 
@@ -161,14 +164,16 @@ def test_predict_answers_a_geotiff_with_one_and_with_polygons(tmp_path, scenes, 
     predict_paths(run, str(scenes), str(out), PredictOptions(format="geojson"))
     features = json.loads((out / "a.geojson").read_text())["features"]
     shapes = [(feature["geometry"], 1) for feature in features]
-    back = rasterio.features.rasterize(shapes, mask.shape, transform=GRIDS["north up"]) if shapes else mask * 0
+    assert shapes
+    back = rasterio.features.rasterize(shapes, mask.shape, transform=GRIDS["north up"])
     np.testing.assert_array_equal(back, mask == 1)
     with pytest.raises(ExistsError):
         predict_paths(run, str(scenes), str(out), PredictOptions(format="geojson"))
 
 
 def test_predict_png_of_a_geotiff_where_it_is_asked_for(tmp_path, scenes, make_run):
-    result = predict_paths(make_run(), str(scenes), str(tmp_path / "out"), PredictOptions(format="png", probabilities=True))
+    options = PredictOptions(format="png", probabilities=True)
+    result = predict_paths(make_run(), str(scenes), str(tmp_path / "out"), options)
     assert result["failed"] == []
     assert (tmp_path / "out" / "a.png").exists()
     with np.load(tmp_path / "out" / "a_probabilities.npz") as found:
@@ -177,7 +182,7 @@ def test_predict_png_of_a_geotiff_where_it_is_asked_for(tmp_path, scenes, make_r
 
 def test_predict_in_a_form_that_cannot_be_is_refused(tmp_path, scenes, make_run):
     run = make_run()
-    with pytest.raises(InputError, match="--format tga must be one of .*geojson"):
+    with pytest.raises(InputError, match=r"--format tga must be one of .*geojson"):
         predict_paths(run, str(scenes), str(tmp_path / "out"), PredictOptions(format="tga"))
     with rasterio.open(scenes / "a.tif", "r+") as file:
         pixels = file.read()

@@ -14,8 +14,8 @@ from unetpp.data.sources.raster import Pixels, Space
 from unetpp.inference import batch, strips
 from unetpp.inference.batch import PredictOptions, predict_paths
 from unetpp.inference.predictor import Predictor
-from unetpp.inference.quantised import quantised
 from unetpp.inference.strips import is_large, segment_large
+from unetpp.inference.writers.quantised import quantised
 from unetpp.models.inference import predict_logits
 from unetpp.models.load import load_run
 from unetpp.models.strips import predict_strips
@@ -45,8 +45,8 @@ def test_strips_are_the_logits_of_the_whole(make_run, size):
     model = load_run(make_run()).model.eval()
     image = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 3, *size)).astype(np.float32))
     with torch.inference_mode():
-        whole = predict_logits(model, image, window_px=32).levels[-1][0]
-        parts = list(predict_strips(model, size, lambda top, stop: image[:, :, top:stop], window_px=32))
+        whole = predict_logits(model, image, window_px=(32, 24)).levels[-1][0]
+        parts = list(predict_strips(model, size, lambda top, stop: image[:, :, top:stop], window_px=(32, 24)))
     assert [top for top, _ in parts] == np.cumsum([0, *(part.shape[1] for _, part in parts)])[:-1].tolist()
     torch.testing.assert_close(torch.cat([part for _, part in parts], dim=1), whole, rtol=1e-4, atol=1e-5)
 
@@ -54,7 +54,7 @@ def test_strips_are_the_logits_of_the_whole(make_run, size):
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
 def test_a_large_raster_has_the_mask_of_a_whole_one_without_being_read_whole(make_run, task):
     predictor = Predictor.from_run(make_run(task))
-    predictor._windows.side_px = window_px = 32
+    predictor._windows.size_px = (32, 32)
     pixels = np.random.default_rng(1).integers(0, 255, (150, 90, 3), np.uint8)
     raster = Recording(pixels)
     expected = predictor.predict(pixels)
@@ -63,7 +63,7 @@ def test_a_large_raster_has_the_mask_of_a_whole_one_without_being_read_whole(mak
         assert found.valid is None
         levels = found.probabilities.astype(int) - quantised(expected.probabilities)
         assert np.abs(levels).max() <= 1
-    assert max(raster.rows) <= window_px
+    assert max(raster.rows) <= 32
     assert sum(raster.rows) < 2 * 150
 
 
@@ -79,9 +79,11 @@ def test_a_large_raster_tells_where_it_holds_no_data(make_run):
 def test_a_model_of_resized_images_refuses_a_large_raster(make_run):
     predictor = Predictor.from_run(make_run(resized_px=16))
     raster = Recording(np.zeros((100, 60, 3), np.uint8))
-    with pytest.raises(InputError, match="data pack --tile"):
-        with segment_large(predictor, raster, probabilities=False):
-            pass
+    with (
+        pytest.raises(InputError, match="data pack --tile"),
+        segment_large(predictor, raster, probabilities=False),
+    ):
+        pass
 
 
 def test_predict_of_a_large_geotiff_gives_what_it_gives_of_a_small_one(tmp_path, make_run, monkeypatch):
@@ -112,6 +114,7 @@ def test_predict_of_a_large_geotiff_gives_what_it_gives_of_a_small_one(tmp_path,
         assert result["failed"] == []
         assert (tmp_path / "large" / name).exists()
     assert opened == [True] * 6
-    with rasterio.open(tmp_path / "small" / "a.tif") as one, rasterio.open(tmp_path / "large" / "a.tif") as other:
+    small, large = (tmp_path / folder / "a.tif" for folder in ("small", "large"))
+    with rasterio.open(small) as one, rasterio.open(large) as other:
         assert (one.read() != other.read()).mean() < 1e-3
         assert one.transform == other.transform

@@ -18,7 +18,7 @@ from unetpp.core.errors import InputError
 from unetpp.data.images.nodata import filled
 from unetpp.data.sources.raster import Box, Raster, Windowed
 from unetpp.inference.predictor import Predictor, check_image
-from unetpp.inference.quantised import quantised
+from unetpp.inference.writers.quantised import quantised
 
 __all__ = ["LargeMask", "is_large", "segment_large"]
 
@@ -85,7 +85,7 @@ def segment_large(predictor: Predictor, raster: Raster, *, probabilities: bool) 
                     kept[:, top : top + len(part)] = quantised(chances)
             return True
 
-        predictor.fit(max(size), run)
+        predictor.fit(size, run)
         yield LargeMask(mask, kept, valid)
 
 

@@ -83,7 +83,7 @@ def write_vector(request: pytest.FixtureRequest) -> WriteVector:
 
 @pytest.fixture
 def save_scene() -> Callable[..., Path]:
-    """Write a noise GeoTIFF of H x W; 10 m pixels from (500000, 4000000) in UTM 16 N unless said otherwise."""
+    """Write a noise GeoTIFF; 10 m pixels from (500000, 4000000) in UTM 16 N unless said otherwise."""
 
     def save(path: Path, size: tuple[int, int], **options: Any) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -83,12 +83,15 @@ def test_polygons_in_another_reference_system_are_projected(tmp_path, write_vect
     np.testing.assert_array_equal(found["a"].mask, drawn(*shapes) > 0)
 
 
-@pytest.mark.parametrize(
-    "transform",
-    [Affine(10, 0, 500_000, 0, 10, 3_999_300), Affine.translation(500_000, 4_000_000) @ Affine.rotation(-20) @ Affine.scale(10, -10)],
-    ids=["south up", "rotated"],
-)  # fmt: skip
-def test_turned_images_have_their_polygons_turned(tmp_path, write_vector, save_scene, transform):
+TURNED = {
+    "south up": Affine(10, 0, 500_000, 0, 10, 3_999_300),
+    "rotated": Affine.translation(500_000, 4_000_000) @ Affine.rotation(-20) @ Affine.scale(10, -10),
+}
+
+
+@pytest.mark.parametrize("turned", TURNED)
+def test_turned_images_have_their_polygons_turned(tmp_path, write_vector, save_scene, turned):
+    transform = TURNED[turned]
     images = save_scene(tmp_path / "images" / "a.tif", SIZE, transform=transform).parent
     masks = write_vector(tmp_path / "labels", [(WITH_HOLE, {}), (TWO_PARTS, {})])
     _, found = packed(images, masks, tmp_path / "out")
@@ -188,8 +191,8 @@ def test_an_image_without_a_place_is_refused(tmp_path, write_vector, save_scene)
 
 def test_coordinates_that_are_no_degrees_are_the_images(tmp_path, save_scene, caplog):
     images = save_scene(tmp_path / "images" / "a.tif", SIZE).parent
-    document = {"type": "FeatureCollection", "features": [
-        {"type": "Feature", "properties": None, "geometry": json.loads(shapely.to_geojson(SMALL))}]}  # fmt: skip
+    feature = {"type": "Feature", "properties": None, "geometry": json.loads(shapely.to_geojson(SMALL))}
+    document = {"type": "FeatureCollection", "features": [feature]}
     (tmp_path / "labels.json").write_text(json.dumps(document))
     _, found = packed(images, tmp_path / "labels.json", tmp_path / "out")
     np.testing.assert_array_equal(found["a"].mask, drawn(SMALL))

@@ -78,9 +78,12 @@ def test_a_mask_of_another_place_is_refused(save_geo):
     mask = save_geo(
         "mask.tif", np.ones((9, 9, 1), np.uint8), transform=from_origin(600_000, 4_000_000, 10, 10)
     )
-    with open_image(image) as raster, pytest.raises(SampleError, match="lies elsewhere on the Earth"):
-        with open_aligned(mask, raster):
-            pass
+    with (
+        open_image(image) as raster,
+        pytest.raises(SampleError, match="lies elsewhere on the Earth"),
+        open_aligned(mask, raster),
+    ):
+        pass
 
 
 def test_channel_files_of_different_places_are_refused(save_geo):

@@ -1,4 +1,4 @@
-"""GeoTIFF through rasterio: the pixels of the plain reader, and the place, nodata and windows that it lacks."""
+"""GeoTIFF through rasterio: the pixels of the plain reader, and places, nodata and windows."""
 
 import logging
 
@@ -83,8 +83,9 @@ def test_place_is_kept_and_that_of_a_part_is_its_own(save_geo, name):
         ("float32", -9999.9, [[0, 0], [1, 1]]),  # written as decimal text
         ("float32", float("nan"), [[0, 0], [1, 1]]),
         ("float64", -1.7976931348623157e308, [[0, 0], [1, 1]]),
-        ("uint16", 65535, [[0, 0], [1, 1]]),
-        ("uint16", 0, [[0, 1], [1, 1]]),  # 0 is a measurement unless every band has it
+        ("int16", 0, [[0, 0], [1, 1]]),
+        ("uint16", 65535, [[0, 1], [1, 1]]),  # a colour too, unless every band has it
+        ("uint16", 0, [[0, 1], [1, 1]]),
         ("uint8", 0, [[0, 1], [1, 1]]),
         ("uint8", 255, [[0, 1], [1, 1]]),
     ],
@@ -118,8 +119,8 @@ def test_alpha_and_masks_inside_tell_where_data_is(save_geo):
     with rasterio.open(f"{ref.root}/{ref.path}") as file:
         assert list(file.colorinterp) == interpretation
     inside = save_geo("mask.tif", pixels[..., :3], mask=pixels[..., 3] != 0)
-    for ref in (ref, inside):
-        with open_image(ref) as raster:
+    for known in (ref, inside):
+        with open_image(known) as raster:
             assert raster.header.channels == 3
             found = raster.read(Box(0, 0, 4, 6))
             assert found.valid is not None
@@ -169,9 +170,9 @@ def test_several_images_in_a_file_are_refused(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as file:
         for _ in range(2):
             file.write(np.zeros((8, 8), np.uint8), metadata=None)
-    with pytest.raises(SampleError, match="holds 2 images"):
-        with geotiff.open_image(FileRef(str(tmp_path), "a.tif")):
-            pass
+    ref = FileRef(str(tmp_path), "a.tif")
+    with pytest.raises(SampleError, match="holds 2 images"), geotiff.open_image(ref):
+        pass
 
 
 def test_without_rasterio_the_pixels_are_the_same_and_the_loss_is_said(save_geo, monkeypatch, caplog):
