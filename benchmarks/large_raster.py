@@ -3,10 +3,10 @@
     python benchmarks/large_raster.py --side 20000 --bands 3 --work build/large
     python benchmarks/large_raster.py --side 6000 --bands 1 --work build/large   # a minute
 
-The raster is noise over blobs in 8 bits, deflated in tiles of 512 px; the mask is a GeoTIFF of the blobs on the same
-grid. Both commands run as a user runs them, and what is measured is the largest resident set of their process
-(ru_maxrss, which counts pages of mapped files as well). The network has random weights: how it was trained changes
-neither time nor memory.
+The raster is noise over blobs in 8 bits, deflated in tiles of 512 px; the mask is a GeoTIFF of the blobs on the
+same grid. Both commands run as a user runs them, and what is measured is the largest resident set of their
+process (ru_maxrss, which counts pages of mapped files as well). The network has random weights: how it was
+trained changes neither time nor memory.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def main() -> None:
     predict = ["predict", str(run), str(images), "--out", str(out), "--overwrite"]
     rows.append(("predict", *_measured(predict)))
     print(
-        f"{options.side} x {options.side} px, {options.bands} bands, uint8; network of depth 1 and width {options.width}"
+        f"{options.side} x {options.side} px, {options.bands} bands; network: depth 1, width {options.width}"
     )
     print(markdown(["command", "peak memory, MiB", "seconds", "megapixels/s"], [
         (name, round(peak / 2**20), round(seconds), round(options.side**2 / 1e6 / seconds, 1))

@@ -26,7 +26,7 @@ def valid_pixels(values: NDArray[Any], nodata: Sequence[float | None]) -> NDArra
         return None
     marked = np.stack([_is_nodata(values[..., band], value) for band, value in enumerate(nodata)], axis=-1)
     is_colour = values.dtype.kind == "u"
-    invalid: NDArray[np.bool_] = marked.all(axis=-1) if is_colour else marked.any(axis=-1)
+    invalid = np.asarray(marked.all(axis=-1) if is_colour else marked.any(axis=-1))
     return ~invalid if invalid.any() else None
 
 
