@@ -83,7 +83,9 @@ def test_nifti_of_any_orientation_holds_the_same_voxels_at_the_same_places_and_l
 @pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
 def test_nifti_types_and_byte_orders_become_canonical(nifti, stored, expected, kind):
     values = np.arange(60).reshape(3, 4, 5).astype(stored)
-    image = kind(values, np.diag([-1.0, -1, 1, 1]), kind.header_class(endianness=values.dtype.str[0].replace("|", "<")))
+    image = kind(
+        values, np.diag([-1.0, -1, 1, 1]), kind.header_class(endianness=values.dtype.str[0].replace("|", "<"))
+    )
     image.set_data_dtype(values.dtype)
     ref = nifti(values)
     image.to_filename(f"{ref.root}/{ref.path}")
@@ -140,7 +142,10 @@ def test_mask_of_other_numbers_is_refused_by_the_value(nifti, value, said):
 
 
 def test_nifti_with_nan_is_refused_as_an_image(nifti):
-    with open_image(nifti(np.full((2, 2, 2), np.nan, np.float32))) as image, pytest.raises(SampleError, match="NaN"):
+    with (
+        open_image(nifti(np.full((2, 2, 2), np.nan, np.float32))) as image,
+        pytest.raises(SampleError, match="NaN"),
+    ):
         image.read()
 
 
@@ -218,7 +223,10 @@ def test_bomb_is_refused_by_its_header(nifti, tmp_path):
     image = nibabel.Nifti1Image(np.zeros((2, 2, 2), np.uint8), np.eye(4))
     image.header.set_data_shape((2000, 2000, 1000))
     (tmp_path / "bomb.nii.gz").write_bytes(gzip.compress(image.header.binaryblock + bytes(4)))
-    with pytest.raises(SampleError, match="decompression bomb"), open_image(FileRef(str(tmp_path), "bomb.nii.gz")):
+    with (
+        pytest.raises(SampleError, match="decompression bomb"),
+        open_image(FileRef(str(tmp_path), "bomb.nii.gz")),
+    ):
         pass
 
 
@@ -236,4 +244,3 @@ def test_shipped_files_of_other_makers_read_as_nibabel_reads_them():
             assert sorted(volume.ravel()) == sorted(np.float32(loaded.get_fdata()).ravel())
     with pytest.raises(SampleError, match="time series"), open_image(FileRef(data, "example4d.nii.gz")):
         pass
-

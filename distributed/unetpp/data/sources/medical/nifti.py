@@ -82,4 +82,3 @@ def open_labels(ref: FileRef) -> Iterator[_Volume]:
     """See `registry`."""
     with local_path(ref) as path:
         yield _Volume(path, location(ref), labels=True)
-

@@ -28,7 +28,7 @@ _CONFLICT_MM = 0.1
 
 @dataclass(frozen=True)
 class NiftiHeader:
-    """A file's grid: `shape` are the stored sizes of the three spatial axes, `affine` is theirs in mm (RAS)."""
+    """A file's grid: `shape` are the stored sizes of its spatial axes, `affine` is theirs in mm (RAS)."""
 
     shape: tuple[int, int, int]
     channels: int
@@ -58,8 +58,8 @@ def load_nifti(path: Path) -> Any:
         raise SampleError(f"damaged NIfTI header: {error}") from error
     if not isinstance(image, nibabel.Nifti1Pair):
         raise SampleError(
-            f"the file is {type(image).__name__.removesuffix('Image')}, not NIfTI, and does not tell left from "
-            "right; convert it with a program that knows its orientation"
+            f"the file is {type(image).__name__.removesuffix('Image')}, not NIfTI, and does not tell left "
+            "from right; convert it with a program that knows its orientation"
         )
     return image
 
@@ -93,7 +93,9 @@ def read_nifti_header(image: Any, name: str, file_bytes: int) -> NiftiHeader:
     check_limits(found.header)
     expected = int(np.prod(shape)) * channels * stored.itemsize
     if file_bytes and expected > file_bytes * _MAX_RATIO:
-        raise SampleError(f"{expected} bytes of voxels from {file_bytes} (truncated, or a decompression bomb)")
+        raise SampleError(
+            f"{expected} bytes of voxels from {file_bytes} (truncated, or a decompression bomb)"
+        )
     return found
 
 
@@ -109,7 +111,9 @@ def _axes(image: Any) -> tuple[tuple[int, int, int], int]:
         # NIfTI keeps vectors on the fifth axis.
         return (sizes[0], sizes[1], sizes[2]), sizes[4]
     if len(sizes) > 4:
-        raise SampleError(f"NIfTI axes {image.shape} are more than x, y, z and channels; save one volume per file")
+        raise SampleError(
+            f"NIfTI axes {image.shape} are more than x, y, z and channels; save one volume per file"
+        )
     if len(sizes) == 4:
         _require_channels(image.header, sizes[3])
         return (sizes[0], sizes[1], sizes[2]), sizes[3]
@@ -117,7 +121,7 @@ def _axes(image: Any) -> tuple[tuple[int, int, int], int]:
 
 
 def _require_channels(header: Any, volumes: int) -> None:
-    """Raises SampleError where the fourth axis is time: sampled in steps that are not the placeholder 0 or 1."""
+    """Raises SampleError where the fourth axis is time: its step is not the placeholder 0 or 1."""
     step = float(header["pixdim"][4])
     unit = header.get_xyzt_units()[1]
     is_timed = unit in _TIME_UNITS and step not in (0.0, 1.0)
@@ -135,8 +139,8 @@ def _affine(image: Any, name: str) -> NDArray[np.float64]:
     sform, scode = header.get_sform(coded=True)
     if qcode and scode and not _agree(qform, sform, image.shape):
         _warn_once(
-            f"{name}: the header holds two places of the volume that disagree, qform (code {qcode}) and sform "
-            f"(code {scode}); the sform is used, as nibabel does (ITK may use the qform)"
+            f"{name}: the header holds two places of the volume that disagree, qform (code {qcode}) and "
+            f"sform (code {scode}); the sform is used, as nibabel does (ITK may use the qform)"
         )
     if not qcode and not scode:
         _warn_once(
@@ -146,7 +150,9 @@ def _affine(image: Any, name: str) -> NDArray[np.float64]:
     affine = np.array(image.affine, dtype=np.float64)
     affine[:3] *= _MM.get(header.get_xyzt_units()[0], 1.0)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
-        raise SampleError(f"the affine is no grid: {np.round(affine, 4).tolist()}; set the sform or the qform")
+        raise SampleError(
+            f"the affine is no grid: {np.round(affine, 4).tolist()}; set the sform or the qform"
+        )
     return affine
 
 
