@@ -168,26 +168,24 @@ def evaluate(
     return _pick(EvaluateResult, scores)
 
 
-def predict(  # as many as the verb has options
-    run: Place,
-    source: Place,
-    out: Place,
-    *,
-    level: int | None = None,
-    overlay: bool = False,
-    overwrite: bool = False,
-    strict: bool = False,
-    progress: bool = False,
-    probabilities: bool = False,
+def predict(
+    run: Place, source: Place, out: Place, *, progress: bool = False, **options: Any
 ) -> PredictResult:
-    """Segment image files; each mask has its image's stem, size and form: PNG, NIfTI or DICOM SEG.
+    """Segment image files; each mask has its image's stem, size and form: PNG, NIfTI, DICOM SEG or GeoTIFF.
+
+    Args:
+        run: a run's folder or URI.
+        source: image file, folder, glob or URI.
+        out: folder or URI for the masks.
+        progress: show a bar.
+        options: fields of `PredictOptions`: level, overlay, overwrite, strict, format, probabilities.
 
     Raises:
         UserError: nothing can be predicted, or with `strict` the first image that cannot.
     """
-    options = PredictOptions(level, overlay, overwrite, strict, probabilities)
+    places = os.fspath(run), os.fspath(source), os.fspath(out)
     with _image_progress("predicting", shown=progress) as on_image:
-        result = predict_paths(os.fspath(run), os.fspath(source), os.fspath(out), options, on_image=on_image)
+        result = predict_paths(*places, PredictOptions(**options), on_image=on_image)
     return _pick(PredictResult, result)
 
 

@@ -40,6 +40,8 @@ class PackRequest:
     classes: Path | None = None
     masks_are: MasksAre | None = None
     threshold: float | None = None
+    class_field: str | None = None
+    """Attribute of GeoJSON or GeoPackage masks that tells the class."""
     group: str | None = None
     pair: str | None = None
     alpha: str | None = None
@@ -65,7 +67,7 @@ def pack_folders(
     Raises:
         UserError: see `data.pack.pack.pack`, or options that contradict each other.
     """
-    folders = _folders(images, masks)
+    folders = _folders(images, masks, request.class_field)
     fractions = _fractions(request.val, request.test)
     if folders[0].split is not None and fractions:
         raise InputError("--val and --test have no effect on named splits; leave them out")
@@ -99,12 +101,12 @@ def pack_folders(
     return result
 
 
-def _folders(images: Folders, masks: Folders) -> list[SourceFolder]:
+def _folders(images: Folders, masks: Folders, class_field: str | None) -> list[SourceFolder]:
     if images.keys() != masks.keys():
         raise InputError(
             f"--images names {_names(images)}, --masks {_names(masks)}; give both for every split"
         )
-    return [SourceFolder(images[split], masks[split], split) for split in images]
+    return [SourceFolder(images[split], masks[split], split, class_field) for split in images]
 
 
 def _names(folders: Folders) -> str:

@@ -1,5 +1,6 @@
 """Predict many files: one mask PNG per image, errors reported and passed over."""
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from unetpp.data.images.channels import match_channels
 from unetpp.data.images.header import Header
 from unetpp.data.images.pixels import Pixels, Reading, complete
 from unetpp.data.sources.channels import open_channels
-from unetpp.data.sources.files import UnreadFileError
+from unetpp.data.sources.files import FileRef, UnreadFileError
 from unetpp.data.sources.raster import Space
 from unetpp.data.sources.spacing import shape_of
 from unetpp.inference.inputs import ImageSet, InputImage, find_images
@@ -29,10 +30,13 @@ from unetpp.inference.outputs import (
 )
 from unetpp.inference.overlay import overlay_png
 from unetpp.inference.predictor import Predictor
+from unetpp.inference.strips import is_large, segment_large
 from unetpp.inference.volumes import check_any, fullest_slice, prepared, segment
 from unetpp.inference.writers.registry import Segmented, write_mask, write_probabilities
 
 __all__ = ["PredictOptions", "predict_paths"]
+
+logger = logging.getLogger(__name__)
 
 _AHEAD = 4
 """Images read and decoded while earlier ones are predicted; also the number held in memory."""
@@ -54,6 +58,8 @@ class PredictOptions:
     """Stop at the first image that cannot be predicted."""
     probabilities: bool = False
     """Also write those of each class, beside the mask."""
+    format: str | None = None
+    """Writer of the masks; None for the form the image came in."""
 
 
 _DEFAULT = PredictOptions()
@@ -68,7 +74,7 @@ def predict_paths(
     on_image: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Any]:
     """Segment every image that `source` names; writes `out/<same folder>/<same stem>` in the
-    form the image came in: PNG for pictures, NIfTI for NIfTI.
+    form the image came in: PNG for pictures, NIfTI for NIfTI, GeoTIFF for images with a place on the Earth.
 
     A mask has the size of its image. Its pixel values are class indices (binary: 0 and 1; multilabel: bit k
     set where label k is present); a palette shows them in the class colours. Where the image holds no data
@@ -89,7 +95,9 @@ def predict_paths(
     channel_files = RunDir(run_uri).require().read_dataset().channel_files
     images = find_images(source, channel_files)
     target = open_storage(out)
-    outputs = output_names(images, overlay=options.overlay, probabilities=options.probabilities)
+    outputs = output_names(
+        images, overlay=options.overlay, probabilities=options.probabilities, wanted=options.format
+    )
     refuse_images(target, images, outputs)
     if not options.overwrite:
         refuse_existing(target, outputs)
@@ -155,7 +163,8 @@ def _reason(error: Exception) -> str:
 class _Opened:
     header: Header
     space: Space
-    pixels: Pixels
+    pixels: Pixels | None
+    """None of a raster so large that it is read when it is predicted."""
 
 
 def _decode_ahead(
@@ -172,23 +181,55 @@ def _decode_ahead(
 
 
 def _decode(image: InputImage, reading: Reading) -> _Opened:
-    with open_channels([replace(file, reading=reading) for file in image.files]) as raster:
-        return _Opened(raster.header, raster.space, complete(raster.read(), reading))
+    with open_channels(_read_alike(image, reading)) as raster:
+        pixels = None if is_large(raster) else complete(raster.read(), reading)
+        return _Opened(raster.header, raster.space, pixels)
 
 
 def _predict_one(
     predictor: Predictor, opened: _Opened, image: InputImage, target: Storage, options: PredictOptions
 ) -> None:
     manifest = predictor.run.manifest
-    pixels = check_any(prepared(opened.pixels.values, opened.header, opened.space, manifest), manifest)
+    if opened.pixels is None:
+        _predict_large(predictor, image, target, options)
+        return
+    values, valid = opened.pixels.values, opened.pixels.valid
+    pixels = check_any(prepared(values, opened.header, opened.space, manifest), manifest)
     result = segment(predictor, pixels, shape_of(opened.header), probabilities=options.probabilities)
-    if opened.pixels.valid is not None:
-        result.mask[~opened.pixels.valid] = IGNORE
-    segmented = Segmented(image.files, opened.space, result.mask, manifest, result.probabilities)
-    write_mask(segmented, target, mask_name(image))
-    if options.probabilities:
-        write_probabilities(segmented, target, probabilities_name(image))
+    if valid is not None:
+        result.mask[~valid] = IGNORE
+    _write(
+        Segmented(image.files, opened.space, result.mask, manifest, result.probabilities, valid),
+        image,
+        target,
+        options,
+    )
     if options.overlay:
-        whole = match_channels(opened.pixels.values, manifest.channels)
+        whole = match_channels(values, manifest.channels)
         shown = fullest_slice(whole, result.mask, manifest.slices)
         target.write(overlay_name(image), overlay_png(*shown, manifest))
+
+
+def _predict_large(predictor: Predictor, image: InputImage, target: Storage, options: PredictOptions) -> None:
+    manifest = predictor.run.manifest
+    with (
+        open_channels(_read_alike(image, Reading.of(manifest.reading))) as raster,
+        segment_large(predictor, raster, probabilities=options.probabilities) as found,
+    ):
+        segmented = Segmented(
+            image.files, raster.space, found.mask, manifest, found.probabilities, found.valid
+        )
+        _write(segmented, image, target, options)
+    if options.overlay:
+        logger.warning("%s is too large for an overlay; open its mask in a viewer", image.name)
+
+
+def _write(segmented: Segmented, image: InputImage, target: Storage, options: PredictOptions) -> None:
+    write_mask(segmented, target, mask_name(image, options.format), options.format)
+    if options.probabilities:
+        write_probabilities(segmented, target, probabilities_name(image, options.format), options.format)
+
+
+def _read_alike(image: InputImage, reading: Reading) -> list[FileRef]:
+    """The image's files, understood as those of the training data were."""
+    return [replace(file, reading=reading) for file in image.files]

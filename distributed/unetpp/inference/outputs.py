@@ -22,9 +22,9 @@ __all__ = [
 _OVERLAY_FOLDER = "overlays"
 
 
-def mask_name(image: InputImage) -> str:
-    """Path of an image's mask below the output folder."""
-    return stem_of(image.name) + mask_suffix(image.files[0])
+def mask_name(image: InputImage, wanted: str | None = None) -> str:
+    """Path of an image's mask below the output folder, as the `wanted` writer names it."""
+    return stem_of(image.name) + mask_suffix(image.files[0], wanted)
 
 
 def overlay_name(image: InputImage) -> str:
@@ -32,16 +32,22 @@ def overlay_name(image: InputImage) -> str:
     return f"{_OVERLAY_FOLDER}/{stem_of(image.name)}.png"
 
 
-def probabilities_name(image: InputImage) -> str:
+def probabilities_name(image: InputImage, wanted: str | None = None) -> str:
     """Path of an image's probabilities below the output folder."""
-    return f"{stem_of(image.name)}_probabilities{probabilities_suffix(image.files[0])}"
+    return f"{stem_of(image.name)}_probabilities{probabilities_suffix(image.files[0], wanted)}"
 
 
-def output_names(images: ImageSet, *, overlay: bool = False, probabilities: bool = False) -> Sequence[str]:
-    """Paths of all that is written, below the output folder."""
+def output_names(
+    images: ImageSet, *, overlay: bool = False, probabilities: bool = False, wanted: str | None = None
+) -> Sequence[str]:
+    """Paths of all that is written, below the output folder.
+
+    Raises:
+        InputError: the wanted writer cannot answer one of the images.
+    """
     overlays = [overlay_name(image) for image in images.images] if overlay else []
-    beside = [probabilities_name(image) for image in images.images] if probabilities else []
-    return [*map(mask_name, images.images), *beside, *overlays]
+    beside = [probabilities_name(image, wanted) for image in images.images] if probabilities else []
+    return [*(mask_name(image, wanted) for image in images.images), *beside, *overlays]
 
 
 def refuse_images(target: Storage, images: ImageSet, outputs: Sequence[str]) -> None:

@@ -16,8 +16,8 @@ from unetpp.data.images.header import SampleError
 from unetpp.data.pack.masks.understood import ClassShare
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.pack import PackResult
+from unetpp.data.pack.parts import decode_pair
 from unetpp.data.pack.scan import LabelledPair
-from unetpp.data.pack.shard_writer import decode_pair
 from unetpp.data.preview import overlay, plane_shown, stretched
 from unetpp.data.sources.files import UnreadFileError
 from unetpp.report.page import render_page
@@ -79,11 +79,10 @@ def _figures(result: PackResult, options: PackOptions) -> Iterator[dict[str, Any
     small = [pair for pair in pairs if pair.header.height * pair.header.width <= _MAX_PIXELS]
     for pair in chosen_pairs(small, _SHOWN):
         try:
-            decoded = decode_pair(pair, result.settled, options)
+            image, mask = decode_pair(pair, result.settled, options)
         except (SampleError, UnreadFileError) as error:
             logger.warning("%s is not shown in %s: %s", pair.pair.sample_id, PREVIEW, error)
             continue
-        image, mask = decoded.image, decoded.mask
         name = pair.pair.sample_id
         image, mask = plane_shown(image, mask)
         yield {

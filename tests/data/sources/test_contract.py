@@ -7,9 +7,11 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from rasterio.transform import from_origin
 
 from dicom_files import write_series, write_slice
 from unetpp.core.errors import InputError
@@ -32,6 +34,13 @@ def tiff(folder: Path) -> np.ndarray:
     return PICTURE
 
 
+def geotiff(folder: Path) -> np.ndarray:
+    profile = {"driver": "GTiff", "height": 9, "width": 7, "count": 1, "dtype": "uint8", "crs": "EPSG:32616"}
+    with rasterio.open(folder / "a.tif", "w", **profile, transform=from_origin(5e5, 4e6, 10, 10)) as file:
+        file.write(PICTURE[..., 0], 1)
+    return PICTURE
+
+
 def nifti(folder: Path) -> np.ndarray:
     stored = VOLUME[..., 0].transpose()
     nibabel.Nifti1Image(stored, np.diag([-1.0, -1, 2, 1])).to_filename(folder / "a.nii.gz")
@@ -51,7 +60,8 @@ def dicom_series(folder: Path) -> np.ndarray:
 MAKERS: dict[str, list[Callable[[Path], np.ndarray]]] = {
     "DICOM": [dicom_slice, dicom_series],
     "NIfTI": [nifti],
-    "picture": [png, tiff],
+    "TIFF": [tiff, geotiff],
+    "picture": [png],
 }
 EVERY = [maker for makers in MAKERS.values() for maker in makers]
 

@@ -21,6 +21,10 @@ Slices = Annotated[
     str | None,
     typer.Option(metavar="DIRECTION", help="Pack volumes as slices: axial, coronal or sagittal."),
 ]
+ClassField = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Attribute of GeoJSON or GeoPackage masks that tells the class."),
+]
 Group = Annotated[
     str | None,
     typer.Option(help="Samples kept in one split: a regex on ids, or a CSV sample,group."),
@@ -85,6 +89,7 @@ def pack(
     classes: Annotated[Path | None, typer.Option(help="Class names and colours: txt, json or yaml.")] = None,
     masks_are: MaskKind = None,
     threshold: Threshold = None,
+    class_field: ClassField = None,
     group: Group = None,
     pair: Pair = None,
     alpha: Alpha = None,
@@ -113,6 +118,7 @@ def pack(
         classes=classes,
         masks_are=masks_are,
         threshold=threshold,
+        class_field=class_field,
         group=group,
         pair=pair,
         alpha=alpha,

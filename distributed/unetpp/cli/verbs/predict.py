@@ -29,15 +29,23 @@ def register(app: typer.Typer) -> None:
         probabilities: Annotated[
             bool, typer.Option("--probabilities", help="Also write each class's, in steps of 1/255.")
         ] = False,
+        form: Annotated[
+            str | None,
+            typer.Option(
+                "--format",
+                metavar="NAME",
+                help="png, geotiff, geojson, nifti or dicom-seg [default: as the image came].",
+            ),
+        ] = None,
         json: Json = False,
     ) -> None:
-        """Segment images; each mask has its image's stem, size and form: PNG, NIfTI or DICOM SEG.
+        """Segment images; each mask has its image's stem, size and form: PNG, NIfTI, DICOM SEG, GeoTIFF.
 
         Images that cannot be read are passed over; the exit code is then 1.
         """
         from unetpp.inference.batch import PredictOptions, predict_paths
 
-        options = PredictOptions(level, overlay, overwrite, strict, probabilities)
+        options = PredictOptions(level, overlay, overwrite, strict, probabilities, form)
         with ImageProgress("predicting") as progress:
             result = predict_paths(run, source, out, options, on_image=progress)
         failed = result["failed"]

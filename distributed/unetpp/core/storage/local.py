@@ -28,6 +28,9 @@ class LocalBackend:
             file.seek(start)
             return file.read(stop - start)
 
+    def size(self, path: str) -> int:
+        return os.stat(path).st_size
+
     def stamp(self, path: str) -> str:
         found = os.stat(path)
         return f"{found.st_ino}-{found.st_size}-{found.st_mtime_ns}"

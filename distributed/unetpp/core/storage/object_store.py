@@ -65,6 +65,9 @@ class ObjectBackend:
             raise
         return data
 
+    def size(self, path: str) -> int:
+        return int(self._fs.info(path)["size"])
+
     def stamp(self, path: str) -> str:
         return str(self._fs.ukey(path))
 

@@ -56,8 +56,12 @@ class Header:
     """What was understood of the file beyond its plain pixels, for its user to know."""
 
 
-def check_limits(header: Header) -> Header:
+def check_limits(header: Header, *, by_windows: bool = False) -> Header:
     """Return the header.
+
+    Args:
+        header: of an image, or of the part that is about to be decoded.
+        by_windows: of a file that is never decoded whole unless it is small.
 
     Raises:
         SampleError: decoding would take more memory than any honest image.
@@ -65,7 +69,7 @@ def check_limits(header: Header) -> Header:
     pixels = header.height * header.width
     if min(header.height, header.width, header.channels) < 1:
         raise SampleError(f"the image is empty: {header.height}x{header.width}x{header.channels}")
-    if pixels > MAX_PIXELS:
+    if pixels > MAX_PIXELS and not by_windows:
         raise SampleError(
             f"{header.height}x{header.width} pixels exceed the limit of {MAX_PIXELS} "
             "(decompression bomb?); cut the image"
@@ -74,13 +78,13 @@ def check_limits(header: Header) -> Header:
         raise SampleError(
             f"channels={header.channels} exceed {MAX_CHANNELS}; arrays are height, width, channels"
         )
-    if pixels * header.channels * np.dtype(header.dtype).itemsize > MAX_ROW_BYTES:
+    if not by_windows and pixels * header.channels * np.dtype(header.dtype).itemsize > MAX_ROW_BYTES:
         raise SampleError(
             f"{header.height}x{header.width}x{header.channels} {header.dtype} exceed "
             f"{MAX_ROW_BYTES} bytes; cut the image"
         )
     volume_bytes = (header.planes or 1) * pixels * header.channels * np.dtype(header.dtype).itemsize
-    if volume_bytes > _MAX_VOLUME_BYTES:
+    if volume_bytes > _MAX_VOLUME_BYTES and not by_windows:
         raise SampleError(
             f"a volume of {header.planes}x{header.height}x{header.width}x{header.channels} {header.dtype} "
             f"exceeds {_MAX_VOLUME_BYTES} bytes (decompression bomb?); cut it"

@@ -6,16 +6,19 @@ are left out.
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from unetpp.core.errors import InputError
+from unetpp.data.annotations.annotation import Annotation, Entry, Survey
+from unetpp.data.annotations.find import find_annotations
+from unetpp.data.annotations.pairing import pair_entries
 from unetpp.data.images.pixels import PLAIN, Reading
 from unetpp.data.pack.pairing.choose import Pairing, pair_paths
 from unetpp.data.pack.pairing.pattern import pattern_rule
 from unetpp.data.pack.pairing.roles import is_mask
 from unetpp.data.sources.files import FileRef, UnreadFileError, location, source_storage
-from unetpp.data.sources.registry import list_sources, suffixes
+from unetpp.data.sources.registry import list_sources, stem_of, suffixes
 
 __all__ = ["Pair", "Rejection", "SourceFolder", "discover"]
 
@@ -29,6 +32,8 @@ class SourceFolder:
     images: str
     masks: str
     split: str | None = None
+    class_field: str | None = None
+    """Attribute of vector masks that tells the class of each polygon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,8 @@ class Pair:
     """The image's files: one, or one for each group of channels, in the order of the channels."""
     mask: FileRef
     split: str | None
+    annotation: Annotation | None = None
+    """What `mask` says of the image, where it holds drawn objects rather than pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +93,11 @@ def discover(
 
 
 def _match(folder: SourceFolder, pattern: str | None, reading: Reading) -> tuple[list[Pair], list[Rejection]]:
-    image_refs, mask_refs = (_list(folder.images, "images", reading), _list(folder.masks, "masks", reading))
+    image_refs = _list(folder.images, "images", reading)
+    survey = find_annotations(folder.masks, _mask_images(folder), folder.class_field)
+    if survey is not None:
+        return _match_annotations(folder, image_refs, survey)
+    mask_refs = _list(folder.masks, "masks", reading)
     images, masks = list(image_refs), list(mask_refs)
     root, mask_root = source_storage(folder.images).uri, source_storage(folder.masks).uri
     if root == mask_root:
@@ -111,6 +122,37 @@ def _match(folder: SourceFolder, pattern: str | None, reading: Reading) -> tuple
     roots = {"image": folder.images, "mask": folder.masks}
     rejections = [Rejection(f"{roots[file.kind]}/{file.path}", file.reason) for file in pairing.unpaired]
     return pairs, sorted(repeated + rejections, key=lambda rejection: rejection.file)
+
+
+def _mask_images(folder: SourceFolder) -> list[str]:
+    """Images in the folder of masks that may be masks."""
+    storage = source_storage(folder.masks)
+    paths = [ref.path for ref in list_sources(storage)]
+    if source_storage(folder.images).uri == storage.uri:
+        return [path for path in paths if is_mask(path)]
+    return paths
+
+
+def _match_annotations(
+    folder: SourceFolder, images: Mapping[str, FileRef], survey: Survey
+) -> tuple[list[Pair], list[Rejection]]:
+    paired = pair_entries(list(images), survey.entries)
+    prefix = "" if folder.split is None else f"{folder.split}/"
+    pairs = [
+        Pair(prefix + stem_of(path), (images[path],), entry.annotation.file, folder.split, entry.annotation)
+        for path, entry in paired.pairs
+    ]
+    rejections = [
+        *(Rejection(f"{folder.images}/{path}", reason) for path, reason in paired.images_alone),
+        *(Rejection(_named(entry), reason) for entry, reason in paired.entries_alone),
+        *(Rejection(location(file), reason) for file, reason in survey.refused),
+    ]
+    return pairs, sorted(rejections, key=lambda rejection: rejection.file)
+
+
+def _named(entry: Entry) -> str:
+    at = location(entry.annotation.file)
+    return at if entry.by_stem else f"{at}#{entry.image}"
 
 
 def _say(folder: SourceFolder, pairing: Pairing) -> None:

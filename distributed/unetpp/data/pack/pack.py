@@ -30,6 +30,7 @@ from unetpp.data.dataset.manifests import commit_manifest, load_manifest, next_v
 from unetpp.data.dataset.membership import Membership, read_membership, write_membership
 from unetpp.data.pack.discover import Pair, Rejection, SourceFolder, discover
 from unetpp.data.pack.journal import Journal
+from unetpp.data.pack.masks.annotated import annotated_classes, require_overlap
 from unetpp.data.pack.masks.describe import describe
 from unetpp.data.pack.masks.oddities import require_trainable
 from unetpp.data.pack.masks.segments import segment_classes
@@ -133,13 +134,15 @@ def pack(
     storage = open_storage(out)
     _check_absent(storage, overwrite=overwrite)
     pairs, unpaired = discover(folders, options.pair, options.file_reading)
-    options = replace(options, classes=segment_classes(pairs, options.classes))
+    classes = annotated_classes(pairs, segment_classes(pairs, options.classes))
+    options = replace(options, classes=classes)
     preflight(storage, write=True)
     rejections = Rejections(storage, max_rejected)
     job = _Run(storage, run, listener or _Silent(), rejections, files=len(pairs) + len(unpaired))
     rejections.add(unpaired)
     scanned = _scan(job, pairs, options)
     say_notes(scanned)
+    require_overlap((item.pair.annotation, item.mask.values) for item in scanned)
     settled, kept, misfits = settle(scanned, options)
     rejections.add(misfits)
     rejections.require_rows(len(kept))

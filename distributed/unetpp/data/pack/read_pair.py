@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from unetpp.data.images.header import MAX_ROW_BYTES, Header, SampleError
+from unetpp.data.images.header import MAX_PIXELS, MAX_ROW_BYTES, Header, SampleError
 from unetpp.data.images.mask_facts import MaskFacts, MaskPlane
 from unetpp.data.images.pixels import Pixels, complete
 from unetpp.data.pack.masks.evidence import MaskEvidence, gather
@@ -18,12 +18,21 @@ from unetpp.data.pack.masks.segments import segment_values
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.sources.picture import LabelPicture
 from unetpp.data.sources.places import apart_by_voxels
-from unetpp.data.sources.raster import Drawn, Raster, Space
+from unetpp.data.sources.raster import Box, Drawn, Raster, Space, Windowed
 from unetpp.data.sources.slices import slice_header, slices_of
 from unetpp.data.sources.spacing import grid_at, resample_image, resample_labels, shape_of, space_at
 from unetpp.data.sources.window import clip
 
-__all__ = ["Valid", "both_valid", "read_evidence", "read_header", "read_labels", "read_pixels", "read_space"]
+__all__ = [
+    "Valid",
+    "both_valid",
+    "by_windows",
+    "read_evidence",
+    "read_header",
+    "read_labels",
+    "read_pixels",
+    "read_space",
+]
 
 Valid = NDArray[np.bool_] | None
 """False where a pixel (Z) H W holds no data, None where all do."""
@@ -35,9 +44,14 @@ def read_header(image: Raster, options: PackOptions) -> Header:
     """Shape of what packing sees of an image.
 
     Raises:
-        SampleError: a volume, and options for pictures.
+        SampleError: a volume, and options for pictures; or too large to be a sample.
     """
     header = image.header
+    if options.tile_px is None and header.height * header.width > MAX_PIXELS:
+        raise SampleError(
+            f"{header.height}x{header.width} pixels exceed the limit of {MAX_PIXELS} of one sample; "
+            "pack tiles with --tile 512"
+        )
     grid = grid_at(header, image.space, options.spacing_mm, options.slices)
     header = replace(header, height=grid[-2], width=grid[-1])
     if header.planes is None:
@@ -60,13 +74,25 @@ def _require_row(header: Header, options: PackOptions) -> None:
         )
 
 
-def read_pixels(image: Raster, options: PackOptions) -> Pixels:
+def by_windows(image: Raster, options: PackOptions) -> bool:
+    """Whether boxes of an image can be packed without reading the whole."""
+    return isinstance(image, Windowed) and image.header.planes is None and options.spacing_mm is None
+
+
+def read_pixels(image: Raster, options: PackOptions, box: Box | None = None) -> Pixels:
     """The image, as slices where it is a volume, with neutral values where it holds no data.
+
+    Args:
+        image: that is packed.
+        options: what becomes of it.
+        box: a part, of an image that is read `by_windows`; it may hold no data at all.
 
     Raises:
         SampleError: it cannot be used, or no pixel holds data.
     """
-    pixels = complete(image.read(), options.file_reading)
+    pixels = complete(image.read(box), options.file_reading)
+    if box is not None:
+        return Pixels(clip(pixels.values, options.window), pixels.valid)
     if pixels.valid is not None and not pixels.valid.any():
         raise SampleError("no pixel of the image holds data")
     grid = grid_at(image.header, image.space, options.spacing_mm, options.slices)
@@ -81,16 +107,16 @@ def read_space(image: Raster, options: PackOptions) -> Space:
     return space_at(image.space, shape_of(image.header), grid)
 
 
-def _read_valid(image: Raster, options: PackOptions) -> Valid:
-    """Where the image holds data; decodes only an image that may lack some."""
+def _read_valid(image: Raster, options: PackOptions, box: Box | None) -> Valid:
+    """Where the image, or a box of it, holds data; decodes only an image that may lack some."""
     header = image.header
     if header.may_lack_data or (options.file_reading.nan == "ignore" and header.dtype == "float32"):
-        return read_pixels(image, options).valid
+        return read_pixels(image, options, box).valid
     return None
 
 
 def read_evidence(
-    mask: Raster, image: Raster, options: PackOptions, container: str
+    mask: Raster, image: Raster, options: PackOptions, container: str, box: Box | None = None
 ) -> tuple[MaskEvidence, Valid]:
     """What a mask of the image's size and place holds, and where it and the image hold data.
 
@@ -99,33 +125,38 @@ def read_evidence(
         image: its image.
         options: of packing.
         container: name of the mask's format.
+        box: a part, of an image that is read `by_windows`.
+
+    A box is part of an image that is read `by_windows`.
 
     Raises:
         SampleError: another size or place, or no mask.
     """
-    stored = _read_plane(mask, image, options, "stored")
-    counted = both_valid(_read_valid(image, options), stored.valid)
+    stored = _read_plane(mask, image, options, "stored", box)
+    counted = both_valid(_read_valid(image, options, box), stored.valid)
     if not isinstance(mask, LabelPicture):
         return gather(stored.values, MaskFacts(container), valid=counted), counted
-    alpha = _read_plane(mask, image, options, "alpha").values if mask.facts.has_alpha else None
+    alpha = _read_plane(mask, image, options, "alpha", box).values if mask.facts.has_alpha else None
     return gather(stored.values, mask.facts, alpha, valid=counted), counted
 
 
 def read_labels(
-    mask: Raster, image: Raster, options: PackOptions, meaning: MaskMeaning
+    mask: Raster, image: Raster, options: PackOptions, meaning: MaskMeaning, box: Box | None = None
 ) -> tuple[NDArray[np.uint8], Valid]:
     """One label per pixel, (Z) H W, of a mask that has the image's size and place, and where it holds data.
 
     Raises:
         SampleError: another size or place, or no mask.
     """
-    pixels = _read_plane(mask, image, options, meaning.plane)
+    pixels = _read_plane(mask, image, options, meaning.plane, box)
     values = pixels.values
     # (Z, H, W, C) -> (Z * H, W, C): planes of a volume follow the same rules as a picture.
     return meaning.values(values.reshape(-1, *values.shape[-2:])).reshape(values.shape[:-1]), pixels.valid
 
 
-def _read_plane(mask: Raster, image: Raster, options: PackOptions, plane: MaskPlane) -> Pixels:
+def _read_plane(
+    mask: Raster, image: Raster, options: PackOptions, plane: MaskPlane, box: Box | None
+) -> Pixels:
     sizes = shape_of(image.header)
     apart = apart_by_voxels(image, mask)
     if apart > _SAME_PLACE:
@@ -133,11 +164,17 @@ def _read_plane(mask: Raster, image: Raster, options: PackOptions, plane: MaskPl
             f"the mask lies {apart:.3g} voxels from its place in the image (their affines differ); "
             "resample it to the image's grid, by nearest"
         )
+    if box is not None and not isinstance(mask, LabelPicture):
+        _require_size((mask.header.height, mask.header.width), sizes)
+        return mask.read(box)
     if isinstance(mask, Drawn):
         pixels = Pixels(segment_values(mask, image, options.classes))
     else:
         pixels = mask.plane(plane) if isinstance(mask, LabelPicture) else mask.read()
     _require_size(pixels.values.shape[:-1], sizes)
+    if box is not None:
+        valid = None if pixels.valid is None else pixels.valid[box.slices]
+        return Pixels(pixels.values[box.slices], valid)
     grid = grid_at(image.header, image.space, options.spacing_mm, options.slices)
     valid = None if pixels.valid is None else resample_labels(pixels.valid, grid)
     return _as_slices(Pixels(resample_labels(pixels.values, grid), valid), options)

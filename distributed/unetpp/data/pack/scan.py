@@ -10,14 +10,17 @@ from dataclasses import dataclass
 
 from unetpp.data.images.header import Header, SampleError, UndecidedError
 from unetpp.data.pack.discover import Pair, Rejection
-from unetpp.data.pack.masks.evidence import MaskEvidence
+from unetpp.data.pack.masks.annotated import open_mask
+from unetpp.data.pack.masks.evidence import MaskEvidence, combine
 from unetpp.data.pack.options import PackOptions
-from unetpp.data.pack.read_pair import read_evidence, read_header
+from unetpp.data.pack.read_pair import by_windows, read_evidence, read_header
+from unetpp.data.sources.boxes import strips_of
 from unetpp.data.sources.channels import open_channels
 from unetpp.data.sources.files import UnreadFileError, location
-from unetpp.data.sources.registry import format_of_ref, open_labels
+from unetpp.data.sources.raster import Drawn, Raster
+from unetpp.data.sources.registry import format_of_ref
 
-__all__ = ["LabelledPair", "ScannedPair", "say_notes", "scan_pair"]
+__all__ = ["LabelledPair", "ScannedPair", "pair_digest", "say_notes", "scan_pair"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,17 +64,33 @@ def scan_pair(pair: Pair, options: PackOptions) -> ScannedPair | Rejection:
         with open_channels(pair.images) as image:
             header = read_header(image, options)
             at = pair.mask
-            with open_labels(pair.mask) as mask:
-                container = getattr(format_of_ref(pair.mask), "name", "file")
-                found, counted = read_evidence(mask, image, options, container)
-                digest = hashlib.sha256(image.digest + mask.digest).hexdigest()
+            with open_mask(pair, image, options.classes) as mask:
+                found, lacks_data = _look(image, mask, pair, options)
+                digest = pair_digest(image, mask)
     except UnreadFileError as error:
         return Rejection.of_unread(error)
     except SampleError as error:
         return Rejection(location(at), str(error))
     except UndecidedError as error:
         raise UndecidedError(f"{location(at)}: {error}") from error
-    return ScannedPair(pair, header, found, digest, counted is not None and not counted.all())
+    return ScannedPair(pair, header, found, digest, lacks_data)
+
+
+def pair_digest(image: Raster, mask: Raster) -> str:
+    """Of the content of both files."""
+    return hashlib.sha256(image.digest + mask.digest).hexdigest()
+
+
+def _look(image: Raster, mask: Raster, pair: Pair, options: PackOptions) -> tuple[MaskEvidence, bool]:
+    """What the mask holds where image and mask hold data; whether some pixels hold none."""
+    container = getattr(format_of_ref(pair.mask), "name", "file")
+    strips = strips_of(image) if by_windows(image, options) and not isinstance(mask, Drawn) else [None]
+    parts, lacks_data = [], False
+    for box in strips:
+        found, counted = read_evidence(mask, image, options, container, box)
+        parts.append(found)
+        lacks_data = lacks_data or (counted is not None and not counted.all())
+    return combine(parts), lacks_data
 
 
 def say_notes(scanned: Iterable[ScannedPair]) -> None:

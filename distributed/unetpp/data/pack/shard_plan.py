@@ -20,7 +20,7 @@ from unetpp.data.pack.masks.meaning import MaskMeaning, understand
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.scan import LabelledPair, ScannedPair
 from unetpp.data.pack.splitting.assign import Member, assign_splits, kept_groups
-from unetpp.data.pack.tile import tile_boxes
+from unetpp.data.sources.boxes import tile_boxes
 from unetpp.data.sources.files import location
 from unetpp.data.sources.raster import Box
 from unetpp.data.sources.spacing import shape_of

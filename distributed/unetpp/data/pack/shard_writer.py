@@ -1,36 +1,30 @@
 """Last step of packing: decode one planned shard's rows, encode them and store the file."""
 
-import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import groupby
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unetpp.core.errors import CorruptionError
 from unetpp.core.manifest import IGNORE, ShardInfo
 from unetpp.core.storage import Storage
-from unetpp.data.dataset.contents import image_digest
 from unetpp.data.dataset.parquet import encode_shard, read_shard, samples_of, shard_info
 from unetpp.data.dataset.sample import Sample
-from unetpp.data.images.channels import match_channels
 from unetpp.data.images.header import SampleError
 from unetpp.data.images.resize import resize_image, resize_mask, resize_valid
 from unetpp.data.pack.discover import Rejection
 from unetpp.data.pack.options import PackOptions
-from unetpp.data.pack.read_pair import Valid, both_valid, read_labels, read_pixels, read_space
+from unetpp.data.pack.parts import Part, open_parts
 from unetpp.data.pack.scan import LabelledPair
 from unetpp.data.pack.shard_plan import PlannedRow, PlannedShard, Settled
 from unetpp.data.pack.stats import DatasetStats, PixelStats
-from unetpp.data.sources.channels import open_channels
 from unetpp.data.sources.files import UnreadFileError, location
 from unetpp.data.sources.raster import Space
-from unetpp.data.sources.registry import open_labels
 from unetpp.data.sources.slices import slice_spacing
 
-__all__ = ["DecodedPair", "FinishedShard", "ShardTask", "WrittenShard", "decode_pair", "write_shard"]
+__all__ = ["FinishedShard", "ShardTask", "WrittenShard", "write_shard"]
 
 logger = logging.getLogger(__name__)
 
@@ -111,45 +105,20 @@ def _stats(task: ShardTask, samples: list[Sample]) -> DatasetStats:
     return stats
 
 
-@dataclass(frozen=True)
-class DecodedPair:
-    """The image and stored mask of a pair, (Z) H W C and (Z) H W."""
-
-    source: LabelledPair
-    image: NDArray[Any]
-    mask: NDArray[np.uint8]
-    valid: Valid
-    space: Space
-
-    def plane(self, index: int | None) -> "DecodedPair":
-        """One slice of a volume; a picture as it is."""
-        if index is None:
-            return self
-        valid = None if self.valid is None else self.valid[index]
-        return replace(self, image=self.image[index], mask=self.mask[index], valid=valid)
-
-
 def _samples(task: ShardTask, rejections: list[Rejection], images: list[str]) -> Iterator[Sample]:
     """The shard's samples; what is left out and the digest of each sample's image are appended."""
-    decoded: DecodedPair | None = None
-    refused: LabelledPair | None = None
-    digests: dict[int | None, str] = {}
-    for row in task.shard.rows:
-        if row.source is refused:
+    # Parts of one image follow each other: opening it once serves them all.
+    for _, rows in groupby(task.shard.rows, key=lambda row: id(row.source)):
+        planned = list(rows)
+        source = planned[0].source
+        try:
+            with open_parts(source, task.settled, task.options) as read:
+                parts = [(row, part) for row in planned if (part := read(row)) is not None]
+        except (SampleError, UnreadFileError) as error:
+            rejections.append(_rejection(source, error))
             continue
-        # Parts of one image follow each other: decoding it once serves them all.
-        if decoded is None or decoded.source is not row.source:
-            try:
-                decoded, digests = decode_pair(row.source, task.settled, task.options), {}
-            except (SampleError, UnreadFileError) as error:
-                refused = row.source
-                rejections.append(_rejection(row.source, error))
-                continue
-        picture = decoded.plane(row.plane)
-        if row.plane not in digests:
-            digests[row.plane] = image_digest(picture.image)
-        images.append(digests[row.plane])
-        yield _sample(row, picture, task.options)
+        images += [part.digest for _, part in parts]
+        yield from (_sample(row, part, task.options) for row, part in parts)
 
 
 def _rejection(source: LabelledPair, error: SampleError | UnreadFileError) -> Rejection:
@@ -158,39 +127,12 @@ def _rejection(source: LabelledPair, error: SampleError | UnreadFileError) -> Re
     return Rejection(location(source.pair.images[0]), str(error))
 
 
-def decode_pair(source: LabelledPair, settled: Settled, options: PackOptions) -> DecodedPair:
-    """The pixels of a pair as they are stored.
-
-    Raises:
-        SampleError: it changed since it was looked at, or cannot be decoded.
-        UnreadFileError: a file is missing or refused.
-    """
-    pair, header = source.pair, source.header
-    with open_channels(pair.images) as raster, open_labels(pair.mask) as labels:
-        if hashlib.sha256(raster.digest + labels.digest).hexdigest() != source.digest:
-            raise SampleError("the file changed while it was packed; pack again")
-        pixels = read_pixels(raster, options)
-        values, mask_valid = read_labels(labels, raster, options, settled.meaning)
-        mask = settled.labelling.apply(values)
-        space = read_space(raster, options)
-    image = match_channels(pixels.values, settled.channels)
-    planes = () if header.planes is None else (header.planes,)
-    if (image.shape, image.dtype.name) != (
-        (*planes, header.height, header.width, settled.channels),
-        settled.dtype,
-    ):
-        raise SampleError(f"pixels {image.shape} {image.dtype.name} differ from the file's header")
-    counted = both_valid(pixels.valid, mask_valid)
-    if counted is not None:
-        mask[~counted] = IGNORE
-    return DecodedPair(source, image, mask, pixels.valid, space)
-
-
-def _sample(row: PlannedRow, picture: DecodedPair, options: PackOptions) -> Sample:
-    image, mask, valid = picture.image, picture.mask, picture.valid
+def _sample(row: PlannedRow, part: Part, options: PackOptions) -> Sample:
+    image, mask, valid, space = part.image, part.mask, part.valid, part.space
     pair, header = row.source.pair, row.source.header
     sample_id = pair.sample_id if row.plane is None else f"{pair.sample_id}#{row.plane:04d}"
     if options.size_px is not None:
+        space = space.scaled(mask.shape[0] / options.size_px, mask.shape[1] / options.size_px)
         image = resize_image(image, options.size_px, options.size_px)
         mask = resize_mask(mask, options.size_px, options.size_px)
         if valid is not None:
@@ -200,8 +142,6 @@ def _sample(row: PlannedRow, picture: DecodedPair, options: PackOptions) -> Samp
         box = row.box
         corner = (box.top, box.left) if box.planes is None else (box.front, box.top, box.left)
         sample_id = f"{sample_id}@{'x'.join(map(str, corner))}"
-        image, mask = image[box.slices].copy(), mask[box.slices].copy()
-        valid = None if valid is None else valid[box.slices]
     return Sample(
         sample_id=sample_id,
         group=row.group,
@@ -211,13 +151,13 @@ def _sample(row: PlannedRow, picture: DecodedPair, options: PackOptions) -> Samp
         source=pair.images[0].path,
         source_size_px=(header.height, header.width),
         tile=row.box,
-        space=None if picture.space == Space() else _placed(picture.space, row, options),
+        space=None if space == Space() else _placed(space, row, options),
         valid=valid,
     )
 
 
 def _placed(space: Space, row: PlannedRow, options: PackOptions) -> Space:
-    """The spacing between the sample's own pixels; everything else stays that of the file."""
+    """The spacing between the sample's own pixels beside its transform; `affine` stays that of the file."""
     spacing = space.spacing
     if row.plane is not None and options.slices is not None and len(spacing) == _VOLUME_DIMS:
         spacing = slice_spacing(spacing, options.slices)

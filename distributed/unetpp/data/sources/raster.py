@@ -5,7 +5,7 @@ Arrays are H W C for a picture and Z H W C for a volume: Z planes, H height, W w
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from unetpp.data.images.header import Header
 from unetpp.data.images.pixels import Pixels
 
-__all__ = ["Box", "Drawn", "FromSeries", "Pixels", "Raster", "Space"]
+__all__ = ["Box", "Drawn", "FromSeries", "Pixels", "Raster", "Space", "Windowed"]
 
 
 _MM = {"mm": 1.0, "um": 1e-3, "nm": 1e-6, "cm": 10.0, "m": 1000.0}
@@ -56,6 +56,20 @@ class Space:
     transform: tuple[float, ...] = ()
     """(a, b, c, d, e, f): x = a * column + b * row + c, y = d * column + e * row + f in the CRS, of a pixel's
     upper left corner."""
+
+    def of_part(self, top: int, left: int) -> "Space":
+        """The space of pixels from this row and column on; `affine` stays that of the whole."""
+        if not self.transform:
+            return self
+        a, b, c, d, e, f = self.transform
+        return replace(self, transform=(a, b, c + a * left + b * top, d, e, f + d * left + e * top))
+
+    def scaled(self, rows: float, columns: float) -> "Space":
+        """The space of larger pixels, so many times as high and as wide; only `transform` becomes another."""
+        if not self.transform:
+            return self
+        a, b, c, d, e, f = self.transform
+        return replace(self, transform=(a * columns, b * rows, c, d * columns, e * rows, f))
 
     @property
     def spacing_mm(self) -> tuple[float, ...]:
@@ -113,6 +127,16 @@ class Drawn(Protocol):
         ...
 
 
+@runtime_checkable
+class Windowed(Protocol):
+    """What a raster has besides if its `read` decodes no more than the box, so that it may exceed memory."""
+
+    @property
+    def block_px(self) -> tuple[int, int]:
+        """Height and width of the blocks that are decoded at once."""
+        ...
+
+
 class Raster(Protocol):
     """An opened file. `read` may be called any number of times until the file is closed."""
 
@@ -133,8 +157,6 @@ class Raster(Protocol):
 
     def read(self, box: Box | None = None) -> Pixels:
         """All pixels, or those of a box in every plane.
-
-        A format that reads by windows decodes no more than the box.
 
         Raises:
             SampleError: damaged, or a kind of file that has no plain pixels.

@@ -55,9 +55,10 @@ _DICOM = "DICOM"
 FORMATS = (
     Format(
         "picture",
-        (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp"),
+        (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".webp"),
         "unetpp.data.sources.picture",
     ),
+    Format("TIFF", (".tif", ".tiff"), "unetpp.data.sources.geo.choose"),
     Format(_DICOM, (".dcm", ".dicom", ".ima"), "unetpp.data.sources.medical.dicom", extra="medical"),
     Format("NIfTI", (".nii", ".nii.gz"), "unetpp.data.sources.medical.nifti", extra="medical"),
 )

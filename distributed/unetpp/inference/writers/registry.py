@@ -1,4 +1,4 @@
-"""Which writer answers which format of image; this table is all that names a writer.
+"""Which writer answers which format of image, unless one is asked for; this table is all that names one.
 
 A writer is a module beside this one with
 
@@ -18,11 +18,13 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from unetpp.core.errors import InputError
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import Storage
 from unetpp.data.sources.files import FileRef
+from unetpp.data.sources.geo.choose import has_place
 from unetpp.data.sources.raster import Space
-from unetpp.data.sources.registry import format_of_ref, missing_library
+from unetpp.data.sources.registry import Format, format_of_ref, missing_library
 
 __all__ = ["Segmented", "mask_suffix", "probabilities_suffix", "write_mask", "write_probabilities"]
 
@@ -39,50 +41,77 @@ class Segmented:
     manifest: Manifest
     probabilities: NDArray[np.uint8] | None = None
     """H W K or Z H W K in steps of 1 / 255, where asked for."""
+    valid: NDArray[np.bool_] | None = None
+    """H W, False where the image holds no data and the mask is IGNORE; None where it does everywhere."""
 
 
-_DEFAULT = "unetpp.inference.writers.png"
+_DEFAULT = "png"
 _NPZ = "unetpp.inference.writers.npz"
-_WRITERS: dict[str, str] = {
-    "picture": _DEFAULT,
-    "DICOM": "unetpp.inference.writers.dicom_seg",
-    "NIfTI": "unetpp.inference.writers.nifti",
+_WRITERS = {
+    "dicom-seg": "unetpp.inference.writers.dicom_seg",
+    "geojson": "unetpp.inference.writers.geojson",
+    "geotiff": "unetpp.inference.writers.geotiff",
+    "nifti": "unetpp.inference.writers.nifti",
+    "png": "unetpp.inference.writers.png",
 }
-"""Module by the name of the image's format."""
+"""Module by the name of the writer."""
+_ANSWERS = {"DICOM": "dicom-seg", "NIfTI": "nifti"}
+"""Writer by the name of the image's format; such an image is the only one that it can answer."""
 
 
-def mask_suffix(image: FileRef) -> str:
-    """Ending of the mask's file for an image of this file."""
-    suffix: str = _writer(image).SUFFIX
+def mask_suffix(image: FileRef, wanted: str | None = None) -> str:
+    """Ending of the mask's file for an image of this file.
+
+    Args:
+        image: the first of the image's files.
+        wanted: a writer; by default the form the image came in.
+
+    Raises:
+        InputError: there is no such writer, it cannot answer this image, or its library is missing.
+    """
+    suffix: str = _writer(image, wanted).SUFFIX
     return suffix
 
 
-def write_mask(segmented: Segmented, target: Storage, name: str) -> None:
-    """Write a mask in the form its image came in."""
-    _writer(segmented.files[0]).write(segmented, target, name)
+def write_mask(segmented: Segmented, target: Storage, name: str, wanted: str | None = None) -> None:
+    """Write a mask in the form its image came in, or in the one that is wanted."""
+    _writer(segmented.files[0], wanted).write(segmented, target, name)
 
 
-def probabilities_suffix(image: FileRef) -> str:
+def probabilities_suffix(image: FileRef, wanted: str | None = None) -> str:
     """Ending of the probabilities' file for an image of this file."""
-    suffix: str = _probabilities_writer(image).PROBABILITIES_SUFFIX
+    suffix: str = _probabilities_writer(image, wanted).PROBABILITIES_SUFFIX
     return suffix
 
 
-def write_probabilities(segmented: Segmented, target: Storage, name: str) -> None:
-    """Write probabilities in the form the image came in, or as NumPy arrays."""
-    _probabilities_writer(segmented.files[0]).write_probabilities(segmented, target, name)
+def write_probabilities(segmented: Segmented, target: Storage, name: str, wanted: str | None = None) -> None:
+    """Write probabilities in the form of the mask, or as NumPy arrays."""
+    _probabilities_writer(segmented.files[0], wanted).write_probabilities(segmented, target, name)
 
 
-def _probabilities_writer(image: FileRef) -> ModuleType:
-    module = _writer(image)
+def _probabilities_writer(image: FileRef, wanted: str | None) -> ModuleType:
+    module = _writer(image, wanted)
     return module if hasattr(module, "write_probabilities") else import_module(_NPZ)
 
 
-def _writer(image: FileRef) -> ModuleType:
+def _writer(image: FileRef, wanted: str | None) -> ModuleType:
     entry = format_of_ref(image)
-    if entry is None:
-        return import_module(_DEFAULT)
+    own = _own(image, entry)
+    name = wanted or own
+    if name not in _WRITERS or (name in _ANSWERS.values() and name != own):
+        possible = ", ".join(sorted((_WRITERS.keys() - _ANSWERS.values()) | {own}))
+        raise InputError(f"--format {name} must be one of {possible} for {image.path}")
     try:
-        return import_module(_WRITERS.get(entry.name, _DEFAULT))
+        return import_module(_WRITERS[name])
     except ImportError as error:
-        raise missing_library(image.path, entry, error) from error
+        if wanted is None and entry is not None:
+            raise missing_library(image.path, entry, error) from error
+        raise InputError(f"--format {name} needs {error.name}: pip install 'unetpp[formats]'") from error
+
+
+def _own(image: FileRef, entry: Format | None) -> str:
+    if entry is None:
+        return _DEFAULT
+    if entry.name == "TIFF":
+        return "geotiff" if has_place(image) else _DEFAULT
+    return _ANSWERS.get(entry.name, _DEFAULT)

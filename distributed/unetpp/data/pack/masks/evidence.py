@@ -3,6 +3,7 @@
 Distinct pixels are kept with their counts, so that any meaning can be tried on them without the file.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from unetpp.data.images.mask_facts import MaskFacts, MaskPlane
 from unetpp.data.pack.masks.edges import EdgeStats, edge_stats
 from unetpp.data.pack.masks.objects import ObjectStats, object_stats
 
-__all__ = ["MaskEvidence", "gather"]
+__all__ = ["MaskEvidence", "combine", "gather"]
 
 _MAX_DISTINCT = 1024
 """More than these are summarised by evenly spaced ones; a driver keeps them for every mask."""
@@ -102,6 +103,39 @@ def gather(
     visible = frozenset(map(tuple, _distinct(opaque[None])[0][:2].tolist())) if len(opaque) else frozenset()
     return replace(
         found, alpha=gather(alpha, MaskFacts(facts.container, facts.is_lossy), valid=valid), visible=visible
+    )
+
+
+def combine(parts: Sequence[MaskEvidence]) -> MaskEvidence:
+    """Of a mask that was looked at strip by strip; its objects, which strips cut, are not known."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    pixels = np.concatenate([part.pixels for part in parts])
+    found, counts = _unique(pixels, np.concatenate([part.counts for part in parts]))
+    # A palette's colours follow their pixels.
+    palette = None
+    if first.facts.palette is not None:
+        colours = np.concatenate([part.shown_colours for part in parts])
+        _, index = np.unique(pixels, axis=0, return_index=True)
+        palette = colours[index]
+    alphas = [part.alpha for part in parts if part.alpha is not None]
+    return replace(
+        first,
+        facts=replace(first.facts, palette=palette),
+        pixels=found,
+        counts=counts,
+        is_complete=all(part.is_complete for part in parts),
+        is_fractional=any(part.is_fractional for part in parts),
+        edges=EdgeStats(
+            pairs=sum(part.edges.pairs for part in parts),
+            jumps=sum(part.edges.jumps for part in parts),
+            soft=sum(part.edges.soft for part in parts),
+            middles=max(part.edges.middles for part in parts),
+        ),
+        objects=ObjectStats(),
+        alpha=combine(alphas) if alphas else None,
+        visible=frozenset(sorted(frozenset().union(*(part.visible for part in parts)))[:2]),
     )
 
 

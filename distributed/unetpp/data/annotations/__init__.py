@@ -1,0 +1,1 @@
+"""Masks that are drawn rather than stored: outlines and runs in COCO, YOLO and LabelMe files."""
