@@ -26,9 +26,9 @@ from unetpp.core.provenance import command_line
 from unetpp.core.storage import Storage, open_storage, preflight
 from unetpp.data.dataset.contents import write_contents
 from unetpp.data.dataset.manifests import commit_manifest, next_version
-from unetpp.data.pack.masks.annotated import annotated_classes
 from unetpp.data.pack.discover import Pair, Rejection, SourceFolder, discover
 from unetpp.data.pack.journal import Journal
+from unetpp.data.pack.masks.annotated import annotated_classes
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.rejections import RejectionLimit, Rejections
 from unetpp.data.pack.runners import TaskRunner, run_here

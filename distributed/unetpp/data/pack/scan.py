@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from unetpp.data.images.header import Header, SampleError
-from unetpp.data.pack.masks.annotated import open_mask
 from unetpp.data.pack.discover import Pair, Rejection
+from unetpp.data.pack.masks.annotated import open_mask
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.read_pair import read_header, read_values
 from unetpp.data.pack.stats import value_counts

@@ -18,8 +18,8 @@ from unetpp.data.dataset.sample import Sample
 from unetpp.data.images.channels import match_channels
 from unetpp.data.images.header import SampleError
 from unetpp.data.images.resize import resize_image, resize_mask
-from unetpp.data.pack.masks.annotated import open_mask
 from unetpp.data.pack.discover import Rejection
+from unetpp.data.pack.masks.annotated import open_mask
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.read_pair import read_pixels, read_values
 from unetpp.data.pack.scan import ScannedPair
