@@ -136,16 +136,19 @@ def predict(
     out: Place,
     *,
     level: int | None = None,
+    format: str | None = None,
     overlay: bool = False,
     overwrite: bool = False,
     strict: bool = False,
 ) -> PredictResult:
     """Segment image files; each mask is a PNG of class indices with its image's stem and size.
 
+    `format` is "mask", "instances", "coco" or "yolo"; by default a run on object ids gives instances.
+
     Raises:
         UserError: nothing can be predicted, or with `strict` the first image that cannot.
     """
-    options = PredictOptions(level, overlay, overwrite, strict)
+    options = PredictOptions(level, format, overlay, overwrite, strict)
     return _pick(PredictResult, predict_paths(os.fspath(run), os.fspath(source), os.fspath(out), options))
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from unetpp.config.planning.hardware import available_cpus
 from unetpp.core.errors import InputError
+from unetpp.core.manifest import Instances
 from unetpp.data.pack.classes import load_classes
 from unetpp.data.pack.discover import SourceFolder
 from unetpp.data.pack.groups import load_group_rule
+from unetpp.data.pack.masks.instances import BORDER_PX
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.pack import PackResult, Progress, pack
 from unetpp.data.pack.rejections import STRICT, RejectionLimit
@@ -30,6 +32,7 @@ class PackRequest:
     size: int | None = None
     tile: int | None = None
     slices: str | None = None
+    instances: str | None = None
     classes: Path | None = None
     group: str | None = None
     workers: int | None = None
@@ -57,6 +60,7 @@ def pack_folders(
         size_px=request.size,
         tile_px=request.tile,
         slices=request.slices,
+        instances=_instances(request.instances),
         classes=load_classes(request.classes) if request.classes else None,
         group=load_group_rule(request.group),
         **fractions,
@@ -71,6 +75,14 @@ def pack_folders(
             overwrite=request.overwrite,
             on_progress=on_progress,
         )
+
+
+def _instances(kind: str | None) -> Instances | None:
+    if kind is None:
+        return None
+    if kind != "border":
+        raise InputError(f"--instances {kind} must be border: the one way objects are packed as classes")
+    return Instances(kind="border", border_px=BORDER_PX)
 
 
 def _folders(images: Folders, masks: Folders) -> list[SourceFolder]:

@@ -4,22 +4,26 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from unetpp.core.errors import InputError, StorageError
+from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
 from unetpp.data.sources.files import FileRef, UnreadFileError
 from unetpp.data.sources.raster import Space
-from unetpp.data.sources.registry import open_image
+from unetpp.data.sources.registry import open_image, stem_of
 from unetpp.inference.inputs import ImageSet, find_images
-from unetpp.inference.outputs import mask_name, overlay_name, refuse_existing, refuse_images
+from unetpp.inference.objects.find import Objects, find_objects
+from unetpp.inference.outputs import overlay_name, refuse_existing, refuse_images
 from unetpp.inference.overlay import overlay_png
 from unetpp.inference.predictor import Predictor
 from unetpp.inference.volumes import check_any, segment
-from unetpp.inference.writers.registry import Segmented, write_mask
+from unetpp.inference.writers.registry import Segmented, Writers
 
 __all__ = ["PredictOptions", "predict_paths"]
 
@@ -35,6 +39,8 @@ class PredictOptions:
 
     level: int | None = None
     """Head to use; None for the deepest."""
+    format: str | None = None
+    """One of `writers.registry.FORMATS`; None for what the network was trained for."""
     overlay: bool = False
     """Also write `out/overlays/<stem>.png`."""
     overwrite: bool = False
@@ -73,16 +79,19 @@ def predict_paths(
     """
     images = find_images(source)
     target = open_storage(out)
-    refuse_images(target, images, overlay=options.overlay)
+    writers = Writers.choose(options.format, RunDir(run_uri).require().read_dataset())
+    refuse_images(target, images, writers, overlay=options.overlay)
     if not options.overwrite:
-        refuse_existing(target, images, overlay=options.overlay)
+        refuse_existing(target, images, writers, overlay=options.overlay)
     predictor = Predictor.from_run(run_uri, level=options.level)
     start = time.perf_counter()
-    failed = _predict_all(predictor, images, target, options, on_image)
+    job = _Job(predictor, target, writers, overlay=options.overlay)
+    failed = _predict_all(job, images, options, on_image)
     seconds = time.perf_counter() - start
     if len(failed) == len(images.paths):
         first = f"{failed[0]['file']}: {failed[0]['reason']}"
         raise InputError(f"none of {len(failed)} images could be predicted; {first}")
+    writers.finish(job.records, target, predictor.run.manifest)
     predicted = len(images.paths) - len(failed)
     return {
         "images": len(images.paths),
@@ -95,10 +104,20 @@ def predict_paths(
     }
 
 
+@dataclass
+class _Job:
+    """What predicts images and takes the answers."""
+
+    predictor: Predictor
+    target: Storage
+    writers: Writers
+    overlay: bool
+    records: list[Any] = field(default_factory=list)
+
+
 def _predict_all(
-    predictor: Predictor,
+    job: _Job,
     images: ImageSet,
-    target: Storage,
     options: PredictOptions,
     on_image: Callable[[int, int], None],
 ) -> list[dict[str, str]]:
@@ -107,7 +126,7 @@ def _predict_all(
     storage_failures = 0
     for done, (path, decoded) in enumerate(_decode_ahead(images), start=1):
         try:
-            _predict_one(predictor, decoded.result(), path, target, overlay=options.overlay)
+            _predict_one(job, decoded.result(), path)
             storage_failures = 0
         except (InputError, StorageError, UnreadFileError, MemoryError) as error:
             reason = _reason(error) or "it does not fit into memory; cut it into parts"
@@ -151,10 +170,21 @@ def _decode(source: FileRef) -> _Opened:
         return _Opened(source, raster.space, raster.read().values)
 
 
-def _predict_one(predictor: Predictor, image: _Opened, path: str, target: Storage, *, overlay: bool) -> None:
-    manifest = predictor.run.manifest
+def _predict_one(job: _Job, image: _Opened, path: str) -> None:
+    manifest = job.predictor.run.manifest
     pixels = check_any(image.pixels, manifest)
-    mask = segment(predictor, pixels)
-    write_mask(Segmented(image.source, image.space, mask, manifest), target, mask_name(path))
-    if overlay:
-        target.write(overlay_name(path), overlay_png(pixels, mask, manifest))
+    writer = job.writers.of(path)
+    segmented = Segmented(image.source, image.space, *_answer(job.predictor, pixels, writer), manifest)
+    job.records.append(writer.write(segmented, job.target, stem_of(path)))
+    if job.overlay:
+        job.target.write(overlay_name(path), overlay_png(pixels, segmented.mask, manifest))
+
+
+def _answer(
+    predictor: Predictor, pixels: NDArray[Any], writer: ModuleType
+) -> tuple[NDArray[np.uint8], Objects | None]:
+    """The mask, and the objects of a picture where the writer needs them."""
+    if pixels.ndim > 3 or not getattr(writer, "NEEDS_OBJECTS", False):
+        return segment(predictor, pixels), None
+    prediction = predictor.predict(pixels)
+    return prediction.mask, find_objects(prediction.probabilities, predictor.run.manifest)

@@ -124,6 +124,7 @@ def check_dataset(manifest: Manifest, run: LoadedRun) -> None:
     compared: list[tuple[str, object, object]] = [
         ("task", manifest.task, trained.task),
         ("classes", [c.name for c in manifest.classes], [c.name for c in trained.classes]),
+        ("instances", manifest.instances, trained.instances),
         ("channels", manifest.channels, trained.channels),
         ("dtype", manifest.dtype, trained.dtype),
     ]

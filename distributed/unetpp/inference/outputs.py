@@ -7,16 +7,11 @@ from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.storage import Storage
 from unetpp.data.sources.registry import stem_of
 from unetpp.inference.inputs import ImageSet
-from unetpp.inference.writers.registry import mask_suffix
+from unetpp.inference.writers.registry import Writers
 
-__all__ = ["mask_name", "overlay_name", "refuse_existing", "refuse_images"]
+__all__ = ["overlay_name", "refuse_existing", "refuse_images"]
 
 _OVERLAY_FOLDER = "overlays"
-
-
-def mask_name(image: str) -> str:
-    """Path of an image's mask below the output folder."""
-    return stem_of(image) + mask_suffix(image)
 
 
 def overlay_name(image: str) -> str:
@@ -24,7 +19,7 @@ def overlay_name(image: str) -> str:
     return f"{_OVERLAY_FOLDER}/{stem_of(image)}.png"
 
 
-def refuse_images(target: Storage, images: ImageSet, *, overlay: bool) -> None:
+def refuse_images(target: Storage, images: ImageSet, writers: Writers, *, overlay: bool) -> None:
     """Keep masks and images apart, wherever links lead.
 
     Raises:
@@ -38,7 +33,7 @@ def refuse_images(target: Storage, images: ImageSet, *, overlay: bool) -> None:
         for path, original in originals.items()
         if original.startswith(f"{place}/") or f"{images.storage.uri}/{path}".startswith(f"{target.uri}/")
     ]
-    outputs = _outputs(images, overlay=overlay)
+    outputs = _outputs(images, writers, overlay=overlay)
     # A mask is renamed into its place: only links among its folders count, a link of its name is replaced.
     written = {f"{_real(target, os.path.dirname(name))}/{os.path.basename(name)}" for name in outputs}
     inside += [path for path, original in originals.items() if original in written and path not in inside]
@@ -58,13 +53,13 @@ def refuse_images(target: Storage, images: ImageSet, *, overlay: bool) -> None:
         )
 
 
-def refuse_existing(target: Storage, images: ImageSet, *, overlay: bool) -> None:
+def refuse_existing(target: Storage, images: ImageSet, writers: Writers, *, overlay: bool) -> None:
     """Leave what is there.
 
     Raises:
         ExistsError: an output exists.
     """
-    existing = sorted(set(_outputs(images, overlay=overlay)) & set(target.list()))
+    existing = sorted(set(_outputs(images, writers, overlay=overlay)) & set(target.list()))
     if existing:
         raise ExistsError(
             f"{len(existing)} outputs exist in {target.uri}, first {existing[0]!r}; "
@@ -72,9 +67,9 @@ def refuse_existing(target: Storage, images: ImageSet, *, overlay: bool) -> None
         )
 
 
-def _outputs(images: ImageSet, *, overlay: bool) -> Sequence[str]:
+def _outputs(images: ImageSet, writers: Writers, *, overlay: bool) -> Sequence[str]:
     overlays = [overlay_name(path) for path in images.paths] if overlay else []
-    return [*map(mask_name, images.paths), *overlays]
+    return [*(name for path in images.paths for name in writers.names(path)), *writers.together, *overlays]
 
 
 def _real(storage: Storage, path: str = "") -> str:

@@ -29,6 +29,10 @@ def pack(
         str | None,
         typer.Option(metavar="DIRECTION", help="Pack volumes as slices: axial, coronal or sagittal."),
     ] = None,
+    instances: Annotated[
+        str | None,
+        typer.Option(metavar="border", help="Masks are object ids, packed as inside and border."),
+    ] = None,
     classes: Annotated[Path | None, typer.Option(help="Class names and colours: txt, json or yaml.")] = None,
     group: Annotated[
         str | None,
@@ -57,6 +61,7 @@ def pack(
         size=size,
         tile=tile,
         slices=slices,
+        instances=instances,
         classes=classes,
         group=group,
         workers=workers,

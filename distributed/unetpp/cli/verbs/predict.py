@@ -21,6 +21,9 @@ def register(app: typer.Typer) -> None:
         source: Annotated[str, typer.Argument(metavar="INPUT", help="Image file, folder, 'glob' or URI.")],
         out: Annotated[str, typer.Option(help="Folder or URI for the masks.")],
         level: Annotated[int | None, typer.Option(help="Head to use [default: the deepest].")] = None,
+        format: Annotated[
+            str | None, typer.Option(help="mask, instances, coco or yolo [default: as trained].")
+        ] = None,
         overlay: Annotated[bool, typer.Option("--overlay", help="Also write overlays/ to look at.")] = False,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace masks that exist.")] = False,
         strict: Annotated[
@@ -30,11 +33,13 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Segment images; each mask is a PNG of class indices with its image's stem and size.
 
+        A run on object ids writes TIFF images of ids and a CSV of objects instead.
+
         Images that cannot be read are passed over; the exit code is then 1.
         """
         from unetpp.inference.batch import PredictOptions, predict_paths
 
-        options = PredictOptions(level, overlay, overwrite, strict)
+        options = PredictOptions(level, format, overlay, overwrite, strict)
         with ImageProgress("predicting") as progress:
             result = predict_paths(run, source, out, options, on_image=progress)
         failed = result["failed"]

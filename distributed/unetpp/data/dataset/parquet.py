@@ -55,6 +55,9 @@ SCHEMA = pa.schema(
 """Columns of a shard; arrow primitives only."""
 _SPACE = pa.field("space", pa.string())
 """Further column of shards in which a source file says where its pixels lie: JSON, see `Space.to_json`."""
+_INSTANCES = pa.field("instances", pa.binary())
+"""Further column of datasets of objects: ids as H W little-endian int32, 0 for no object."""
+_FURTHER = {_SPACE.name: _SPACE.type, _INSTANCES.name: _INSTANCES.type}
 _COLUMNS = {field.name: field.type for field in SCHEMA}
 
 
@@ -62,6 +65,8 @@ def encode_shard(samples: Sequence[Sample]) -> bytes:
     """Parquet bytes of the samples; the same samples give the same bytes."""
     sink = pa.BufferOutputStream()
     schema = SCHEMA if all(sample.space is None for sample in samples) else SCHEMA.append(_SPACE)
+    if any(sample.instances is not None for sample in samples):
+        schema = schema.append(_INSTANCES)
     # Raw pixels do not repeat as whole values, so dictionaries and statistics only cost time and space.
     with pq.ParquetWriter(
         sink,
@@ -124,7 +129,7 @@ def iter_row_groups(
                 f"shard {shard.name} embeds an Arrow schema, which shards never do; pack again"
             )
         found = {field.name: field.type for field in file.schema_arrow}
-        if found not in (_COLUMNS, _COLUMNS | {_SPACE.name: _SPACE.type}):
+        if not _COLUMNS.items() <= found.items() <= (_COLUMNS | _FURTHER).items():
             raise CorruptionError(f"shard {shard.name} has other columns than the format; pack again")
         if file.num_row_groups == 0:
             raise CorruptionError(f"shard {shard.name} holds no row, which shards always do; pack again")
@@ -161,7 +166,8 @@ def decode_mask(buffer: pa.Buffer | bytes, height: int, width: int) -> NDArray[n
 
 def samples_of(table: pa.Table) -> Iterator[Sample]:
     """Rows of a shard's table; pixels are views of the table's memory."""
-    small = table.drop_columns(["image", "mask"]).to_pylist()
+    large = {"image", "mask", _INSTANCES.name} & set(table.column_names)
+    small = table.drop_columns(list(large)).to_pylist()
     for index, row in enumerate(small):
         height, width = row["height"], row["width"]
         image = table["image"][index].as_buffer()
@@ -176,7 +182,16 @@ def samples_of(table: pa.Table) -> Iterator[Sample]:
             source_size_px=(row["source_height"], row["source_width"]),
             tile=Box(row["tile_top"], row["tile_left"], height, width) if tiled else None,
             space=Space.from_json(row["space"]) if row.get("space") else None,
+            instances=_ids(table, index, height, width),
         )
+
+
+def _ids(table: pa.Table, row: int, height: int, width: int) -> NDArray[np.int32] | None:
+    if _INSTANCES.name not in table.column_names or not (value := table[_INSTANCES.name][row]).is_valid:
+        return None
+    buffer = value.as_buffer()
+    _check_size("instances", buffer, height * width * 4)
+    return np.frombuffer(buffer, "<i4").reshape(height, width)
 
 
 def iter_samples(storage: Storage, manifest: Manifest, split: str) -> Iterator[Sample]:
@@ -220,6 +235,7 @@ def _row(sample: Sample) -> dict[str, Any]:
         "tile_left": sample.tile.left if sample.tile else None,
         "source_height": sample.source_size_px[0],
         "source_width": sample.source_size_px[1],
+        "instances": None if sample.instances is None else sample.instances.astype("<i4").tobytes(),
         "space": None if sample.space is None else sample.space.to_json(),
     }
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from unetpp.core.errors import InputError
+from unetpp.core.manifest import Instances
 from unetpp.data.pack.classes import ClassSpec
 from unetpp.data.pack.groups import EACH_ALONE, GroupRule
 from unetpp.data.sources.slices import SLICINGS
@@ -23,6 +24,8 @@ class PackOptions:
     classes: ClassSpec | None = None
     slices: str | None = None
     """Volumes become the slices along this direction."""
+    instances: Instances | None = None
+    """Mask values are ids of objects, which become classes like this."""
     group: GroupRule = EACH_ALONE
     """Samples of one group stay in one split."""
 

@@ -26,9 +26,11 @@ from unetpp.core.provenance import command_line
 from unetpp.core.storage import Storage, open_storage, preflight
 from unetpp.data.dataset.contents import write_contents
 from unetpp.data.dataset.manifests import commit_manifest, next_version
+from unetpp.data.pack.classes import ClassSpec
 from unetpp.data.pack.discover import Pair, Rejection, SourceFolder, discover
 from unetpp.data.pack.journal import Journal
 from unetpp.data.pack.masks.annotated import annotated_classes
+from unetpp.data.pack.masks.instances import instance_classes
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.rejections import RejectionLimit, Rejections
 from unetpp.data.pack.runners import TaskRunner, run_here
@@ -104,7 +106,7 @@ def pack(
     storage = open_storage(out)
     _check_absent(storage, overwrite=overwrite)
     pairs, unpaired = discover(folders)
-    options = replace(options, classes=annotated_classes(pairs, options.classes))
+    options = replace(options, classes=_classes(pairs, options))
     preflight(storage, write=True)
     rejections = Rejections(storage, max_rejected)
     job = _Run(storage, run, on_progress, rejections, files=len(pairs) + len(unpaired))
@@ -128,6 +130,11 @@ def pack(
     commit_manifest(storage, manifest)
     journal.delete()
     return PackResult(manifest, tuple(rejections.files.values()))
+
+
+def _classes(pairs: Sequence[Pair], options: PackOptions) -> ClassSpec | None:
+    spec = annotated_classes(pairs, options.classes)
+    return spec if options.instances is None else instance_classes(spec)
 
 
 def _check_absent(storage: Storage, *, overwrite: bool) -> None:
@@ -241,6 +248,7 @@ def _manifest(
         channel_stats=pixels.channel_stats(),
         resized_px=options.size_px,
         slices=options.slices,
+        instances=options.instances,
         sizes=dict(sorted(tally.stats.sizes.items())),
         class_pixels=tuple(pixels.class_pixels.tolist()),
         foreground_histogram=tuple(pixels.foreground_histogram.tolist()),

@@ -3,6 +3,7 @@
 Arrays: H W C of a picture, Z H W C of a volume, whose Z slices lie in the direction that was asked for.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ from numpy.typing import NDArray
 
 from unetpp.data.images.header import Header, SampleError
 from unetpp.data.pack.labels import to_values
+from unetpp.data.pack.masks.annotated import DrawnMask
+from unetpp.data.pack.masks.instances import check_ids, mark_borders
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.sources.raster import Pixels, Raster
 from unetpp.data.sources.slices import SLICINGS, slice_header, slices_of
 
-__all__ = ["read_header", "read_pixels", "read_values"]
+__all__ = ["Labels", "read_header", "read_labels", "read_pixels"]
 
 
 def read_header(image: Raster, options: PackOptions) -> Header:
@@ -43,8 +46,16 @@ def read_pixels(image: Raster, options: PackOptions) -> Pixels:
     return Pixels(slices_of(pixels.values, options.slices), valid)
 
 
-def read_values(mask: Raster, header: Header, options: PackOptions) -> NDArray[np.uint8]:
-    """One value per pixel, (Z) H W, of a mask that has the image's size.
+@dataclass(frozen=True)
+class Labels:
+    """One value per pixel, (Z) H W, and where masks are of objects, whose pixel it is; 0 is no object."""
+
+    values: NDArray[np.uint8]
+    ids: NDArray[np.int32] | None = None
+
+
+def read_labels(mask: Raster, header: Header, options: PackOptions) -> Labels:
+    """The values of a mask that has the image's size.
 
     Raises:
         SampleError: another size, or no mask.
@@ -52,14 +63,33 @@ def read_values(mask: Raster, header: Header, options: PackOptions) -> NDArray[n
     stored: NDArray[Any] = mask.read().values
     if stored.ndim == 4 and options.slices is not None:
         stored = slices_of(stored, options.slices)
-    # (Z, H, W, C) -> (Z * H, W, C): planes of a volume follow the same rules as a picture.
-    values = to_values(stored.reshape(-1, *stored.shape[-2:]), options.classes).reshape(stored.shape[:-1])
+    labels = _objects(mask, stored, options)
+    if labels is None:
+        # (Z, H, W, C) -> (Z * H, W, C): planes of a volume follow the same rules as a picture.
+        values = to_values(stored.reshape(-1, *stored.shape[-2:]), options.classes)
+        labels = Labels(values.reshape(stored.shape[:-1]))
+    values = labels.values
     expected: tuple[int, ...] = (header.height, header.width)
     if header.planes is not None:
         expected = (header.planes, *expected)
     if values.shape != expected:
         raise SampleError(_other_size(values.shape, expected))
-    return values
+    return labels
+
+
+def _objects(mask: Raster, stored: NDArray[Any], options: PackOptions) -> Labels | None:
+    if options.instances is None or options.classes is None:
+        return None
+    if isinstance(mask, DrawnMask):
+        values, ids = stored[..., 0].copy(), mask.ids()
+    else:
+        if stored.shape[-1] != 1:
+            raise SampleError(f"a mask of object ids has one channel, this one {stored.shape[-1]}")
+        ids = stored[..., 0].astype(np.int32)
+        check_ids(ids)
+        values = (ids != 0).astype(np.uint8)
+    mark_borders(values, ids, options.classes, options.instances.border_px)
+    return Labels(values, ids)
 
 
 def _other_size(mask: tuple[int, ...], image: tuple[int, ...]) -> str:

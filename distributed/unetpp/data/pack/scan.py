@@ -12,7 +12,7 @@ from unetpp.data.images.header import Header, SampleError
 from unetpp.data.pack.discover import Pair, Rejection
 from unetpp.data.pack.masks.annotated import open_mask
 from unetpp.data.pack.options import PackOptions
-from unetpp.data.pack.read_pair import read_header, read_values
+from unetpp.data.pack.read_pair import read_header, read_labels
 from unetpp.data.pack.stats import value_counts
 from unetpp.data.sources.files import UnreadFileError, location
 from unetpp.data.sources.registry import open_image
@@ -47,7 +47,7 @@ def scan_pair(pair: Pair, options: PackOptions) -> ScannedPair | Rejection:
             header, image_digest = read_header(image, options), image.digest
             at = pair.mask
             with open_mask(pair, image, options.classes) as mask:
-                values, mask_digest = read_values(mask, header, options), mask.digest
+                values, mask_digest = read_labels(mask, header, options).values, mask.digest
     except UnreadFileError as error:
         return Rejection.of_unread(error)
     except SampleError as error:

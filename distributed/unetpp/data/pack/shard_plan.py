@@ -123,6 +123,7 @@ def fingerprint(kept: Sequence[ScannedPair], shards: Sequence[PlannedShard], opt
         "schema_version": SCHEMA_VERSION,
         "size_px": options.size_px,
         "tile_px": options.tile_px,
+        **({} if options.instances is None else {"instances": options.instances.model_dump()}),
         **({} if options.slices is None else {"slices": options.slices}),
         "classes": options.classes.model_dump() if options.classes else None,
         "rows": sorted([sample_id, *row] for sample_id, row in rows.items()),

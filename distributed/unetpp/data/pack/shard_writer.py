@@ -21,7 +21,7 @@ from unetpp.data.images.resize import resize_image, resize_mask
 from unetpp.data.pack.discover import Rejection
 from unetpp.data.pack.masks.annotated import open_mask
 from unetpp.data.pack.options import PackOptions
-from unetpp.data.pack.read_pair import read_pixels, read_values
+from unetpp.data.pack.read_pair import read_labels, read_pixels
 from unetpp.data.pack.scan import ScannedPair
 from unetpp.data.pack.shard_plan import PlannedRow, PlannedShard, Settled
 from unetpp.data.pack.stats import DatasetStats, PixelStats
@@ -110,7 +110,15 @@ class _Decoded:
     source: ScannedPair
     image: NDArray[Any]
     mask: NDArray[np.uint8]
+    ids: NDArray[np.int32] | None
     space: Space
+
+    def plane(self, index: int | None) -> "_Decoded":
+        """One slice of a volume; None is a picture itself."""
+        if index is None:
+            return self
+        ids = None if self.ids is None else self.ids[index]
+        return _Decoded(self.source, self.image[index], self.mask[index], ids, self.space)
 
 
 def _samples(task: ShardTask, rejections: list[Rejection], images: list[str]) -> Iterator[Sample]:
@@ -129,15 +137,11 @@ def _samples(task: ShardTask, rejections: list[Rejection], images: list[str]) ->
                 refused = row.source
                 rejections.append(_rejection(row.source, error))
                 continue
-        image, mask = (
-            (decoded.image, decoded.mask)
-            if row.plane is None
-            else (decoded.image[row.plane], decoded.mask[row.plane])
-        )
+        plane = decoded.plane(row.plane)
         if row.plane not in digests:
-            digests[row.plane] = image_digest(image)
+            digests[row.plane] = image_digest(plane.image)
         images.append(digests[row.plane])
-        yield _sample(row, image, mask, decoded.space, task.options)
+        yield _sample(row, plane, task.options)
 
 
 def _rejection(source: ScannedPair, error: SampleError | UnreadFileError) -> Rejection:
@@ -152,7 +156,8 @@ def _decode(source: ScannedPair, task: ShardTask) -> _Decoded:
         if hashlib.sha256(raster.digest + labels.digest).hexdigest() != source.digest:
             raise SampleError("the file changed while it was packed; pack again")
         pixels = read_pixels(raster, task.options)
-        mask = settled.labelling.apply(read_values(labels, header, task.options))
+        read = read_labels(labels, header, task.options)
+        mask = settled.labelling.apply(read.values)
         space = raster.space
     image = match_channels(pixels.values, settled.channels)
     planes = () if header.planes is None else (header.planes,)
@@ -163,22 +168,23 @@ def _decode(source: ScannedPair, task: ShardTask) -> _Decoded:
         raise SampleError(f"pixels {image.shape} {image.dtype.name} differ from the file's header")
     if pixels.valid is not None:
         mask[~pixels.valid] = IGNORE
-    return _Decoded(source, image, mask, space)
+    return _Decoded(source, image, mask, read.ids, space)
 
 
-def _sample(
-    row: PlannedRow, image: NDArray[Any], mask: NDArray[np.uint8], space: Space, options: PackOptions
-) -> Sample:
+def _sample(row: PlannedRow, decoded: _Decoded, options: PackOptions) -> Sample:
     pair, header = row.source.pair, row.source.header
+    image, mask, ids, space = decoded.image, decoded.mask, decoded.ids, decoded.space
     sample_id = pair.sample_id if row.plane is None else f"{pair.sample_id}#{row.plane:04d}"
     if options.size_px is not None:
         image = resize_image(image, options.size_px, options.size_px)
         mask = resize_mask(mask, options.size_px, options.size_px)
+        ids = None if ids is None else resize_mask(ids, options.size_px, options.size_px)
     if row.box is not None:
         box = row.box
         sample_id = f"{sample_id}@{box.top}x{box.left}"
         rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
         image, mask = image[rows, columns].copy(), mask[rows, columns].copy()
+        ids = None if ids is None else ids[rows, columns]
     return Sample(
         sample_id=sample_id,
         group=row.group,
@@ -189,4 +195,5 @@ def _sample(
         source_size_px=(header.height, header.width),
         tile=row.box,
         space=space if space != Space() else None,
+        instances=ids,
     )

@@ -4,11 +4,11 @@ from unetpp.core.storage import Storage
 from unetpp.inference.colours import indexed_png
 from unetpp.inference.writers.registry import Segmented
 
-__all__ = ["SUFFIX", "write"]
+__all__ = ["SUFFIXES", "write"]
 
-SUFFIX = ".png"
+SUFFIXES = (".png",)
 
 
-def write(segmented: Segmented, target: Storage, name: str) -> None:
+def write(segmented: Segmented, target: Storage, stem: str) -> None:
     """See `registry`; the mask is H W."""
-    target.write(name, indexed_png(segmented.mask, segmented.manifest))
+    target.write(f"{stem}.png", indexed_png(segmented.mask, segmented.manifest))
