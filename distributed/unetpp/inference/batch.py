@@ -158,8 +158,8 @@ def _decode_ahead(images: ImageSet) -> Iterator[tuple[str, Future[_Opened]]]:
     """Read and decode in threads, in order, `_AHEAD` images before they are needed."""
     with ThreadPoolExecutor(_AHEAD) as pool:
         waiting: deque[tuple[str, Future[_Opened]]] = deque()
-        for path in images.paths:
-            waiting.append((path, pool.submit(_decode, FileRef(images.storage.uri, path))))
+        for ref in images.refs:
+            waiting.append((ref.path, pool.submit(_decode, ref)))
             if len(waiting) > _AHEAD:
                 yield waiting.popleft()
         yield from waiting

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from unetpp.core.errors import InputError
 from unetpp.core.storage import Storage, open_storage
+from unetpp.data.sources.files import FileRef
 from unetpp.data.sources.registry import format_of, list_sources, stem_of, suffixes
 
 __all__ = ["ImageSet", "find_images", "split_glob"]
@@ -22,9 +23,14 @@ class ImageSet:
     """Image paths relative to a storage, sorted; no two differ only in their suffix."""
 
     storage: Storage
-    paths: tuple[str, ...]
+    refs: tuple[FileRef, ...]
     pattern: str
     """What the paths match."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Relative to the storage."""
+        return tuple(ref.path for ref in self.refs)
 
     def matches(self, path: str) -> bool:
         """Whether a file at this path of the storage would be one of the images."""
@@ -44,14 +50,28 @@ def find_images(source: str) -> ImageSet:
         root, pattern = source, ""
     if not pattern and _is_file(root):
         root, name = _split_file(root)
-        storage, paths, pattern = open_storage(root), [name], glob.escape(name)
+        storage, pattern = open_storage(root), glob.escape(name)
+        refs = [FileRef(storage.uri, name)]
+    elif not pattern and (found := _image_folder(root)):
+        storage, ref = found
+        refs, pattern = [ref], glob.escape(ref.path)
     else:
         storage, pattern = open_storage(root), pattern or _ANYWHERE
-        paths = [ref.path for ref in list_sources(storage) if _matches(ref.path, pattern)]
-    if not paths:
+        refs = [ref for ref in list_sources(storage) if _matches(ref.path, pattern)]
+    if not refs:
         raise InputError(f"no images at {source}; looked for {' '.join(suffixes())}")
-    _refuse_duplicates(paths)
-    return ImageSet(storage, tuple(sorted(paths)), pattern)
+    _refuse_duplicates([ref.path for ref in refs])
+    return ImageSet(storage, tuple(sorted(refs, key=lambda ref: ref.path)), pattern)
+
+
+def _image_folder(source: str) -> tuple[Storage, FileRef] | None:
+    """A folder that is one image, and the storage of the folder it lies in."""
+    if format_of(source.rstrip("/")) is None:
+        return None
+    root, name = _split_file(source.rstrip("/"))
+    storage = open_storage(root)
+    members = tuple(f"{name}/{path}" for path in sorted(storage.child(name).list()))
+    return (storage, FileRef(storage.uri, name, members)) if members else None
 
 
 def split_glob(source: str) -> tuple[str, str]:

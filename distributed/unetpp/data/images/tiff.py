@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from unetpp.data.images.header import Header, SampleError, canonical, canonical_dtype, check_limits
 
-__all__ = ["header", "pixels"]
+__all__ = ["check_segments", "header", "pixels"]
 
 # Its warnings about odd tags say nothing about the pixels and would appear once per file.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
@@ -35,7 +35,7 @@ def pixels(data: bytes) -> NDArray[Any]:
     """The first series, H W C, without alpha."""
     with _open(data) as tiff:
         found = _header(tiff)
-        _check_segments(tiff, len(data))
+        check_segments(tiff, len(data))
         series = tiff.series[0]
         try:
             array = series.asarray()
@@ -72,7 +72,7 @@ def _header(tiff: tifffile.TiffFile) -> Header:
     return check_limits(Header(sizes["Y"], sizes["X"], channels, canonical_dtype(dtype)))
 
 
-def _check_segments(tiff: tifffile.TiffFile, file_bytes: int) -> None:
+def check_segments(tiff: tifffile.TiffFile, file_bytes: int) -> None:
     """Raises SampleError where pixels are missing, for which tifffile would put zeros."""
     try:
         for page in tiff.series[0].pages:

@@ -6,7 +6,7 @@ A mask belongs to the image with the same relative path without suffixes: `a/cel
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from unetpp.core.errors import InputError
@@ -14,7 +14,7 @@ from unetpp.data.annotations.annotation import Annotation, Entry, Survey
 from unetpp.data.annotations.find import find_annotations
 from unetpp.data.annotations.pairing import pair_entries
 from unetpp.data.sources.files import FileRef, UnreadFileError, location, source_storage
-from unetpp.data.sources.registry import list_sources, stem_of, suffixes
+from unetpp.data.sources.registry import holds_labels, list_sources, stem_of, suffixes
 
 __all__ = ["Pair", "Rejection", "SourceFolder", "discover"]
 
@@ -79,13 +79,18 @@ def discover(folders: Sequence[SourceFolder]) -> tuple[list[Pair], list[Rejectio
 
 
 def _match(folder: SourceFolder) -> tuple[list[Pair], list[Rejection]]:
-    images = _list(folder.images, "images")
+    image_refs = _list(folder.images, "images")
+    images = list(image_refs)
     survey = find_annotations(folder.masks, _mask_images(folder))
     if survey is not None:
-        return _match_annotations(folder, images, survey)
-    masks = _list(folder.masks, "masks")
+        return _match_annotations(folder, image_refs, survey)
+    mask_refs = _list(folder.masks, "masks")
+    masks = list(mask_refs)
     if source_storage(folder.images).uri == source_storage(folder.masks).uri:
         masks = [path for path in masks if _MASK_ENDING.search(stem_of(path))]
+        if not masks and all(holds_labels(ref) for ref in image_refs.values()):
+            return [Pair(_prefix(folder) + stem_of(path), ref, ref, folder.split)
+                    for path, ref in image_refs.items()], []  # fmt: skip
         images = sorted(set(images) - set(masks))
     for bare in (False, True):
         by_key, clashes = _index(images, _IMAGE_ENDING, bare=bare)
@@ -93,12 +98,12 @@ def _match(folder: SourceFolder) -> tuple[list[Pair], list[Rejection]]:
         common = by_key.keys() & mask_by_key.keys()
         if common or clashes or mask_clashes:
             break
-    prefix = "" if folder.split is None else f"{folder.split}/"
+    prefix = _prefix(folder)
     pairs = [
         Pair(
             prefix + stem_of(by_key[key]),
-            FileRef(folder.images, by_key[key]),
-            FileRef(folder.masks, mask_by_key[key]),
+            image_refs[by_key[key]],
+            mask_refs[mask_by_key[key]],
             folder.split,
         )
         for key in common
@@ -112,6 +117,10 @@ def _match(folder: SourceFolder) -> tuple[list[Pair], list[Rejection]]:
     return pairs, sorted(rejections, key=lambda rejection: rejection.file)
 
 
+def _prefix(folder: SourceFolder) -> str:
+    return "" if folder.split is None else f"{folder.split}/"
+
+
 def _mask_images(folder: SourceFolder) -> list[str]:
     """Images in the folder of masks that may be masks."""
     storage = source_storage(folder.masks)
@@ -122,14 +131,13 @@ def _mask_images(folder: SourceFolder) -> list[str]:
 
 
 def _match_annotations(
-    folder: SourceFolder, images: list[str], survey: Survey
+    folder: SourceFolder, images: dict[str, FileRef], survey: Survey
 ) -> tuple[list[Pair], list[Rejection]]:
-    paired = pair_entries(images, survey.entries)
-    prefix = "" if folder.split is None else f"{folder.split}/"
+    paired = pair_entries(list(images), survey.entries)
     pairs = [
         Pair(
-            prefix + stem_of(path),
-            FileRef(folder.images, path),
+            _prefix(folder) + stem_of(path),
+            images[path],
             entry.annotation.file,
             folder.split,
             entry.annotation,
@@ -149,14 +157,15 @@ def _named(entry: Entry) -> str:
     return at if entry.by_stem else f"{at}#{entry.image}"
 
 
-def _list(uri: str, what: str) -> list[str]:
+def _list(uri: str, what: str) -> dict[str, FileRef]:
+    """Files by their path."""
     storage = source_storage(uri)
     if not storage.exists():
         raise InputError(f"{what} folder {uri} does not exist; correct the path")
-    paths = [ref.path for ref in list_sources(storage)]
-    if not paths:
+    refs = {ref.path: replace(ref, root=uri) for ref in list_sources(storage)}
+    if not refs:
         raise InputError(f"{what} folder {uri} holds no file ending in {', '.join(suffixes())}")
-    return paths
+    return refs
 
 
 def _index(paths: Iterable[str], ending: re.Pattern[str], *, bare: bool) -> tuple[dict[str, str], list[str]]:

@@ -19,12 +19,14 @@ from unetpp.core.errors import InputError
 from unetpp.core.storage import Storage
 from unetpp.data.images.listing import list_images
 from unetpp.data.sources.files import FileRef
+from unetpp.data.sources.microscopy.zarr_listing import is_inside, zarr_folders
 from unetpp.data.sources.raster import Raster
 
 __all__ = [
     "FORMATS",
     "Format",
     "format_of",
+    "holds_labels",
     "list_sources",
     "open_image",
     "open_labels",
@@ -45,12 +47,15 @@ class Format:
     """Of unetpp, which brings the libraries; None where the base installation has them."""
 
 
+_OME_ZARR = "ome-zarr"
 FORMATS = (
     Format(
         "picture",
-        (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp"),
+        (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".webp"),
         "unetpp.data.sources.picture",
     ),
+    Format("tiff", (".tif", ".tiff"), "unetpp.data.sources.microscopy.tiff_stack"),
+    Format(_OME_ZARR, (".zarr",), "unetpp.data.sources.microscopy.ome_zarr", extra="microscopy"),
 )
 
 
@@ -78,9 +83,18 @@ def stem_of(path: str) -> str:
 def list_sources(storage: Storage) -> list[FileRef]:
     """The images below a storage at any depth, sorted; hidden files and folders are left out.
 
-    Linked folders are not searched, which is said.
+    A folder of an OME-Zarr is one image. Linked folders are not searched, which is said.
     """
-    return [FileRef(storage.uri, path) for path in list_images(storage, suffixes())]
+    folders = zarr_folders(storage.list())
+    refs = [FileRef(storage.uri, path) for path in list_images(storage, suffixes())]
+    outside = [ref for ref in refs if not any(is_inside(ref.path, folder) for folder in folders)]
+    images = [FileRef(storage.uri, path, members) for path, members in folders.items()]
+    return sorted([*outside, *images], key=lambda ref: ref.path)
+
+
+def holds_labels(ref: FileRef) -> bool:
+    """Whether an image brings label images of its own, which `open_labels` reads."""
+    return any(path.startswith(f"{ref.path}/labels/") for path in ref.members)
 
 
 def open_image(ref: FileRef) -> AbstractContextManager[Raster]:
