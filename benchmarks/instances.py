@@ -2,7 +2,8 @@
 
 The image with 125 nuclei in the wheel of stardist 0.9.2 (512 x 512, 16 bit, from the 2018 Data Science
 Bowl) is cut into quadrants: of each fold one is for testing, the next for validation, the two others for
-training. Both networks see the same pixels and settings; scores are summed over the folds.
+training, as tiles of 128 px. Both networks see the same pixels and settings and are trained by the plain
+loop of this folder; scores are summed over the folds.
 
     pip download --no-deps stardist==0.9.2 -d build
     unzip -d build build/stardist-0.9.2-*.whl 'stardist/data/*'
@@ -10,14 +11,26 @@ training. Both networks see the same pixels and settings; scores are summed over
 """
 
 import argparse
+import copy
 import json
 from pathlib import Path
 
 import numpy as np
 import tifffile
-from common import markdown, unetpp
+import torch
+from common import markdown
 from numpy.typing import NDArray
+from plain_loop import train_plain
 
+from unetpp.config import load_config
+from unetpp.core.manifest import Instances
+from unetpp.data.pack.discover import SourceFolder
+from unetpp.data.pack.masks.instances import BORDER_PX
+from unetpp.data.pack.options import PackOptions
+from unetpp.data.pack.pack import pack
+from unetpp.inference.objects.find import find_objects
+from unetpp.inference.predictor import probabilities_from_logits
+from unetpp.models.normalise import Normalise
 from unetpp.objective.instances import InstanceMetrics
 
 _SIDE_PX = 256
@@ -66,21 +79,24 @@ def _write_quadrants(folder: Path, image: NDArray[np.uint16], ids: NDArray[np.ui
 
 
 def _predict(folder: Path, kind: str, epochs: int) -> NDArray[np.int32]:
-    masks, options = ("ids", ("--instances", "border")) if kind == "border" else ("foreground", ())
-    splits = [
-        argument
+    """Objects in the test quadrant."""
+    masks = "ids" if kind == "border" else "foreground"
+    folders = [
+        SourceFolder(f"{folder}/images/{split}", f"{folder}/{masks}/{split}", split)
         for split in ("train", "val", "test")
-        for flag, of in (("--images", "images"), ("--masks", masks))
-        for argument in (flag, f"{split}={folder}/{of}/{split}")
     ]
-    data, run, out = f"{folder}/{kind}-data", f"{folder}/{kind}-run", folder / f"{kind}-out"
-    unetpp("data", "pack", *splits, "--out", data, "--tile", "128", *options)
-    unetpp("train", f"data.uri={data}", f"out={run}", f"train.epochs={epochs}", *_SETTINGS)
-    if kind == "border":
-        unetpp("evaluate", run)
-    unetpp("predict", run, f"{folder}/images/test", "--out", str(out), "--format", "instances")
-    found: NDArray[np.int32] = tifffile.imread(out / "q.tif").astype(np.int32)
-    return found
+    instances = Instances(kind="border", border_px=BORDER_PX) if kind == "border" else None
+    data = f"{folder}/{kind}-data"
+    manifest = pack(folders, data, PackOptions(tile_px=128, instances=instances), overwrite=True).manifest
+    config = load_config(None, [f"data.uri={data}", f"train.epochs={epochs}", *_SETTINGS])
+    best: list[torch.nn.Module] = []
+    print(kind, train_plain(config, on_best=lambda model: best.append(copy.deepcopy(model))), flush=True)
+    pixels = tifffile.imread(folder / "images" / "test" / "q.tif").astype(np.float32)[None, None]
+    with torch.inference_mode():
+        normalised = Normalise(manifest.channel_stats)(torch.from_numpy(pixels))
+        logits = best[-1].eval()(normalised).levels[-1]
+    probabilities = probabilities_from_logits(logits.float(), manifest.task)[0].numpy()
+    return find_objects(probabilities, manifest).ids
 
 
 if __name__ == "__main__":

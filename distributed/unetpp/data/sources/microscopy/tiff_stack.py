@@ -22,7 +22,7 @@ from unetpp.data.sources.files import FileRef, read_file
 from unetpp.data.sources.microscopy.axes import UNITS_UM, canonical_labels, header_of, space_of, standard
 from unetpp.data.sources.raster import Box, Pixels, Raster, Space
 
-__all__ = ["open_image", "open_labels"]
+__all__ = ["canonical_image", "open_image", "open_labels"]
 
 logger = logging.getLogger(__name__)
 
