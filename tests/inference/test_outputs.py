@@ -8,12 +8,12 @@ from unetpp.core.errors import InputError
 from unetpp.core.storage import open_storage
 from unetpp.inference.batch import PredictOptions, predict_paths
 from unetpp.inference.inputs import find_images
-from unetpp.inference.outputs import refuse_images
-from unetpp.inference.writers.registry import Writers
+from unetpp.inference.outputs import output_names, refuse_images
 
 
 def check(source, out, *, overlay=False):
-    refuse_images(open_storage(out), find_images(str(source)), Writers("mask"), overlay=overlay)
+    images = find_images(str(source))
+    refuse_images(open_storage(out), images, output_names(images, overlay=overlay))
 
 
 def test_out_that_is_a_link_to_the_images_is_refused_and_nothing_is_replaced(make_run, folder, tmp_path):

@@ -130,26 +130,20 @@ def evaluate(
     return _pick(EvaluateResult, score_run(os.fspath(run), split=split, data_uri=uri, level=level, hd95=hd95))
 
 
-def predict(
-    run: Place,
-    source: Place,
-    out: Place,
-    *,
-    level: int | None = None,
-    format: str | None = None,
-    overlay: bool = False,
-    overwrite: bool = False,
-    strict: bool = False,
-) -> PredictResult:
-    """Segment image files; each mask is a PNG of class indices with its image's stem and size.
+def predict(run: Place, source: Place, out: Place, **options: Any) -> PredictResult:
+    """Segment image files; each mask has its image's stem, size and place, PNG for pictures.
 
-    `format` is "mask", "instances", "coco" or "yolo"; by default a run on object ids gives instances.
+    Args:
+        run: a run's folder or URI.
+        source: image file, folder, glob or URI.
+        out: folder or URI for the masks.
+        options: fields of `PredictOptions`: level, overlay, overwrite, strict, format, probabilities.
 
     Raises:
         UserError: nothing can be predicted, or with `strict` the first image that cannot.
     """
-    options = PredictOptions(level, format, overlay, overwrite, strict)
-    return _pick(PredictResult, predict_paths(os.fspath(run), os.fspath(source), os.fspath(out), options))
+    places = os.fspath(run), os.fspath(source), os.fspath(out)
+    return _pick(PredictResult, predict_paths(*places, PredictOptions(**options)))
 
 
 def export(run: Place, out: Path | str, *, level: int | None = None, overwrite: bool = False) -> ExportResult:

@@ -34,6 +34,8 @@ class PackRequest:
     slices: str | None = None
     instances: str | None = None
     classes: Path | None = None
+    class_field: str | None = None
+    """Attribute of GeoJSON or GeoPackage masks that tells the class."""
     group: str | None = None
     workers: int | None = None
     """Ray tasks at once; 0 uses none, None as many as the work is worth."""
@@ -51,7 +53,7 @@ def pack_folders(
     Raises:
         UserError: see `data.pack.pack.pack`, or options that contradict each other.
     """
-    folders = _folders(images, masks)
+    folders = _folders(images, masks, request.class_field)
     fractions = _fractions(request.val, request.test)
     if folders[0].split is not None and fractions:
         raise InputError("--val and --test have no effect on named splits; leave them out")
@@ -85,12 +87,12 @@ def _instances(kind: str | None) -> Instances | None:
     return Instances(kind="border", border_px=BORDER_PX)
 
 
-def _folders(images: Folders, masks: Folders) -> list[SourceFolder]:
+def _folders(images: Folders, masks: Folders, class_field: str | None) -> list[SourceFolder]:
     if images.keys() != masks.keys():
         raise InputError(
             f"--images names {_names(images)}, --masks {_names(masks)}; give both for every split"
         )
-    return [SourceFolder(images[split], masks[split], split) for split in images]
+    return [SourceFolder(images[split], masks[split], split, class_field) for split in images]
 
 
 def _names(folders: Folders) -> str:

@@ -57,7 +57,10 @@ class ClassInfo(_Frozen):
 
 
 class ChannelStats(_Frozen):
-    """Pixel statistics of one image channel over the train split, or all there is without one; raw units."""
+    """Statistics of one image channel over the train split, or all there is without one, in raw units.
+
+    Pixels that never count are left out.
+    """
 
     mean: float
     std: float
@@ -95,6 +98,8 @@ class Manifest(_Frozen):
     """Direction of the slices that volumes were packed as."""
     instances: Instances | None = None
     """Where masks were ids of objects, which the rows then hold as well."""
+    channel_files: int = 1
+    """Files that hold the channels of one image; above 1 they are CASE_0000, CASE_0001 ..."""
     sizes: dict[str, int]
     """Rows per "HEIGHTxWIDTH", all splits."""
     class_pixels: tuple[int, ...]

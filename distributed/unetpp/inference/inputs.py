@@ -9,38 +9,54 @@ from fnmatch import fnmatchcase
 
 from unetpp.core.errors import InputError
 from unetpp.core.storage import Storage, open_storage
+from unetpp.data.sources.channels import group_channels
 from unetpp.data.sources.files import FileRef
 from unetpp.data.sources.registry import format_of, list_sources, stem_of, suffixes
 
-__all__ = ["ImageSet", "find_images", "split_glob"]
+__all__ = ["ImageSet", "InputImage", "find_images", "split_glob"]
 
 _WILDCARDS = frozenset("*?[")
 _ANYWHERE = "**"
 
 
 @dataclass(frozen=True)
+class InputImage:
+    """One image to predict; its mask's name follows from `name`, a path relative to its storage."""
+
+    name: str
+    files: tuple[FileRef, ...]
+    """One, or those of its channels in their order."""
+
+
+@dataclass(frozen=True)
 class ImageSet:
-    """Image paths relative to a storage, sorted; no two differ only in their suffix."""
+    """Images below a storage, sorted by name; no two differ only in their suffix."""
 
     storage: Storage
-    refs: tuple[FileRef, ...]
+    images: tuple[InputImage, ...]
     pattern: str
-    """What the paths match."""
+    """What the paths of their files match."""
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Relative to the storage."""
-        return tuple(ref.path for ref in self.refs)
+        """Of all files, relative to the storage."""
+        return tuple(
+            path for image in self.images for file in image.files for path in file.members or (file.path,)
+        )
 
     def matches(self, path: str) -> bool:
         """Whether a file at this path of the storage would be one of the images."""
         return _matches(path, self.pattern)
 
 
-def find_images(source: str) -> ImageSet:
+def find_images(source: str, channel_files: int = 1) -> ImageSet:
     """List the images a user named; a folder is searched at any depth, hidden files are left out.
 
     What exists under the very name is meant by it, also where the name holds characters of patterns.
+
+    Args:
+        source: what the user named.
+        channel_files: of one image; above 1 `CASE_0000`, `CASE_0001` ... are the image `CASE`.
 
     Raises:
         InputError: nothing there, or two images would get the same mask file.
@@ -60,8 +76,9 @@ def find_images(source: str) -> ImageSet:
         refs = [ref for ref in list_sources(storage) if _matches(ref.path, pattern)]
     if not refs:
         raise InputError(f"no images at {source}; looked for {' '.join(suffixes())}")
-    _refuse_duplicates([ref.path for ref in refs])
-    return ImageSet(storage, tuple(sorted(refs, key=lambda ref: ref.path)), pattern)
+    images = _channel_images(refs) if channel_files > 1 else [InputImage(ref.path, (ref,)) for ref in refs]
+    _refuse_duplicates([image.name for image in images])
+    return ImageSet(storage, tuple(sorted(images, key=lambda image: image.name)), pattern)
 
 
 def _image_folder(source: str) -> tuple[Storage, FileRef] | None:
@@ -72,6 +89,16 @@ def _image_folder(source: str) -> tuple[Storage, FileRef] | None:
     storage = open_storage(root)
     members = tuple(f"{name}/{path}" for path in sorted(storage.child(name).list()))
     return (storage, FileRef(storage.uri, name, members)) if members else None
+
+
+def _channel_images(refs: Sequence[FileRef]) -> list[InputImage]:
+    """Named as one file that held all channels would be."""
+    groups = group_channels(refs)
+    return [InputImage(stem + _ending(files[0].path), files) for stem, files in groups.items()]
+
+
+def _ending(path: str) -> str:
+    return path.removeprefix(stem_of(path))
 
 
 def split_glob(source: str) -> tuple[str, str]:

@@ -6,21 +6,68 @@ from collections.abc import Sequence
 from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.storage import Storage
 from unetpp.data.sources.registry import stem_of
-from unetpp.inference.inputs import ImageSet
-from unetpp.inference.writers.registry import Writers
+from unetpp.inference.inputs import ImageSet, InputImage
+from unetpp.inference.writers.registry import (
+    further_suffixes,
+    mask_suffix,
+    probabilities_suffix,
+    together,
+)
 
-__all__ = ["overlay_name", "refuse_existing", "refuse_images"]
+__all__ = [
+    "mask_name",
+    "output_names",
+    "overlay_name",
+    "probabilities_name",
+    "refuse_existing",
+    "refuse_images",
+]
 
 _OVERLAY_FOLDER = "overlays"
 
 
-def overlay_name(image: str) -> str:
+def mask_name(image: InputImage, wanted: str | None = None) -> str:
+    """Path of an image's mask below the output folder, as the `wanted` writer names it."""
+    return stem_of(image.name) + (mask_suffix(image.files[0], wanted) or "")
+
+
+def probabilities_name(image: InputImage, wanted: str | None = None) -> str:
+    """Path of an image's probabilities below the output folder."""
+    return f"{stem_of(image.name)}_probabilities{probabilities_suffix(image.files[0], wanted)}"
+
+
+def overlay_name(image: InputImage) -> str:
     """Path of an image's overlay below the output folder."""
-    return f"{_OVERLAY_FOLDER}/{stem_of(image)}.png"
+    return f"{_OVERLAY_FOLDER}/{stem_of(image.name)}.png"
 
 
-def refuse_images(target: Storage, images: ImageSet, writers: Writers, *, overlay: bool) -> None:
+def output_names(
+    images: ImageSet, *, overlay: bool = False, wanted: str | None = None, probabilities: bool = False
+) -> list[str]:
+    """Paths, below the output folder, of all that is written for some images.
+
+    Raises:
+        InputError: there is no such writer.
+    """
+    names = list(together(wanted))
+    for image in images.images:
+        first = image.files[0]
+        own = [suffix] if (suffix := mask_suffix(first, wanted)) else []
+        names += [stem_of(image.name) + ending for ending in (*own, *further_suffixes(first, wanted))]
+    if overlay:
+        names += [overlay_name(image) for image in images.images]
+    if probabilities:
+        names += [probabilities_name(image, wanted) for image in images.images]
+    return names
+
+
+def refuse_images(target: Storage, images: ImageSet, outputs: Sequence[str]) -> None:
     """Keep masks and images apart, wherever links lead.
+
+    Args:
+        target: the output folder.
+        images: that are to be predicted.
+        outputs: paths that are to be written, see `output_names`.
 
     Raises:
         InputError: an image lies inside the output folder, a mask would replace one, or a later call would
@@ -33,7 +80,6 @@ def refuse_images(target: Storage, images: ImageSet, writers: Writers, *, overla
         for path, original in originals.items()
         if original.startswith(f"{place}/") or f"{images.storage.uri}/{path}".startswith(f"{target.uri}/")
     ]
-    outputs = _outputs(images, writers, overlay=overlay)
     # A mask is renamed into its place: only links among its folders count, a link of its name is replaced.
     written = {f"{_real(target, os.path.dirname(name))}/{os.path.basename(name)}" for name in outputs}
     inside += [path for path, original in originals.items() if original in written and path not in inside]
@@ -53,23 +99,18 @@ def refuse_images(target: Storage, images: ImageSet, writers: Writers, *, overla
         )
 
 
-def refuse_existing(target: Storage, images: ImageSet, writers: Writers, *, overlay: bool) -> None:
+def refuse_existing(target: Storage, outputs: Sequence[str]) -> None:
     """Leave what is there.
 
     Raises:
         ExistsError: an output exists.
     """
-    existing = sorted(set(_outputs(images, writers, overlay=overlay)) & set(target.list()))
+    existing = sorted(set(outputs) & set(target.list()))
     if existing:
         raise ExistsError(
             f"{len(existing)} outputs exist in {target.uri}, first {existing[0]!r}; "
             f"name another --out or replace them with --overwrite"
         )
-
-
-def _outputs(images: ImageSet, writers: Writers, *, overlay: bool) -> Sequence[str]:
-    overlays = [overlay_name(path) for path in images.paths] if overlay else []
-    return [*(name for path in images.paths for name in writers.names(path)), *writers.together, *overlays]
 
 
 def _real(storage: Storage, path: str = "") -> str:

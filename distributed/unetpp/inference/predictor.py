@@ -3,7 +3,7 @@
 Shapes: H height, W width, C image channels, K classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -21,6 +21,7 @@ from unetpp.inference.device import autocast, pick_device
 from unetpp.inference.windows import FittingWindows
 from unetpp.models.inference import predict_logits
 from unetpp.models.load import LoadedRun, load_run
+from unetpp.models.strips import predict_strips
 
 __all__ = ["Prediction", "Predictor", "check_image", "masks_from_probabilities", "probabilities_from_logits"]
 
@@ -72,6 +73,30 @@ class Predictor:
     def mask(self, image: NDArray[np.generic]) -> NDArray[np.uint8]:
         """The mask alone of what `predict` gives; the probabilities stay where they are computed."""
         return self._fit(image, lambda pixels: self._masks(self._probabilities(pixels))[0].cpu().numpy())
+
+    def predict_strips(
+        self, size: tuple[int, int], read: Callable[[int, int], Tensor]
+    ) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.float32]]]:
+        """First row, mask (rows, W) and probabilities (K, rows, W) of an image that is read by rows.
+
+        Args:
+            size: H and W.
+            read: raw pixels (1, C, rows, W) of the rows from the first up to the second number.
+        """
+
+        def normalised(top: int, stop: int) -> Tensor:
+            pixels: Tensor = self._normalise.to("cpu")(read(top, stop))
+            return pixels
+
+        with torch.inference_mode(), autocast(self.device):
+            side_px = self._windows.side_px
+            for top, logits in predict_strips(self.model, size, normalised, window_px=side_px):
+                probabilities = probabilities_from_logits(logits[None], self.run.manifest.task)
+                yield top, self._masks(probabilities)[0].numpy(), probabilities[0].numpy()
+
+    def fit(self, longest_px: int, compute: Callable[[], T]) -> T:
+        """What `compute` gives, in windows as small as memory demands; see `FittingWindows.fit`."""
+        return self._windows.fit(longest_px, compute)
 
     def _fit(self, image: NDArray[np.generic], compute: Callable[[NDArray[np.generic]], T]) -> T:
         pixels = check_image(image, self.run.manifest)

@@ -15,7 +15,7 @@ def touch(folder: str, *names: str) -> None:
 
 
 def matched(folder: SourceFolder) -> list[tuple[str, str, str]]:
-    return [(pair.sample_id, pair.image.path, pair.mask.path) for pair in discover([folder])[0]]
+    return [(pair.sample_id, pair.images[0].path, pair.mask.path) for pair in discover([folder])[0]]
 
 
 def test_discover_matches_stems_whatever_the_suffix(folder):

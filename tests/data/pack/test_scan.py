@@ -10,7 +10,9 @@ from unetpp.data.sources.files import FileRef
 
 
 def scan(folder, image, mask):
-    return scan_pair(Pair("a", FileRef(str(folder), image), FileRef(str(folder), mask), None), PackOptions())
+    return scan_pair(
+        Pair("a", (FileRef(str(folder), image),), FileRef(str(folder), mask), None), PackOptions()
+    )
 
 
 def test_scan_of_a_mask_that_was_not_turned_with_its_image_names_the_orientation(tmp_path, save):

@@ -34,6 +34,10 @@ def pack(
         typer.Option(metavar="border", help="Masks are object ids, packed as inside and border."),
     ] = None,
     classes: Annotated[Path | None, typer.Option(help="Class names and colours: txt, json or yaml.")] = None,
+    class_field: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Attribute of GeoJSON or GeoPackage masks that tells the class."),
+    ] = None,
     group: Annotated[
         str | None,
         typer.Option(help="Samples kept in one split: a regex on ids, or a CSV sample,group."),
@@ -63,6 +67,7 @@ def pack(
         slices=slices,
         instances=instances,
         classes=classes,
+        class_field=class_field,
         group=group,
         workers=workers,
         address=address,

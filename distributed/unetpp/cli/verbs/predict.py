@@ -21,25 +21,33 @@ def register(app: typer.Typer) -> None:
         source: Annotated[str, typer.Argument(metavar="INPUT", help="Image file, folder, 'glob' or URI.")],
         out: Annotated[str, typer.Option(help="Folder or URI for the masks.")],
         level: Annotated[int | None, typer.Option(help="Head to use [default: the deepest].")] = None,
-        format: Annotated[
-            str | None, typer.Option(help="mask, instances, coco or yolo [default: as trained].")
-        ] = None,
         overlay: Annotated[bool, typer.Option("--overlay", help="Also write overlays/ to look at.")] = False,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace masks that exist.")] = False,
         strict: Annotated[
             bool, typer.Option("--strict", help="Stop at the first image that cannot be predicted.")
         ] = False,
+        form: Annotated[
+            str | None,
+            typer.Option(
+                "--format",
+                metavar="NAME",
+                help="png, geotiff, geojson, nifti, instances, coco or yolo [default: as the image came].",
+            ),
+        ] = None,
+        probabilities: Annotated[
+            bool, typer.Option("--probabilities", help="Also write those of each class, in 8 bits.")
+        ] = False,
         json: Json = False,
     ) -> None:
-        """Segment images; each mask is a PNG of class indices with its image's stem and size.
+        """Segment images; each mask has its image's stem, size and place, PNG for pictures.
 
-        A run on object ids writes TIFF images of ids and a CSV of objects instead.
+        A run on object ids writes TIFF images of ids and a CSV of objects.
 
         Images that cannot be read are passed over; the exit code is then 1.
         """
         from unetpp.inference.batch import PredictOptions, predict_paths
 
-        options = PredictOptions(level, format, overlay, overwrite, strict)
+        options = PredictOptions(level, overlay, overwrite, strict, form, probabilities)
         with ImageProgress("predicting") as progress:
             result = predict_paths(run, source, out, options, on_image=progress)
         failed = result["failed"]

@@ -27,6 +27,8 @@ class Annotation:
     """Names of all classes of its file or folder, in their order; the same for each of its images."""
     has_ignored: bool = False
     """Whether a region is marked as one that never counts, such as a crowd."""
+    by_place: bool = False
+    """Whether its objects have places on the Earth, which need not be those of the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Entry:
     annotation: Annotation
     by_stem: bool = False
     """Whether `image` has its annotation file's ending, so that stems are compared."""
+    of_all: bool = False
+    """Whether it is of every image: its objects have places on the Earth."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,10 @@ class Survey:
             except SampleError as error:
                 refused.append((file, str(error)))
         return cls(tuple(entries), tuple(refused))
+
+    def of_all_images(self) -> "Survey":
+        """The same with each entry of every image."""
+        return replace(self, entries=tuple(replace(entry, of_all=True) for entry in self.entries))
 
     @property
     def labels(self) -> frozenset[str]:

@@ -21,19 +21,29 @@ class _Found:
     files: tuple[FileRef, ...]
 
 
-def find_annotations(masks: str, mask_images: Iterable[str]) -> Survey | None:
+def find_annotations(masks: str, mask_images: Iterable[str], class_field: str | None = None) -> Survey | None:
     """What the annotations hold that `masks` names; None where it names a folder of mask images.
 
     Args:
         masks: file or folder, path or URI.
         mask_images: mask images in that folder, which then are what is meant.
+        class_field: attribute of its objects that tells their class.
 
     Raises:
         InputError: a file of no known format, or several files that each are of many images.
         UnreadFileError: a file is missing or refused.
     """
-    found = _named_file(masks) if is_annotation(masks) else _in_folder(masks, mask_images)
-    return None if found is None else survey(found.format, found.files)
+    found = _named_file(masks) if is_annotation(masks) else None
+    is_named = found is not None
+    found = found or _in_folder(masks, mask_images)
+    if found is None:
+        if class_field is not None:
+            raise InputError(
+                f"--class-field {class_field} needs GeoJSON or GeoPackage masks; {masks} holds none"
+            )
+        return None
+    survey_of_all = survey(found.format, found.files, class_field)
+    return survey_of_all.of_all_images() if is_named and found.format.by_place else survey_of_all
 
 
 def _named_file(uri: str) -> _Found | None:
@@ -48,7 +58,7 @@ def _named_file(uri: str) -> _Found | None:
     if entry is None:
         raise InputError(
             f"--masks {uri} is no known annotation file: COCO has images, annotations and categories, "
-            "LabelMe has shapes; name a folder of masks or another file"
+            "LabelMe has shapes, GeoJSON is a FeatureCollection; name a folder of masks or another file"
         )
     return _Found(entry, (ref,))
 

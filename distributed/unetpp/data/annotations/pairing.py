@@ -27,6 +27,9 @@ def pair_entries(images: Sequence[str], entries: Sequence[Entry]) -> Paired:
 
     A name that several images or several entries have is refused for all of them.
     """
+    of_all = [entry for entry in entries if entry.of_all]
+    if of_all:
+        return Paired(tuple((path, of_all[0]) for path in sorted(images)), (), ())
     left, rest = list(images), list(entries)
     pairs: list[tuple[str, Entry]] = []
     ambiguous: dict[str, str] = {}

@@ -33,12 +33,21 @@ class AnnotationFormat:
     module: str
     extra: str | None = None
     """Of unetpp, which brings the libraries; None where the base installation has them."""
+    by_place: bool = False
+    """Whether objects have places on the Earth and attributes: one file may be of all images, and `class_field`
+    names the attribute that tells the class."""
 
 
 ANNOTATIONS = (
     AnnotationFormat("COCO", (".json",), "unetpp.data.annotations.coco", "formats"),
     AnnotationFormat("LabelMe", (".json",), "unetpp.data.annotations.labelme"),
     AnnotationFormat("YOLO", (".txt",), "unetpp.data.annotations.yolo"),
+    AnnotationFormat(
+        "GeoJSON", (".geojson", ".json"), "unetpp.data.annotations.geo.geojson", "formats", by_place=True
+    ),
+    AnnotationFormat(
+        "GeoPackage", (".gpkg",), "unetpp.data.annotations.geo.geopackage", "formats", by_place=True
+    ),
 )
 
 
@@ -58,14 +67,20 @@ def recognise(ref: FileRef) -> AnnotationFormat | None:
     return next((entry for entry in named if _module(entry).recognises(data)), None)
 
 
-def survey(entry: AnnotationFormat, files: Sequence[FileRef]) -> Survey:
+def survey(entry: AnnotationFormat, files: Sequence[FileRef], class_field: str | None = None) -> Survey:
     """What annotation files of one format hold.
 
     Raises:
-        InputError: nothing in them can be used.
+        InputError: nothing in them can be used, or `class_field` has no meaning in the format.
         UnreadFileError: a file is missing or refused.
     """
-    found: Survey = _module(entry).survey(files)
+    if class_field is not None and not entry.by_place:
+        raise InputError(
+            f"--class-field {class_field} names an attribute of GeoJSON and GeoPackage; "
+            f"{entry.name} has class names"
+        )
+    further = {"class_field": class_field} if entry.by_place else {}
+    found: Survey = _module(entry).survey(files, **further)
     return found
 
 

@@ -7,7 +7,7 @@ Names, formats, tiles and sizes may differ between two datasets; what an image s
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from unetpp.core.manifest import Manifest
 from unetpp.core.storage import Storage
 from unetpp.data.dataset.parquet import iter_samples
 
-__all__ = ["image_digest", "read_contents", "row_digests", "write_contents"]
+__all__ = ["image_digest", "read_contents", "row_digests", "strips_digest", "write_contents"]
 
 Contents = Mapping[str, Sequence[str]]
 """Digests of the rows of each split."""
@@ -26,8 +26,15 @@ Contents = Mapping[str, Sequence[str]]
 
 def image_digest(image: NDArray[Any]) -> str:
     """Of pixels H W C with their shape and dtype: 32 hexadecimal digits."""
-    layout = f"{image.shape} {image.dtype.name} ".encode()
-    return hashlib.sha256(layout + np.ascontiguousarray(image).tobytes()).hexdigest()[:32]
+    return strips_digest(image.shape, image.dtype.name, [image])
+
+
+def strips_digest(shape: tuple[int, ...], dtype: str, strips: Iterable[NDArray[Any]]) -> str:
+    """`image_digest` of an image that comes in strips of whole rows, from the first to the last."""
+    digest = hashlib.sha256(f"{shape} {dtype} ".encode())
+    for strip in strips:
+        digest.update(np.ascontiguousarray(strip).data)
+    return digest.hexdigest()[:32]
 
 
 def write_contents(storage: Storage, fingerprint: str, contents: Contents) -> None:

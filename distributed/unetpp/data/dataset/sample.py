@@ -25,7 +25,7 @@ class Sample:
     """Height and width of the source file's pixels, before tiling or resizing."""
     tile: Box | None = None
     space: Space | None = None
-    """Where the source file's pixels lie in the world, if it says so."""
+    """Where its pixels lie in the world, if the source file says so; `affine` is that of the whole file."""
     instances: NDArray[np.int32] | None = None
     """H W: whose pixel it is, 0 for no object; only in datasets of objects."""
 

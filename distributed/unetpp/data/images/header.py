@@ -26,6 +26,8 @@ MAX_PIXELS = 2**27
 MAX_CHANNELS = 64
 _MAX_BYTES = 2**30
 """A parquet page and an arrow binary value end at 2 GiB; half of that leaves room for the mask."""
+_MAX_VOLUME_BYTES = 2**32
+"""A volume is held whole while its slices are cut."""
 
 
 class SampleError(InputError):
@@ -44,8 +46,12 @@ class Header:
     """Of a volume; None for a picture."""
 
 
-def check_limits(header: Header) -> Header:
+def check_limits(header: Header, *, by_windows: bool = False) -> Header:
     """Return the header.
+
+    Args:
+        header: of an image, or of the part that is about to be decoded.
+        by_windows: of a file that is never decoded whole unless it is small.
 
     Raises:
         SampleError: decoding would take more memory than any honest image.
@@ -53,7 +59,7 @@ def check_limits(header: Header) -> Header:
     pixels = header.height * header.width
     if min(header.height, header.width, header.channels) < 1:
         raise SampleError(f"the image is empty: {header.height}x{header.width}x{header.channels}")
-    if pixels > MAX_PIXELS:
+    if pixels > MAX_PIXELS and not by_windows:
         raise SampleError(
             f"{header.height}x{header.width} pixels exceed the limit of {MAX_PIXELS} "
             "(decompression bomb?); cut the image"
@@ -62,10 +68,16 @@ def check_limits(header: Header) -> Header:
         raise SampleError(
             f"channels={header.channels} exceed {MAX_CHANNELS}; arrays are height, width, channels"
         )
-    if pixels * header.channels * np.dtype(header.dtype).itemsize > _MAX_BYTES:
+    if not by_windows and pixels * header.channels * np.dtype(header.dtype).itemsize > _MAX_BYTES:
         raise SampleError(
             f"{header.height}x{header.width}x{header.channels} {header.dtype} exceed "
             f"{_MAX_BYTES} bytes; cut the image"
+        )
+    volume_bytes = (header.planes or 1) * pixels * header.channels * np.dtype(header.dtype).itemsize
+    if volume_bytes > _MAX_VOLUME_BYTES:
+        raise SampleError(
+            f"a volume of {header.planes}x{header.height}x{header.width}x{header.channels} {header.dtype} "
+            f"exceeds {_MAX_VOLUME_BYTES} bytes (decompression bomb?); cut it"
         )
     return header
 

@@ -13,6 +13,7 @@ from unetpp.core.errors import InputError
 from unetpp.data.annotations.annotation import Annotation, Entry, Survey
 from unetpp.data.annotations.find import find_annotations
 from unetpp.data.annotations.pairing import pair_entries
+from unetpp.data.sources.channels import group_channels
 from unetpp.data.sources.files import FileRef, UnreadFileError, location, source_storage
 from unetpp.data.sources.registry import holds_labels, list_sources, stem_of, suffixes
 
@@ -29,6 +30,8 @@ class SourceFolder:
     images: str
     masks: str
     split: str | None = None
+    class_field: str | None = None
+    """Attribute of vector masks that tells the class of each polygon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,8 @@ class Pair:
     """An image, its mask, and the id their sample will have."""
 
     sample_id: str
-    image: FileRef
+    images: tuple[FileRef, ...]
+    """The image's files: one, or one for each group of channels, in the order of the channels."""
     mask: FileRef
     split: str | None
     annotation: Annotation | None = None
@@ -81,7 +85,7 @@ def discover(folders: Sequence[SourceFolder]) -> tuple[list[Pair], list[Rejectio
 def _match(folder: SourceFolder) -> tuple[list[Pair], list[Rejection]]:
     image_refs = _list(folder.images, "images")
     images = list(image_refs)
-    survey = find_annotations(folder.masks, _mask_images(folder))
+    survey = find_annotations(folder.masks, _mask_images(folder), folder.class_field)
     if survey is not None:
         return _match_annotations(folder, image_refs, survey)
     mask_refs = _list(folder.masks, "masks")
@@ -89,8 +93,7 @@ def _match(folder: SourceFolder) -> tuple[list[Pair], list[Rejection]]:
     if source_storage(folder.images).uri == source_storage(folder.masks).uri:
         masks = [path for path in masks if _MASK_ENDING.search(stem_of(path))]
         if not masks and all(holds_labels(ref) for ref in image_refs.values()):
-            return [Pair(_prefix(folder) + stem_of(path), ref, ref, folder.split)
-                    for path, ref in image_refs.items()], []  # fmt: skip
+            return _own_labels(folder, image_refs), []
         images = sorted(set(images) - set(masks))
     for bare in (False, True):
         by_key, clashes = _index(images, _IMAGE_ENDING, bare=bare)
@@ -99,10 +102,20 @@ def _match(folder: SourceFolder) -> tuple[list[Pair], list[Rejection]]:
         if common or clashes or mask_clashes:
             break
     prefix = _prefix(folder)
+    if not common:
+        channel_pairs = _match_channels(folder, images, masks, prefix)
+        if channel_pairs:
+            used = {ref.path for pair in channel_pairs for ref in (*pair.images, pair.mask)}
+            by_key = {key: path for key, path in by_key.items() if path not in used}
+            mask_by_key = {key: path for key, path in mask_by_key.items() if path not in used}
+            return channel_pairs, [
+                *_alone(folder.images, by_key, common, "no mask has this stem"),
+                *_alone(folder.masks, mask_by_key, common, "no image has this stem"),
+            ]
     pairs = [
         Pair(
             prefix + stem_of(by_key[key]),
-            image_refs[by_key[key]],
+            (image_refs[by_key[key]],),
             mask_refs[mask_by_key[key]],
             folder.split,
         )
@@ -137,7 +150,7 @@ def _match_annotations(
     pairs = [
         Pair(
             _prefix(folder) + stem_of(path),
-            images[path],
+            (images[path],),
             entry.annotation.file,
             folder.split,
             entry.annotation,
@@ -155,6 +168,24 @@ def _match_annotations(
 def _named(entry: Entry) -> str:
     at = location(entry.annotation.file)
     return at if entry.by_stem else f"{at}#{entry.image}"
+
+
+def _own_labels(folder: SourceFolder, images: dict[str, FileRef]) -> list[Pair]:
+    """Images that bring their label images."""
+    return [Pair(_prefix(folder) + stem_of(path), (ref,), ref, folder.split) for path, ref in images.items()]
+
+
+def _match_channels(
+    folder: SourceFolder, images: Iterable[str], masks: Iterable[str], prefix: str
+) -> list[Pair]:
+    """Masks `CASE` of images whose channels lie in `CASE_0000`, `CASE_0001` ..."""
+    groups = group_channels(FileRef(folder.images, path) for path in images)
+    by_stem = {stem_of(path): FileRef(folder.masks, path) for path in masks}
+    return [
+        Pair(prefix + stem, files, by_stem[stem], folder.split)
+        for stem, files in groups.items()
+        if stem in by_stem
+    ]
 
 
 def _list(uri: str, what: str) -> dict[str, FileRef]:

@@ -21,7 +21,7 @@ from importlib.metadata import version
 
 import unetpp
 from unetpp.core.errors import ExistsError, InputError, StorageError
-from unetpp.core.manifest import MANIFEST_POINTER, Manifest, ShardInfo, SplitInfo
+from unetpp.core.manifest import IGNORE, MANIFEST_POINTER, Manifest, ShardInfo, SplitInfo
 from unetpp.core.provenance import command_line
 from unetpp.core.storage import Storage, open_storage, preflight
 from unetpp.data.dataset.contents import write_contents
@@ -29,7 +29,7 @@ from unetpp.data.dataset.manifests import commit_manifest, next_version
 from unetpp.data.pack.classes import ClassSpec
 from unetpp.data.pack.discover import Pair, Rejection, SourceFolder, discover
 from unetpp.data.pack.journal import Journal
-from unetpp.data.pack.masks.annotated import annotated_classes
+from unetpp.data.pack.masks.annotated import annotated_classes, require_overlap
 from unetpp.data.pack.masks.instances import instance_classes
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.rejections import RejectionLimit, Rejections
@@ -112,6 +112,7 @@ def pack(
     job = _Run(storage, run, on_progress, rejections, files=len(pairs) + len(unpaired))
     rejections.add(unpaired)
     scanned = _scan(job, pairs, options)
+    require_overlap((item.pair.annotation, item.values) for item in scanned)
     settled, kept, misfits = settle(scanned, options.classes)
     rejections.add(misfits)
     rejections.require_rows(len(kept))
@@ -241,7 +242,7 @@ def _manifest(
         version=version_id,
         task=settled.labelling.task,
         classes=settled.labelling.classes,
-        ignore_index=settled.labelling.ignore_index,
+        ignore_index=IGNORE if tally.stats.has_ignored else settled.labelling.ignore_index,
         channels=settled.channels,
         dtype=settled.dtype,
         splits=splits,
@@ -249,6 +250,7 @@ def _manifest(
         resized_px=options.size_px,
         slices=options.slices,
         instances=options.instances,
+        channel_files=settled.channel_files,
         sizes=dict(sorted(tally.stats.sizes.items())),
         class_pixels=tuple(pixels.class_pixels.tolist()),
         foreground_histogram=tuple(pixels.foreground_histogram.tolist()),

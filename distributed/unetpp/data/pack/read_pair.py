@@ -9,24 +9,47 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetpp.data.images.header import Header, SampleError
+from unetpp.data.images.header import MAX_PIXELS, Header, SampleError
+from unetpp.data.pack.classes import ClassSpec
 from unetpp.data.pack.labels import to_values
 from unetpp.data.pack.masks.annotated import DrawnMask
 from unetpp.data.pack.masks.instances import check_ids, mark_borders
 from unetpp.data.pack.options import PackOptions
-from unetpp.data.sources.raster import Pixels, Raster
+from unetpp.data.sources.places import apart_by_voxels
+from unetpp.data.sources.raster import Box, Pixels, Raster
 from unetpp.data.sources.slices import SLICINGS, slice_header, slices_of
 
-__all__ = ["Labels", "read_header", "read_labels", "read_pixels"]
+__all__ = ["MaskValues", "read_header", "read_pixels", "read_values"]
+
+
+@dataclass(frozen=True)
+class MaskValues:
+    """One value per pixel, (Z) H W; `valid` is False where the mask tells nothing, None if it tells all.
+
+    `ids` tell whose pixel it is where masks are of objects, 0 for no object.
+    """
+
+    values: NDArray[np.uint8]
+    valid: NDArray[np.bool_] | None = None
+    ids: NDArray[np.int32] | None = None
+
+
+_SAME_PLACE = 0.1
+"""Voxels; what programs lose when they write an affine in single precision is a thousandth of one."""
 
 
 def read_header(image: Raster, options: PackOptions) -> Header:
     """Shape of the samples an image gives.
 
     Raises:
-        SampleError: a volume, and no direction to slice it in.
+        SampleError: a volume, and no direction to slice it in, or too large to be a sample.
     """
     header = image.header
+    if options.tile_px is None and header.height * header.width > MAX_PIXELS:
+        raise SampleError(
+            f"{header.height}x{header.width} pixels exceed the limit of {MAX_PIXELS} of one sample; "
+            "pack tiles with --tile 512"
+        )
     if header.planes is None:
         return header
     if options.slices is None:
@@ -37,49 +60,51 @@ def read_header(image: Raster, options: PackOptions) -> Header:
     return slice_header(header, options.slices)
 
 
-def read_pixels(image: Raster, options: PackOptions) -> Pixels:
-    """The image, as slices where it is a volume."""
-    pixels = image.read()
+def read_pixels(image: Raster, options: PackOptions, box: Box | None = None) -> Pixels:
+    """The image or a box of it, as slices where it is a volume."""
+    pixels = image.read(box)
     if pixels.values.ndim == 3 or options.slices is None:
         return pixels
     valid = None if pixels.valid is None else slices_of(pixels.valid, options.slices)
     return Pixels(slices_of(pixels.values, options.slices), valid)
 
 
-@dataclass(frozen=True)
-class Labels:
-    """One value per pixel, (Z) H W, and where masks are of objects, whose pixel it is; 0 is no object."""
-
-    values: NDArray[np.uint8]
-    ids: NDArray[np.int32] | None = None
-
-
-def read_labels(mask: Raster, header: Header, options: PackOptions) -> Labels:
-    """The values of a mask that has the image's size.
+def read_values(mask: Raster, image: Raster, options: PackOptions, box: Box | None = None) -> MaskValues:
+    """The values, or those of a box, of a mask that has the image's size and place.
 
     Raises:
-        SampleError: another size, or no mask.
+        SampleError: another size or place, or no mask.
     """
-    stored: NDArray[Any] = mask.read().values
+    header = read_header(image, options)
+    apart = apart_by_voxels(image, mask)
+    if apart > _SAME_PLACE:
+        raise SampleError(
+            f"the mask lies {apart:.3g} voxels from its place in the image (their affines differ); "
+            "resample it to the image's grid, by nearest"
+        )
+    if box is not None:
+        _require_size((mask.header.height, mask.header.width), (header.height, header.width))
+    pixels = mask.read(box)
+    stored: NDArray[Any] = pixels.values
     if stored.ndim == 4 and options.slices is not None:
         stored = slices_of(stored, options.slices)
-    labels = _objects(mask, stored, options)
-    if labels is None:
+    ids: NDArray[np.int32] | None = None
+    if options.instances is not None and options.classes is not None:
+        values, ids = _objects(mask, stored, options.classes, options.instances.border_px)
+    else:
         # (Z, H, W, C) -> (Z * H, W, C): planes of a volume follow the same rules as a picture.
         values = to_values(stored.reshape(-1, *stored.shape[-2:]), options.classes)
-        labels = Labels(values.reshape(stored.shape[:-1]))
-    values = labels.values
-    expected: tuple[int, ...] = (header.height, header.width)
-    if header.planes is not None:
-        expected = (header.planes, *expected)
-    if values.shape != expected:
-        raise SampleError(_other_size(values.shape, expected))
-    return labels
+        values = values.reshape(stored.shape[:-1])
+    if box is None:
+        planes = () if header.planes is None else (header.planes,)
+        _require_size(values.shape, (*planes, header.height, header.width))
+    return MaskValues(values, pixels.valid, ids)
 
 
-def _objects(mask: Raster, stored: NDArray[Any], options: PackOptions) -> Labels | None:
-    if options.instances is None or options.classes is None:
-        return None
+def _objects(
+    mask: Raster, stored: NDArray[Any], spec: ClassSpec, border_px: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Values with the border's class, and ids, of a whole mask of objects."""
     if isinstance(mask, DrawnMask):
         values, ids = stored[..., 0].copy(), mask.ids()
     else:
@@ -88,8 +113,13 @@ def _objects(mask: Raster, stored: NDArray[Any], options: PackOptions) -> Labels
         ids = stored[..., 0].astype(np.int32)
         check_ids(ids)
         values = (ids != 0).astype(np.uint8)
-    mark_borders(values, ids, options.classes, options.instances.border_px)
-    return Labels(values, ids)
+    mark_borders(values, ids, spec, border_px)
+    return values, ids
+
+
+def _require_size(mask: tuple[int, ...], image: tuple[int, ...]) -> None:
+    if mask != image:
+        raise SampleError(_other_size(mask, image))
 
 
 def _other_size(mask: tuple[int, ...], image: tuple[int, ...]) -> str:

@@ -65,8 +65,8 @@ class Rejections:
         """By folder: a file that was read."""
 
     def saw(self, pair: Pair) -> None:
-        """Remember that both files of a pair could be read."""
-        self._readable[pair.image.root], self._readable[pair.mask.root] = pair.image, pair.mask
+        """Remember that the files of a pair could be read."""
+        self._readable.update({ref.root: ref for ref in (*pair.images, pair.mask)})
 
     def add(self, rejections: Iterable[Rejection]) -> None:
         """Leave files out.

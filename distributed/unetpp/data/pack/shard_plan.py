@@ -19,7 +19,7 @@ from unetpp.data.pack.labels import Labelling, infer_labelling, labelling_of
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.scan import ScannedPair
 from unetpp.data.pack.split import Member, assign_splits
-from unetpp.data.pack.tile import tile_boxes
+from unetpp.data.sources.boxes import tile_boxes
 from unetpp.data.sources.files import location
 from unetpp.data.sources.raster import Box
 
@@ -65,6 +65,8 @@ class Settled:
     channels: int
     dtype: Dtype
     image_labels: tuple[str, ...]
+    channel_files: int = 1
+    """Of one image."""
 
 
 def settle(
@@ -81,7 +83,8 @@ def settle(
     if {item.header.channels for item in scanned} == {1, 3}:
         channels = 3
     image_labels = spec.image_labels if spec else ()
-    settled = Settled(labelling, channels, dtype, image_labels)
+    channel_files = _most_frequent([len(item.pair.images) for item in scanned])
+    settled = Settled(labelling, channels, dtype, image_labels, channel_files)
     kept: list[ScannedPair] = []
     rejections: list[Rejection] = []
     for item in scanned:
@@ -157,10 +160,12 @@ def _most_frequent(values: Sequence[T]) -> T:
 def _misfit(item: ScannedPair, settled: Settled) -> Rejection | None:
     header = item.header
     if header.dtype != settled.dtype:
-        return Rejection(location(item.pair.image), f"dtype {header.dtype}; the dataset is {settled.dtype}")
+        return Rejection(
+            location(item.pair.images[0]), f"dtype {header.dtype}; the dataset is {settled.dtype}"
+        )
     if header.channels not in (settled.channels, 1 if settled.channels == 3 else settled.channels):
         reason = f"channels={header.channels}; the dataset has {settled.channels}"
-        return Rejection(location(item.pair.image), reason)
+        return Rejection(location(item.pair.images[0]), reason)
     try:
         settled.labelling.check(item.values)
     except SampleError as error:

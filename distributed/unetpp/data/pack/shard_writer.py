@@ -1,33 +1,25 @@
 """Last step of packing: decode one planned shard's rows, encode them and store the file."""
 
-import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from itertools import groupby
 
 from unetpp.core.errors import CorruptionError
-from unetpp.core.manifest import IGNORE, ShardInfo
+from unetpp.core.manifest import ShardInfo
 from unetpp.core.storage import Storage
-from unetpp.data.dataset.contents import image_digest
 from unetpp.data.dataset.parquet import encode_shard, read_shard, samples_of, shard_info
 from unetpp.data.dataset.sample import Sample
-from unetpp.data.images.channels import match_channels
 from unetpp.data.images.header import SampleError
 from unetpp.data.images.resize import resize_image, resize_mask
 from unetpp.data.pack.discover import Rejection
-from unetpp.data.pack.masks.annotated import open_mask
 from unetpp.data.pack.options import PackOptions
-from unetpp.data.pack.read_pair import read_labels, read_pixels
+from unetpp.data.pack.parts import Part, open_parts
 from unetpp.data.pack.scan import ScannedPair
 from unetpp.data.pack.shard_plan import PlannedRow, PlannedShard, Settled
 from unetpp.data.pack.stats import DatasetStats, PixelStats
 from unetpp.data.sources.files import UnreadFileError, location
 from unetpp.data.sources.raster import Space
-from unetpp.data.sources.registry import open_image
 
 __all__ = ["FinishedShard", "ShardTask", "WrittenShard", "write_shard"]
 
@@ -103,95 +95,46 @@ def _stats(task: ShardTask, samples: list[Sample]) -> DatasetStats:
     return stats
 
 
-@dataclass(frozen=True)
-class _Decoded:
-    """The image and stored mask of a pair, (Z) H W C and (Z) H W."""
-
-    source: ScannedPair
-    image: NDArray[Any]
-    mask: NDArray[np.uint8]
-    ids: NDArray[np.int32] | None
-    space: Space
-
-    def plane(self, index: int | None) -> "_Decoded":
-        """One slice of a volume; None is a picture itself."""
-        if index is None:
-            return self
-        ids = None if self.ids is None else self.ids[index]
-        return _Decoded(self.source, self.image[index], self.mask[index], ids, self.space)
-
-
 def _samples(task: ShardTask, rejections: list[Rejection], images: list[str]) -> Iterator[Sample]:
     """The shard's samples; what is left out and the digest of each sample's image are appended."""
-    decoded: _Decoded | None = None
-    refused: ScannedPair | None = None
-    digests: dict[int | None, str] = {}
-    for row in task.shard.rows:
-        if row.source is refused:
+    # Parts of one image follow each other: opening it once serves them all.
+    for _, rows in groupby(task.shard.rows, key=lambda row: id(row.source)):
+        planned = list(rows)
+        source = planned[0].source
+        try:
+            with open_parts(source, task.settled, task.options) as read:
+                parts = [(row, part) for row in planned if (part := read(row)) is not None]
+        except (SampleError, UnreadFileError) as error:
+            rejections.append(_rejection(source, error))
             continue
-        # Parts of one image follow each other: decoding it once serves them all.
-        if decoded is None or decoded.source is not row.source:
-            try:
-                decoded, digests = _decode(row.source, task), {}
-            except (SampleError, UnreadFileError) as error:
-                refused = row.source
-                rejections.append(_rejection(row.source, error))
-                continue
-        plane = decoded.plane(row.plane)
-        if row.plane not in digests:
-            digests[row.plane] = image_digest(plane.image)
-        images.append(digests[row.plane])
-        yield _sample(row, plane, task.options)
+        images += [part.digest for _, part in parts]
+        yield from (_sample(row, part, task.options) for row, part in parts)
 
 
 def _rejection(source: ScannedPair, error: SampleError | UnreadFileError) -> Rejection:
     if isinstance(error, UnreadFileError):
         return Rejection.of_unread(error)
-    return Rejection(location(source.pair.image), str(error))
+    return Rejection(location(source.pair.images[0]), str(error))
 
 
-def _decode(source: ScannedPair, task: ShardTask) -> _Decoded:
-    pair, settled, header = source.pair, task.settled, source.header
-    with open_image(pair.image) as raster, open_mask(pair, raster, task.options.classes) as labels:
-        if hashlib.sha256(raster.digest + labels.digest).hexdigest() != source.digest:
-            raise SampleError("the file changed while it was packed; pack again")
-        pixels = read_pixels(raster, task.options)
-        read = read_labels(labels, header, task.options)
-        mask = settled.labelling.apply(read.values)
-        space = raster.space
-    image = match_channels(pixels.values, settled.channels)
-    planes = () if header.planes is None else (header.planes,)
-    if (image.shape, image.dtype.name) != (
-        (*planes, header.height, header.width, settled.channels),
-        settled.dtype,
-    ):
-        raise SampleError(f"pixels {image.shape} {image.dtype.name} differ from the file's header")
-    if pixels.valid is not None:
-        mask[~pixels.valid] = IGNORE
-    return _Decoded(source, image, mask, read.ids, space)
-
-
-def _sample(row: PlannedRow, decoded: _Decoded, options: PackOptions) -> Sample:
+def _sample(row: PlannedRow, part: Part, options: PackOptions) -> Sample:
     pair, header = row.source.pair, row.source.header
-    image, mask, ids, space = decoded.image, decoded.mask, decoded.ids, decoded.space
+    image, mask, space, ids = part.image, part.mask, part.space, part.ids
     sample_id = pair.sample_id if row.plane is None else f"{pair.sample_id}#{row.plane:04d}"
     if options.size_px is not None:
-        image = resize_image(image, options.size_px, options.size_px)
-        mask = resize_mask(mask, options.size_px, options.size_px)
-        ids = None if ids is None else resize_mask(ids, options.size_px, options.size_px)
+        side_px = options.size_px
+        space = space.scaled(mask.shape[0] / side_px, mask.shape[1] / side_px)
+        image, mask = resize_image(image, side_px, side_px), resize_mask(mask, side_px, side_px)
+        ids = None if ids is None else resize_mask(ids, side_px, side_px)
     if row.box is not None:
-        box = row.box
-        sample_id = f"{sample_id}@{box.top}x{box.left}"
-        rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
-        image, mask = image[rows, columns].copy(), mask[rows, columns].copy()
-        ids = None if ids is None else ids[rows, columns]
+        sample_id = f"{sample_id}@{row.box.top}x{row.box.left}"
     return Sample(
         sample_id=sample_id,
         group=row.group,
         image=image,
         mask=mask,
         label=row.label,
-        source=pair.image.path,
+        source=pair.images[0].path,
         source_size_px=(header.height, header.width),
         tile=row.box,
         space=space if space != Space() else None,

@@ -49,8 +49,11 @@ class PixelStats:
         )
 
     def add(self, image: NDArray[Any], mask: NDArray[np.uint8], task: Task) -> None:
-        """Count one sample: image H W C, stored mask H W."""
+        """Count one sample: image H W C, stored mask H W; pixels that never count are left out."""
         pixels = image.reshape(-1, image.shape[2])
+        ignored = mask.ravel() == IGNORE
+        if ignored.any():
+            pixels = pixels[~ignored]
         for start in range(0, len(pixels), _BLOCK_PIXELS):
             self._add_block(pixels[start : start + _BLOCK_PIXELS])
         counts = value_counts(mask)
@@ -109,6 +112,8 @@ class DatasetStats:
 
     pixels: PixelStats
     sizes: Counter[str] = field(default_factory=Counter)
+    has_ignored: bool = False
+    """Whether a row of any split holds a pixel that never counts."""
 
     def add(self, samples: Iterable[Sample], task: Task, *, with_pixels: bool) -> None:
         """Count samples; pixels too where asked."""
@@ -117,10 +122,12 @@ class DatasetStats:
             self.sizes[f"{height}x{width}"] += 1
             if with_pixels:
                 self.pixels.add(sample.image, sample.mask, task)
+            self.has_ignored = self.has_ignored or bool((sample.mask == IGNORE).any())
 
     def merge(self, other: "DatasetStats") -> None:
         """Add the other's samples."""
         self.sizes += other.sizes
+        self.has_ignored |= other.has_ignored
         self.pixels.merge(other.pixels)
 
 

@@ -10,11 +10,14 @@ import numpy as np
 
 from unetpp.data.images.header import Header, SampleError
 from unetpp.data.sources.files import FileRef, location
-from unetpp.data.sources.raster import Box, Pixels, Raster, Space
+from unetpp.data.sources.places import apart_by_voxels
+from unetpp.data.sources.raster import Box, Pixels, Raster, Space, Windowed
 from unetpp.data.sources.registry import open_image, stem_of
 
 __all__ = ["group_channels", "open_channels"]
 
+_SAME_PLACE = 0.1
+"""Voxels."""
 _CHANNEL = re.compile(r"(.+)_(\d{4})$")
 
 
@@ -43,7 +46,15 @@ def open_channels(refs: Sequence[FileRef]) -> Iterator[Raster]:
         rasters = [stack.enter_context(open_image(ref)) for ref in refs]
         for ref, raster in zip(refs[1:], rasters[1:], strict=True):
             _require_alike(refs[0], rasters[0], ref, raster)
-        yield rasters[0] if len(rasters) == 1 else _Stack(rasters)
+        if len(rasters) == 1:
+            yield rasters[0]
+        else:
+            yield _stack(rasters)
+
+
+def _stack(rasters: Sequence[Raster]) -> "_Stack":
+    blocks = [raster.block_px for raster in rasters if isinstance(raster, Windowed)]
+    return _WindowedStack(rasters, blocks[0]) if len(blocks) == len(rasters) else _Stack(rasters)
 
 
 @dataclass(frozen=True)
@@ -70,13 +81,30 @@ class _Stack:
         return Pixels(np.concatenate([part.values for part in parts], axis=-1), valid)
 
 
+@dataclass(frozen=True)
+class _WindowedStack(_Stack):
+    block_px: tuple[int, int]
+
+
 def _require_alike(first: FileRef, reference: Raster, ref: FileRef, raster: Raster) -> None:
-    for what, expected, found in (
-        ("shape and dtype", replace(reference.header, channels=1), replace(raster.header, channels=1)),
-        ("affine", np.round(reference.space.affine, 3).tolist(), np.round(raster.space.affine, 3).tolist()),
+    expected, found = replace(reference.header, channels=1), replace(raster.header, channels=1)
+    if expected != found:
+        raise SampleError(
+            f"channel files differ in shape and dtype: {location(first)} has {expected}, "
+            f"{location(ref)} {found}; resample them to one grid"
+        )
+    for what, expected_place, place in (
+        ("transform", reference.space.transform, raster.space.transform),
+        ("reference system", reference.space.crs, raster.space.crs),
     ):
-        if expected != found:
+        if expected_place != place:
             raise SampleError(
-                f"channel files differ in {what}: {location(first)} has {expected}, {location(ref)} {found}; "
-                "resample them to one grid"
+                f"channel files differ in {what}: {location(first)} has {expected_place}, "
+                f"{location(ref)} {place}; warp them to one grid"
             )
+    apart = apart_by_voxels(reference, raster)
+    if apart > _SAME_PLACE:
+        raise SampleError(
+            f"channel files lie {apart:.3g} voxels apart (their affines differ): {location(first)} and "
+            f"{location(ref)}; resample them to one grid"
+        )

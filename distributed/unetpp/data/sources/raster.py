@@ -4,15 +4,15 @@ Arrays are H W C for a picture and Z H W C for a volume: Z planes, H height, W w
 """
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetpp.data.images.header import Header
 
-__all__ = ["Box", "Pixels", "Raster", "Space"]
+__all__ = ["Box", "Pixels", "Raster", "Space", "Windowed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,25 @@ class Space:
     transform: tuple[float, ...] = ()
     """(a, b, c, d, e, f): x = a * column + b * row + c, y = d * column + e * row + f in the CRS, of a pixel's
     upper left corner."""
+
+    def of_part(self, top: int, left: int) -> "Space":
+        """The space of pixels from this row and column on; `affine` stays that of the whole."""
+        if not self.transform:
+            return self
+        a, b, c, d, e, f = self.transform
+        return replace(self, transform=(a, b, c + a * left + b * top, d, e, f + d * left + e * top))
+
+    def scaled(self, rows: float, columns: float) -> "Space":
+        """The space of larger pixels, so many times as high and as wide; `affine` stays that of the file."""
+        if not self.transform:
+            return self
+        a, b, c, d, e, f = self.transform
+        height, width = self.spacing
+        return replace(
+            self,
+            spacing=(height * rows, width * columns),
+            transform=(a * columns, b * rows, c, d * columns, e * rows, f),
+        )
 
     def to_json(self) -> str:
         """What is known, for a shard's column `space`."""
@@ -87,9 +106,17 @@ class Raster(Protocol):
     def read(self, box: Box | None = None) -> Pixels:
         """All pixels, or those of a box in every plane.
 
-        A format that reads by windows decodes no more than the box.
-
         Raises:
             SampleError: damaged, or a kind of file that has no plain pixels.
         """
+        ...
+
+
+@runtime_checkable
+class Windowed(Protocol):
+    """What a raster has besides if its `read` decodes no more than the box, so that it may exceed memory."""
+
+    @property
+    def block_px(self) -> tuple[int, int]:
+        """Height and width of the blocks that are decoded at once."""
         ...

@@ -31,8 +31,15 @@ class Objects:
     """Mean probability over the object's pixels that there is one."""
 
 
-def find_objects(probabilities: NDArray[np.float32], manifest: Manifest) -> Objects:
+def find_objects(
+    probabilities: NDArray[np.float32], manifest: Manifest, valid: NDArray[np.bool_] | None = None
+) -> Objects:
     """The objects in probabilities (K, H, W).
+
+    Args:
+        probabilities: of each class.
+        manifest: of the training data.
+        valid: H W, False where the image holds no data and so no object; None if it does everywhere.
 
     Raises:
         InputError: a multilabel task, whose labels may overlap.
@@ -41,11 +48,12 @@ def find_objects(probabilities: NDArray[np.float32], manifest: Manifest) -> Obje
     if manifest.instances is not None:
         kinds, border = probabilities[1:-1], probabilities[-1]
         covered = probabilities[0] < kinds.sum(0) + border
+        covered = covered if valid is None else covered & valid
         ids = _flood(kinds.sum(0), covered)
     else:
         kinds = probabilities if manifest.task == "binary" else probabilities[1:]
         covered = kinds[0] > 0.5 if manifest.task == "binary" else probabilities.argmax(0) > 0
-        ids = _connected(kinds, covered)
+        ids = _connected(kinds, covered if valid is None else covered & valid)
     presence = 1 - probabilities[0] if manifest.task == "multiclass" else probabilities[0]
     return _described(ids, kinds, presence, classes)
 

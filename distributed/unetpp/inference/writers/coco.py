@@ -13,14 +13,14 @@ from unetpp.core.storage import Storage
 from unetpp.inference.objects.find import object_classes
 from unetpp.inference.writers.registry import Segmented
 
-__all__ = ["NEEDS_OBJECTS", "SUFFIXES", "TOGETHER", "finish", "write"]
+__all__ = ["NEEDS_OBJECTS", "SUFFIX", "TOGETHER", "finish", "write"]
 
 NEEDS_OBJECTS = True
-SUFFIXES = ()
+SUFFIX = None
 TOGETHER = ("annotations.json",)
 
 
-def write(segmented: Segmented, target: Storage, stem: str) -> dict[str, Any]:  # noqa: ARG001
+def write(segmented: Segmented, target: Storage, name: str) -> dict[str, Any]:  # noqa: ARG001
     """One image and its objects."""
     objects, (height, width) = segmented.found(), segmented.mask.shape
     annotations = []
@@ -37,7 +37,7 @@ def write(segmented: Segmented, target: Storage, stem: str) -> dict[str, Any]:  
                 "score": round(objects.scores[index - 1], 4),
             }
         )
-    image = {"file_name": segmented.source.path, "height": height, "width": width}
+    image = {"file_name": segmented.files[0].path, "height": height, "width": width}
     return {"image": image, "annotations": annotations}
 
 

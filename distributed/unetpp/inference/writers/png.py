@@ -4,11 +4,11 @@ from unetpp.core.storage import Storage
 from unetpp.inference.colours import indexed_png
 from unetpp.inference.writers.registry import Segmented
 
-__all__ = ["SUFFIXES", "write"]
+__all__ = ["SUFFIX", "write"]
 
-SUFFIXES = (".png",)
+SUFFIX = ".png"
 
 
-def write(segmented: Segmented, target: Storage, stem: str) -> None:
+def write(segmented: Segmented, target: Storage, name: str) -> None:
     """See `registry`; the mask is H W."""
-    target.write(f"{stem}.png", indexed_png(segmented.mask, segmented.manifest))
+    target.write(name, indexed_png(segmented.mask, segmented.manifest))

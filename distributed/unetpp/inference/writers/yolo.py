@@ -15,14 +15,14 @@ from unetpp.inference.objects.find import object_classes
 from unetpp.inference.objects.outlines import outlines_of
 from unetpp.inference.writers.registry import Segmented
 
-__all__ = ["NEEDS_OBJECTS", "SUFFIXES", "TOGETHER", "finish", "write"]
+__all__ = ["NEEDS_OBJECTS", "SUFFIX", "TOGETHER", "finish", "write"]
 
 NEEDS_OBJECTS = True
-SUFFIXES = (".txt",)
+SUFFIX = ".txt"
 TOGETHER = ("data.yaml",)
 
 
-def write(segmented: Segmented, target: Storage, stem: str) -> None:
+def write(segmented: Segmented, target: Storage, name: str) -> None:
     """See `registry`."""
     objects, size = segmented.found(), segmented.mask.shape
     numbers = {index: k for k, index in enumerate(object_classes(segmented.manifest))}
@@ -32,7 +32,7 @@ def write(segmented: Segmented, target: Storage, stem: str) -> None:
         fractions = (outline + np.array([columns.start, rows.start])) / (size[1], size[0])
         coordinates = " ".join(f"{value:.7g}" for value in np.ravel(fractions))
         lines.append(f"{numbers[objects.classes[index - 1]]} {coordinates}\n")
-    target.write(f"{stem}.txt", "".join(lines).encode())
+    target.write(name, "".join(lines).encode())
 
 
 def finish(records: Sequence[None], target: Storage, manifest: Manifest) -> None:  # noqa: ARG001

@@ -132,8 +132,9 @@ def test_images_with_a_labels_group_are_packed_and_predicted_from_one_folder(tmp
     assert (result.manifest.channels, found[0].space.unit) == (2, "um")
     for sample in found:
         np.testing.assert_array_equal(sample.mask, truth)
-    assert [ref.path for ref in find_images(uri).refs] == ["a.ome.zarr", "b.ome.zarr"]
-    assert find_images(f"{uri}/a.ome.zarr").refs == find_images(uri).refs[:1]
+    images = find_images(uri).images
+    assert [image.name for image in images] == ["a.ome.zarr", "b.ome.zarr"]
+    assert find_images(f"{uri}/a.ome.zarr").images == images[:1]
 
 
 def test_several_label_images_are_refused(tmp_path):

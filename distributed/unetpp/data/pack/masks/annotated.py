@@ -6,7 +6,7 @@ Classes that a classes file leaves out are background, which is said.
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,10 +21,11 @@ from unetpp.data.annotations.registry import render
 from unetpp.data.images.header import Header
 from unetpp.data.pack.classes import ClassEntry, ClassSpec
 from unetpp.data.pack.discover import Pair
+from unetpp.data.sources.files import location
+from unetpp.data.sources.masks import open_aligned
 from unetpp.data.sources.raster import Box, Pixels, Raster, Space
-from unetpp.data.sources.registry import open_labels
 
-__all__ = ["DrawnMask", "annotated_classes", "open_mask"]
+__all__ = ["DrawnMask", "annotated_classes", "open_mask", "require_overlap"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,24 @@ def annotated_classes(pairs: Sequence[Pair], spec: ClassSpec | None) -> ClassSpe
     return spec
 
 
+def require_overlap(found: Iterable[tuple[Annotation | None, frozenset[int]]]) -> None:
+    """Refuse a dataset none of whose images has an object, though the objects' places are known.
+
+    Args:
+        found: each image's annotation and the values of its mask.
+
+    Raises:
+        InputError: objects and images lie apart.
+    """
+    masks = list(found)
+    placed = [annotation for annotation, _ in masks if annotation is not None and annotation.by_place]
+    if len(placed) == len(masks) and not any(values - {0} for _, values in masks):
+        raise InputError(
+            f"no object of {location(placed[0].file)} lies on any of the {len(masks)} images; "
+            "is its reference system right, or that of the images?"
+        )
+
+
 @contextmanager
 def open_mask(pair: Pair, image: Raster, spec: ClassSpec | None) -> Iterator[Raster]:
     """A pair's mask: its file, or what its annotation draws on the image.
@@ -59,7 +78,7 @@ def open_mask(pair: Pair, image: Raster, spec: ClassSpec | None) -> Iterator[Ras
         UnreadFileError: it is missing or refused.
     """
     if pair.annotation is None:
-        with open_labels(pair.mask) as mask:
+        with open_aligned(pair.mask, image) as mask:
             yield mask
         return
     assert spec is not None

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unetpp.data.pack.tile import tile_boxes
+from unetpp.data.sources.boxes import tile_boxes
 from unetpp.data.sources.raster import Box
 
 side = st.integers(1, 70)

@@ -1,0 +1,149 @@
+"""The parts of a pair that become samples: the whole of it, a slice of a volume, a tile.
+
+A raster that reads by windows is read tile by tile; any other is decoded once for all its parts.
+
+Arrays: image H W C, mask H W.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetpp.core.manifest import IGNORE
+from unetpp.data.dataset.contents import image_digest, strips_digest
+from unetpp.data.images.channels import match_channels
+from unetpp.data.images.header import SampleError
+from unetpp.data.images.nodata import filled
+from unetpp.data.pack.masks.annotated import open_mask
+from unetpp.data.pack.options import PackOptions
+from unetpp.data.pack.read_pair import MaskValues, read_pixels, read_values
+from unetpp.data.pack.scan import ScannedPair, pair_digest
+from unetpp.data.pack.shard_plan import PlannedRow, Settled
+from unetpp.data.sources.boxes import strips_of
+from unetpp.data.sources.channels import open_channels
+from unetpp.data.sources.files import FileRef
+from unetpp.data.sources.raster import Box, Pixels, Raster, Space, Windowed
+
+__all__ = ["Part", "open_parts"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Pixels of a sample and its stored mask; `digest` is that of the whole image or slice."""
+
+    image: NDArray[Any]
+    mask: NDArray[np.uint8]
+    digest: str
+    space: Space
+    ids: NDArray[np.int32] | None = None
+    """H W: whose pixel it is, where masks are of objects."""
+
+
+@contextmanager
+def open_parts(
+    source: ScannedPair, settled: Settled, options: PackOptions
+) -> Iterator[Callable[[PlannedRow], Part | None]]:
+    """Open a pair; what is given reads one planned part, or says by None that a tile holds no data.
+
+    Raises:
+        SampleError: a file changed since it was scanned, or is damaged.
+        UnreadFileError: it is missing or refused.
+    """
+    with open_channels(source.pair.images) as image, open_mask(source.pair, image, options.classes) as mask:
+        if pair_digest(image, mask) != source.digest:
+            raise SampleError("the file changed while it was packed; pack again")
+        pair = _Pair(source, settled, options, image, mask)
+        by_windows = options.tile_px is not None and options.instances is None
+        if by_windows and isinstance(image, Windowed) and source.header.planes is None:
+            yield pair.read_window
+        else:
+            yield _Whole(pair).cut
+
+
+@dataclass(frozen=True)
+class _Pair:
+    source: ScannedPair
+    settled: Settled
+    options: PackOptions
+    image: Raster
+    mask: Raster
+
+    def read_window(self, row: PlannedRow) -> Part | None:
+        box = row.box
+        if box is None:
+            raise ValueError("windows are read of tiles")
+        pixels = self.pixels(box)
+        if pixels.valid is not None and not pixels.valid.any():
+            return None
+        digest = _streamed_digest(self.source.pair.images, self.source.digest, self.settled.channels)
+        return Part(
+            filled(pixels.values, pixels.valid),
+            self.stored_mask(pixels.valid, box).values,
+            digest,
+            self.image.space.of_part(box.top, box.left),
+        )
+
+    def pixels(self, box: Box | None) -> Pixels:
+        """(Z) H W C with the dataset's channels."""
+        header, settled = self.source.header, self.settled
+        pixels = read_pixels(self.image, self.options, box)
+        values = match_channels(pixels.values, settled.channels)
+        planes = () if header.planes is None else (header.planes,)
+        height, width = (header.height, header.width) if box is None else (box.height, box.width)
+        if (values.shape, values.dtype.name) != ((*planes, height, width, settled.channels), settled.dtype):
+            raise SampleError(f"pixels {values.shape} {values.dtype.name} differ from the file's header")
+        return Pixels(values, pixels.valid)
+
+    def stored_mask(self, valid: NDArray[np.bool_] | None, box: Box | None) -> MaskValues:
+        """(Z) H W; IGNORE where image or mask hold nothing."""
+        found: MaskValues = read_values(self.mask, self.image, self.options, box)
+        stored = self.settled.labelling.apply(found.values)
+        for known in (valid, found.valid):
+            if known is not None:
+                stored[~known] = IGNORE
+        return MaskValues(stored, ids=found.ids)
+
+
+class _Whole:
+    """A pair decoded once."""
+
+    def __init__(self, pair: _Pair) -> None:
+        pixels = pair.pixels(None)
+        self._image, self._valid = pixels.values, pixels.valid
+        labels = pair.stored_mask(pixels.valid, None)
+        self._mask, self._ids = labels.values, labels.ids
+        self._space = pair.image.space
+        self._digests: dict[int | None, str] = {}
+
+    def cut(self, row: PlannedRow) -> Part | None:
+        index = slice(None) if row.plane is None else row.plane
+        image, mask = self._image[index], self._mask[index]
+        valid = None if self._valid is None else self._valid[index]
+        ids = None if self._ids is None else self._ids[index]
+        if row.plane not in self._digests:
+            self._digests[row.plane] = image_digest(image)
+        space = self._space
+        if row.box is not None:
+            box = row.box
+            rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
+            image, mask = image[rows, columns].copy(), mask[rows, columns].copy()
+            valid = None if valid is None else valid[rows, columns]
+            ids = None if ids is None else ids[rows, columns]
+            space = space.of_part(box.top, box.left)
+            if valid is not None and not valid.any():
+                return None
+        return Part(filled(image, valid), mask, self._digests[row.plane], space, ids)
+
+
+@lru_cache(maxsize=256)
+def _streamed_digest(refs: tuple[FileRef, ...], digest: str, channels: int) -> str:  # noqa: ARG001  # of one content
+    """`image_digest` of an image that is not held whole; read once in each process."""
+    with open_channels(refs) as raster:
+        header = raster.header
+        strips = (match_channels(raster.read(box).values, channels) for box in strips_of(raster))
+        return strips_digest((header.height, header.width, channels), header.dtype, strips)

@@ -1,0 +1,1 @@
+"""GeoTIFF through rasterio: pixels with a place on the Earth, read by windows."""

@@ -1,0 +1,1 @@
+"""Volumes of scanners, NIfTI and DICOM: which way their axes run, and how their values are coded."""

@@ -1,0 +1,86 @@
+"""Large rasters, which are predicted strip by strip; masks lie in files that are mapped into memory.
+
+What the memory holds is a window's height of rows, whatever the image's height.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unetpp.core.errors import InputError
+from unetpp.data.images.nodata import filled
+from unetpp.data.sources.raster import Box, Raster, Windowed
+from unetpp.inference.predictor import Predictor, check_image
+from unetpp.inference.quantised import quantised
+
+__all__ = ["LargeMask", "is_large", "segment_large"]
+
+_WHOLE_PIXELS = 2**24
+"""More than these are not decoded at once where that can be helped."""
+
+
+@dataclass(frozen=True)
+class LargeMask:
+    """What is predicted of an image: mask H W, probabilities K H W in 8 bits, where there is data H W."""
+
+    mask: NDArray[np.uint8]
+    probabilities: NDArray[np.uint8] | None
+    valid: NDArray[np.bool_] | None
+
+
+def is_large(raster: Raster) -> bool:
+    """Whether a raster is predicted strip by strip."""
+    header = raster.header
+    return (
+        isinstance(raster, Windowed)
+        and header.planes is None
+        and header.height * header.width > _WHOLE_PIXELS
+    )
+
+
+@contextmanager
+def segment_large(predictor: Predictor, raster: Raster, *, probabilities: bool) -> Iterator[LargeMask]:
+    """Predict a raster; the arrays are there until the context ends.
+
+    Raises:
+        InputError: the model was trained on resized images, or on other ones; or memory does not suffice.
+        SampleError: the file is damaged.
+    """
+    header, manifest = raster.header, predictor.run.manifest
+    if manifest.resized_px is not None:
+        raise InputError(
+            f"the model sees whole images as {manifest.resized_px} x {manifest.resized_px} pixels, "
+            f"this one has {header.height} x {header.width}; train on tiles (data pack --tile)"
+        )
+    size = (header.height, header.width)
+    with tempfile.TemporaryDirectory(prefix="unetpp-large-") as folder:
+        place = Path(folder)
+        mask = np.memmap(place / "mask", np.uint8, "w+", shape=size)
+        valid = np.memmap(place / "valid", np.bool_, "w+", shape=size)
+        kept: NDArray[np.uint8] | None = None
+        if probabilities:
+            kept = np.memmap(place / "probabilities", np.uint8, "w+", shape=(manifest.num_classes, *size))
+
+        def read(top: int, stop: int) -> Tensor:
+            pixels = raster.read(Box(top, 0, stop - top, header.width))
+            valid[top:stop] = True if pixels.valid is None else pixels.valid
+            values = filled(pixels.values, pixels.valid, [stats.mean for stats in manifest.channel_stats])
+            # (H, W, C) -> (1, C, H, W)
+            return torch.from_numpy(np.array(check_image(values, manifest))).permute(2, 0, 1)[None]
+
+        def run() -> bool:
+            for top, part, chances in predictor.predict_strips(size, read):
+                mask[top : top + len(part)] = part
+                if kept is not None:
+                    kept[:, top : top + len(part)] = quantised(chances)
+            return True
+
+        predictor.fit(max(size), run)
+        yield LargeMask(mask, kept, None if valid.all() else valid)

@@ -1,0 +1,80 @@
+"""Logits of images that exceed memory: a sliding window over strips of rows, one after another.
+
+Windows, weights and results are those of `predict_logits`; the memory is that of one window's height of rows.
+Shapes: C channels, K classes, H height, W width.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from unetpp.models.output import ModelOutput
+
+__all__ = ["predict_strips"]
+
+
+def predict_strips(
+    model: nn.Module,
+    size: tuple[int, int],
+    read: Callable[[int, int], Tensor],
+    *,
+    window_px: int,
+    overlap: float = 0.25,
+    window_batch: int = 4,
+) -> Iterator[tuple[int, Tensor]]:
+    """Rows of the deepest level's logits, from the first to the last.
+
+    Args:
+        model: a `UNetPlusPlus`; windows go to the device of its parameters.
+        size: H and W.
+        read: float (1, C, rows, W) of the rows from `top` up to `stop`.
+        window_px: side of the window.
+        overlap: fraction of the window shared with its neighbour.
+        window_batch: windows per forward pass.
+
+    Yields:
+        The first row, and float32 (K, rows, W) on the CPU.
+    """
+    height, width = size
+    window = (min(window_px, height), min(window_px, width))
+    weights = _weights(window)
+    tops, lefts = (_starts(side, part, overlap) for side, part in zip(size, window, strict=True))
+    device = next(model.parameters()).device
+    logits = norm = None
+    for top, following in zip(tops, [*tops[1:], height], strict=True):
+        rows = read(top, top + window[0])
+        for start in range(0, len(lefts), window_batch):
+            places = lefts[start : start + window_batch]
+            batch = torch.cat([rows[..., left : left + window[1]] for left in places])
+            output: ModelOutput = model(batch.to(device))
+            found = output.levels[-1].float().cpu()
+            if logits is None or norm is None:
+                logits, norm = torch.zeros(found.shape[1], window[0], width), torch.zeros(window[0], width)
+            for left, part in zip(places, found, strict=True):
+                logits[..., left : left + window[1]] += part * weights
+                norm[:, left : left + window[1]] += weights
+        done = following - top
+        assert logits is not None
+        assert norm is not None
+        yield top, logits[:, :done] / norm[:done]
+        logits, norm = _moved_up(logits, done), _moved_up(norm, done)
+
+
+def _starts(side: int, window: int, overlap: float) -> Sequence[int]:
+    """First positions of windows that cover a side; the last is moved inside."""
+    step = max(1, int(window * (1 - overlap)))
+    return [*range(0, side - window, step), side - window]
+
+
+def _weights(window: tuple[int, int]) -> Tensor:
+    from monai.data.utils import compute_importance_map  # takes seconds to import
+
+    weights: Tensor = compute_importance_map(window, mode="gaussian", sigma_scale=0.125, device="cpu")
+    return weights
+
+
+def _moved_up(rows: Tensor, by: int) -> Tensor:
+    moved = torch.zeros_like(rows)
+    moved[..., : rows.shape[-2] - by, :] = rows[..., by:, :]
+    return moved
