@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tifffile
 from scipy import ndimage
@@ -96,6 +97,13 @@ def test_tiles_cut_and_resizing_keeps_ids(tmp_path, folder):
     _, resized = packed(folder, tmp_path / "resized", options(size_px=32))
     assert set(np.unique(resized["i0"].instances)) <= set(np.unique(ids))
     assert (resized["i0"].mask > 0).sum() == (resized["i0"].instances > 0).sum()
+
+
+def test_other_datasets_have_no_column_of_ids(tmp_path, cells):
+    result, _ = packed(cells, tmp_path / "out", PackOptions(val=0, test=0))
+    for shard in (tmp_path / "out" / "shards").iterdir():
+        assert "instances" not in pq.read_schema(shard).names
+    assert result.manifest.instances is None
 
 
 def test_repacking_keeps_ids(tmp_path, folder):
