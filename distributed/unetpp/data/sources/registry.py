@@ -54,8 +54,8 @@ FORMATS = (
         (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".webp"),
         "unetpp.data.sources.picture",
     ),
-    Format(_OME_ZARR, (".zarr",), "unetpp.data.sources.microscopy.ome_zarr", extra="microscopy"),
-    Format("tiff", (".tif", ".tiff"), "unetpp.data.sources.geo.choose"),
+    Format(_OME_ZARR, (".ome.zarr", ".zarr"), "unetpp.data.sources.microscopy.ome_zarr", extra="microscopy"),
+    Format("tiff", (".ome.tif", ".ome.tiff", ".tif", ".tiff"), "unetpp.data.sources.geo.choose"),
     Format("nifti", (".nii", ".nii.gz"), "unetpp.data.sources.medical.nifti", extra="formats"),
 )
 

@@ -128,7 +128,7 @@ def test_images_with_a_labels_group_are_packed_and_predicted_from_one_folder(tmp
     result = pack([SourceFolder(uri, uri)], str(tmp_path / "out"), PackOptions(val=0, test=0))
     storage = Storage(str(tmp_path / "out"))
     found = list(iter_samples(storage, load_manifest(storage), "train"))
-    assert sorted(sample.sample_id for sample in found) == ["a.ome", "b.ome"]
+    assert sorted(sample.sample_id for sample in found) == ["a", "b"]
     assert (result.manifest.channels, found[0].space.unit) == (2, "um")
     for sample in found:
         np.testing.assert_array_equal(sample.mask, truth)
