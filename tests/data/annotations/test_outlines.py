@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
 from PIL import Image
 
+from unetpp.core.errors import InputError
 from unetpp.data.annotations import labelme, yolo
 from unetpp.data.annotations.polygons import fill_polygons
 from unetpp.data.annotations.registry import render
 from unetpp.data.images.header import Header, SampleError
+from unetpp.data.pack.discover import SourceFolder, discover
 from unetpp.data.sources.files import FileRef
 from unetpp.data.sources.raster import Space
 
@@ -128,3 +130,27 @@ def test_yolo_lines_that_are_no_outline_are_refused(tmp_path, line, reason):
     ((_, said),) = found.refused
     assert said.startswith("line 2 ")
     assert re.search(reason, said)
+
+
+def test_labelme_files_beside_their_images_are_paired(tmp_path):
+    for name in ("a", "b"):
+        Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint8)).save(tmp_path / f"{name}.png")
+        labelled(tmp_path, {"label": "x", "points": [[0, 0], [5, 5]], "shape_type": "rectangle"})
+    (tmp_path / "a.json").rename(tmp_path / "b.json")
+    labelled(tmp_path)
+    pairs, rejections = discover([SourceFolder(str(tmp_path), str(tmp_path))])
+    assert [(pair.sample_id, pair.mask.path) for pair in pairs] == [("a", "a.json"), ("b", "b.json")]
+    assert not rejections
+
+
+def test_names_of_yolo_classes_may_lie_two_folders_above_or_nowhere(tmp_path):
+    (tmp_path / "labels" / "train").mkdir(parents=True)
+    (tmp_path / "labels" / "train" / "x.txt").write_text("1 0 0 1 0 1 1\n")
+    ref = FileRef(str(tmp_path / "labels" / "train"), "x.txt")
+    assert yolo.survey([ref]).labels == {"class_1"}
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    found = yolo.survey([ref])
+    assert (found.labels, found.entries[0].annotation.declared) == ({"dog"}, ("cat", "dog"))
+    (tmp_path / "labels" / "data.yaml").write_text("names: [a")
+    with pytest.raises(InputError, match="holds no class names"):
+        yolo.survey([ref])
