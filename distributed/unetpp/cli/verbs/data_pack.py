@@ -16,6 +16,15 @@ __all__ = ["pack"]
 
 _SHOWN_REJECTIONS = 5
 
+_Instances = Annotated[
+    str | None,
+    typer.Option(metavar="border", help="Masks are object ids, packed as inside and border."),
+]
+_ClassField = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Attribute of GeoJSON or GeoPackage masks that tells the class."),
+]
+
 
 def pack(
     images: Annotated[list[str], typer.Option(help="Folder or URI of images; train=DIR names a split.")],
@@ -29,15 +38,9 @@ def pack(
         str | None,
         typer.Option(metavar="DIRECTION", help="Pack volumes as slices: axial, coronal or sagittal."),
     ] = None,
-    instances: Annotated[
-        str | None,
-        typer.Option(metavar="border", help="Masks are object ids, packed as inside and border."),
-    ] = None,
+    instances: _Instances = None,
     classes: Annotated[Path | None, typer.Option(help="Class names and colours: txt, json or yaml.")] = None,
-    class_field: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Attribute of GeoJSON or GeoPackage masks that tells the class."),
-    ] = None,
+    class_field: _ClassField = None,
     group: Annotated[
         str | None,
         typer.Option(help="Samples kept in one split: a regex on ids, or a CSV sample,group."),
