@@ -135,7 +135,9 @@ def pack(
 
 def _classes(pairs: Sequence[Pair], options: PackOptions) -> ClassSpec | None:
     spec = annotated_classes(pairs, options.classes)
-    return spec if options.instances is None else instance_classes(spec)
+    if options.instances is None:
+        return spec
+    return instance_classes(spec, drawn=any(pair.annotation is not None for pair in pairs))
 
 
 def _check_absent(storage: Storage, *, overwrite: bool) -> None:

@@ -149,6 +149,7 @@ def test_classes_that_objects_cannot_have_are_refused(tmp_path, folder):
     for spec, reason in (
         ({"classes": ["a", "b"], "task": "multilabel"}, "do not overlap"),
         ({"classes": ["background", "border"]}, "adds the class 'border'"),
+        ({"classes": ["background", "a", "b"]}, "objects of one class"),
     ):
         with pytest.raises(InputError, match=reason):
             pack([SourceFolder(folder.images, folder.masks)], str(tmp_path / "o"),

@@ -24,14 +24,15 @@ _BACKGROUND, _BORDER = "background", "border"
 _SURROUNDING = np.ones((3, 3), dtype=int)
 
 
-def instance_classes(spec: ClassSpec | None) -> ClassSpec:
+def instance_classes(spec: ClassSpec | None, *, drawn: bool) -> ClassSpec:
     """The classes of a dataset of objects: the background, one or more kinds of objects, the border.
 
     Args:
         spec: the kinds of objects, with or without the background before them; None for one kind.
+        drawn: whether objects have classes, as in annotations; ids of a mask image tell none.
 
     Raises:
-        InputError: labels that overlap, or a class that has the border's name.
+        InputError: labels that overlap, several kinds of ids, or a class that has the border's name.
     """
     entries = (ClassEntry(name=INSIDE),) if spec is None else spec.classes
     if spec is not None and spec.resolved_task == "multilabel":
@@ -40,6 +41,11 @@ def instance_classes(spec: ClassSpec | None) -> ClassSpec:
         raise InputError(f"--instances adds the class {_BORDER!r}; rename that of the classes file")
     if spec is None or spec.resolved_task == "binary":
         entries = (ClassEntry(name=_BACKGROUND), *entries)
+    if not drawn and len(entries) > 2:
+        raise InputError(
+            f"ids in mask images are objects of one class, the classes file names {len(entries) - 1} beside "
+            "the background; name one, or give the objects as annotations"
+        )
     return ClassSpec(
         classes=(*entries, ClassEntry(name=_BORDER)),
         task="multiclass",
