@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from common import markdown
 
-from unetpp.cli.terminal.sweep_table import SweepTable
+from unetpp.api.progress.sweep_table import SweepTable
 from unetpp.config import Hardware, Node, load_config
 from unetpp.core.manifest import ChannelStats, ClassInfo, Manifest, SplitInfo
 from unetpp.tuning.ledger import Ledger, SweepSetup, TrialSpec

@@ -6,7 +6,7 @@ in the same process. Prints the table of the README.
 
     python benchmarks/reading.py --work build/reading
 
-    python benchmarks/reading.py --work build/reading --only verification memory trials goodput
+    python benchmarks/reading.py --work build/reading --only verification memory trials utilisation
 
 measures the other promises of the data engine, see reading_limits.py. The other libraries are optional,
 see reading_libraries.py for how to install them; those that are missing are listed as such.
@@ -181,7 +181,7 @@ _LIMITS: dict[str, Callable[[dict[str, Any], MemorySampler, str], dict[str, Any]
     "verification": _as_it_is,
     "memory": _seen_memory,
     "trials": _seen_downloads,
-    "goodput": _as_it_is,
+    "utilisation": _as_it_is,
 }
 
 

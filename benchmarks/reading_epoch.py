@@ -18,7 +18,7 @@ from reading_libraries import OPEN, RIVALS, Epoch, Spec
 
 from unetpp.core.storage import open_storage
 from unetpp.data.dataset.manifests import load_manifest
-from unetpp.data.stream.schedule import Position, StreamPlan
+from unetpp.data.stream.stream_plan import Position, StreamPlan
 
 OURS, MAPPED = "unetpp", "pyarrow memory map"
 
@@ -30,7 +30,7 @@ def plan_of(spec: Spec, epochs: int, dataset: str = "ours") -> StreamPlan:
         uri=uri,
         manifest=load_manifest(open_storage(uri)),
         batch_size=spec["batch_size"],
-        crop=256,
+        crop=(256, 256),
         foreground=0.0,
         epochs=epochs,
         validate_every=epochs,

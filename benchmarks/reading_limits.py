@@ -1,10 +1,10 @@
 """What else the data engine promises, each measured in a process of its own. Called by reading.py.
 
-    python benchmarks/reading_limits.py memory|trials|goodput|verification SPEC.json
+    python benchmarks/reading_limits.py memory|trials|utilisation|verification SPEC.json
 
 memory        reads a split ten times the stated bound, cache off; the caller watches the process tree
 trials        trials of one node read an epoch at once; the caller counts downloads at the server
-goodput       rate of training with a cold and a warm cache over the rate with one batch held on the host
+utilisation   rate of training with a cold and a warm cache over the rate with one batch held on the host
 verification  processor time of hashing every shard, to be set against that of a cold epoch
 """
 
@@ -33,7 +33,7 @@ from unetpp.core.storage import open_storage
 from unetpp.data.dataset.manifests import load_manifest
 from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.ray_stream import stream_batches
-from unetpp.data.stream.schedule import Position, StreamPlan
+from unetpp.data.stream.stream_plan import Position, StreamPlan
 from unetpp.launch.connect import connected
 from unetpp.training.loop.session import Request
 from unetpp.training.run.rank import TrainJob, run_job
@@ -109,7 +109,7 @@ def verification(spec: Spec) -> dict[str, Any]:
     return {"cpu_s": used_s}
 
 
-def goodput(spec: Spec) -> dict[str, Any]:
+def utilisation(spec: Spec) -> dict[str, Any]:
     """Images per second of a small network on 128 px crops: cold and warm epochs between held batches."""
     with connected(None):
         held = _train(spec, "held-before", _HeldSession(), epochs=2)
@@ -122,8 +122,8 @@ def goodput(spec: Spec) -> dict[str, Any]:
         "real_images_per_s": [epoch["images_per_s"] for epoch in real],
         "cold": real[0]["images_per_s"] / base,
         "warm": statistics.mean(epoch["images_per_s"] for epoch in warm) / base,
-        "logged_cold": real[0]["goodput"],
-        "logged_warm": statistics.mean(epoch["goodput"] for epoch in warm),
+        "logged_cold": 1 - real[0]["data_wait"],
+        "logged_warm": 1 - statistics.mean(epoch["data_wait"] for epoch in warm),
     }
 
 
@@ -146,10 +146,11 @@ class _HeldSession(_Session):
     """The same batch at every step: what training costs when data costs nothing."""
 
     def batches(self, plan: StreamPlan, start: Position) -> Generator[HostBatch, None, None]:
-        from unetpp.data.stream.schedule import Unit
-        from unetpp.data.stream.unit import read_unit
+        from unetpp.data.stream.stream_plan import Unit
+        from unetpp.data.stream.unit import open_reader, open_unit
 
-        batch = next(iter(read_unit(plan, Unit("train", 0, 0, 1), rank=0, world_size=1)))
+        unit = open_unit(plan, Unit("train", 0, 0, 1), rank=0, world_size=1, reader=open_reader(plan))
+        batch = next(iter(unit.batches()))
         for epoch, step in itertools.product(range(start.epoch, plan.epochs), range(plan.train_steps)):
             yield dataclasses.replace(batch, epoch=epoch, step=step)
 
@@ -161,7 +162,7 @@ def _train(spec: Spec, name: str, session: _Session, *, epochs: int) -> list[dic
         "data": {"uri": uri, "batch_size": 16, "crop": 128, "drop_last": True, **spec["plan"]},
         "model": {"depth": 3, "width": 8},
         "train": {"epochs": epochs, "trackers": ()},
-        "out": f"{spec['cache']}/goodput-{name}",
+        "out": f"{spec['cache']}/utilisation-{name}",
     }
     config, _ = resolve(RunConfig.model_validate(fields), manifest, detect_hardware())
     RunDir(config.run_uri).create(config.model_dump(mode="json"), [], manifest, {})
@@ -192,7 +193,7 @@ def _consume(plan: StreamPlan) -> int:
 MODES: dict[str, Callable[[Spec], dict[str, Any]]] = {
     "memory": memory,
     "trials": trials,
-    "goodput": goodput,
+    "utilisation": utilisation,
     "verification": verification,
 }
 

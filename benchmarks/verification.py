@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from common import markdown
+from PIL import Image
 
 from unetpp.core.storage import open_storage
 from unetpp.data.cache.entry import is_intact, map_entry
@@ -21,13 +23,27 @@ from unetpp.data.dataset.parquet import parse_shard
 from unetpp.data.pack.discover import SourceFolder
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.pack import pack
-from unetpp.data.synthetic import make_scene
 
 _IMAGES, _SIDE_PX = 512, 256
 _ROUNDS = 5
 _LIMIT_BYTES = 2**32
 _RATE = 1000
 """Images per second of a fast accelerator, to put the cost beside."""
+
+
+def _write_pairs(folder: Path) -> None:
+    """Discs of noisy colours on a noisy ground."""
+    generator = np.random.default_rng(0)
+    rows, columns = np.indices((_SIDE_PX, _SIDE_PX))
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for index in range(_IMAGES):
+        centre = generator.uniform(0.2, 0.8, 2) * _SIDE_PX
+        mask = np.hypot(rows - centre[0], columns - centre[1]) < 0.2 * _SIDE_PX
+        colours = generator.integers(40, 200, (2, 3))
+        image = colours[mask.astype(int)] + generator.normal(0, 15, (_SIDE_PX, _SIDE_PX, 3))
+        Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(folder / "images" / f"{index:04d}.png")
+        Image.fromarray(mask.astype(np.uint8)).save(folder / "masks" / f"{index:04d}.png")
 
 
 def main() -> None:
@@ -38,7 +54,7 @@ def main() -> None:
     work: Path = parser.parse_args().work
     uri = str(work / "dataset")
     if not Path(uri).exists():
-        make_scene(work / "scene", count=_IMAGES, size_px=_SIDE_PX, seed=0)
+        _write_pairs(work / "scene")
         source = SourceFolder(str(work / "scene" / "images"), str(work / "scene" / "masks"))
         pack([source], uri, PackOptions(val=0, test=0))
     storage = open_storage(uri)

@@ -1,6 +1,6 @@
 """A tiny packed dataset, a session without Ray and configurations that train in a second."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from unetpp.data.dataset.manifests import commit_manifest
 from unetpp.data.dataset.parquet import encode_shard, shard_info
 from unetpp.data.dataset.sample import Sample
 from unetpp.data.stream.batch import HostBatch
-from unetpp.data.stream.schedule import Position, StreamPlan, schedule
-from unetpp.data.stream.unit import read_unit
+from unetpp.data.stream.stream_plan import Position, StreamPlan, Unit, epoch_units
+from unetpp.data.stream.unit import open_reader, open_unit
 from unetpp.training.loop.session import Request
 from unetpp.training.loop.state import TrainState
 from unetpp.training.run.rank import TrainJob, run_job
@@ -90,6 +90,7 @@ def tiny_config(uri: str, **sections: dict[str, Any]) -> RunConfig:
         "model": {
             "in_channels": 1,
             "num_classes": 1,
+            "spatial_dims": 2,
             "depth": 2,
             "width": 4,
             "image_classes": 0,
@@ -103,8 +104,13 @@ def tiny_config(uri: str, **sections: dict[str, Any]) -> RunConfig:
     return RunConfig.model_validate(fields)
 
 
+def read_unit(plan: StreamPlan, unit: Unit, *, rank: int, world_size: int) -> Iterator[HostBatch]:
+    """One worker's batches of a unit, in step order, from verified shards."""
+    yield from open_unit(plan, unit, rank=rank, world_size=world_size, reader=open_reader(plan)).batches()
+
+
 class LocalSession:
-    """One rank's session, fed by reading the schedule directly; asks to stop after `stop_after` steps."""
+    """One rank's session, fed by reading the plan's units directly; asks to stop after `stop_after` steps."""
 
     def __init__(self, *, rank: int = 0, world_size: int = 1, stop_after: int | None = None) -> None:
         self.rank, self.world_size = rank, world_size
@@ -115,7 +121,7 @@ class LocalSession:
     def batches(self, plan: StreamPlan, start: Position) -> Generator[HostBatch, None, None]:
         for epoch in range(start.epoch, plan.epochs):
             first_step = start.step if epoch == start.epoch else 0
-            for unit in schedule(plan, epoch, world_size=self.world_size, first_step=first_step):
+            for unit in epoch_units(plan, epoch, world_size=self.world_size, first_step=first_step):
                 yield from read_unit(plan, unit, rank=self.rank, world_size=self.world_size)
 
     def report(self, metrics: Mapping[str, Any]) -> None:

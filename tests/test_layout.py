@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 MAX_FOLDER_MODULES = 18
 RAY_ADAPTERS = {
+    "unetpp/compat/ray.py",
     "unetpp/data/pack/ray_runner.py",
     "unetpp/data/stream/ray_stream.py",
     "unetpp/launch/cluster_hardware.py",
@@ -105,6 +107,66 @@ def test_only_the_adapters_import_ray() -> None:
         _name(path) for path in MODULES if any("ray" in _imported(node) for node in ast.walk(_tree(path)))
     }
     assert importers <= RAY_ADAPTERS
+
+
+def test_private_interfaces_of_libraries_stand_in_compat() -> None:
+    found = {
+        f"{_name(path)}:{line} {text}"
+        for path in MODULES
+        if path.parent.name != "compat"
+        for line, text in _private_uses(_tree(path))
+    }
+    assert found == set()
+
+
+def _private_uses(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Imports of private modules and names, and private attributes that the module does not define itself."""
+    own = {name for node in ast.walk(tree) for name in _defined(node)}
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [part for alias in node.names for part in alias.name.split(".")]
+        elif isinstance(node, ast.ImportFrom):
+            names = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
+        elif isinstance(node, ast.Attribute):
+            is_own = node.attr in own and ast.unparse(node.value) in ("self", "cls", "super()")
+            names = [] if is_own else [node.attr]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "setattr", "hasattr"):
+            names = [entry.value for entry in node.args if isinstance(entry, ast.Constant)]
+        if any(name.startswith("_") and not name.endswith("__") for name in map(str, names)):
+            yield node.lineno, ast.unparse(node)
+
+
+def _defined(node: ast.AST) -> list[str]:
+    """Names of methods and class attributes, and attributes that are set."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return [node.name]
+    if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+        return [node.attr]
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        return [node.id]
+    return []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from ray._private import services",
+        "import ray._raylet",
+        "from torch.nn.modules.batchnorm import _BatchNorm",
+        "study._storage.get_trial(1)",
+        "self._storage = study._storage",
+        "tensor.untyped_storage()._cdata",
+        "getattr(storage, '_get_trials')",
+    ],
+)
+def test_private_uses_are_found(source: str) -> None:
+    assert [*_private_uses(ast.parse(source))]
+
+
+def test_private_names_of_ones_own_are_no_such_use() -> None:
+    source = "class A:\n    def __init__(self): self._x = 1\n    def _y(self): return self._x + self._y()"
+    assert [*_private_uses(ast.parse(source))] == []
 
 
 def _imported(node: ast.AST) -> set[str]:

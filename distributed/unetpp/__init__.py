@@ -11,12 +11,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from unetpp.api.callbacks import Callback
     from unetpp.api.functions import evaluate, export, load, pack, predict, train, tune
     from unetpp.config import RunConfig, load_config
     from unetpp.models.unetpp import UNetPlusPlus
     from unetpp.tuning.space.space import Space
 
 __all__ = [
+    "Callback",
     "RunConfig",
     "Space",
     "UNetPlusPlus",
@@ -37,6 +39,7 @@ _HOMES = {
     **dict.fromkeys(
         ("evaluate", "export", "load", "pack", "predict", "train", "tune"), "unetpp.api.functions"
     ),
+    "Callback": "unetpp.api.callbacks",
     "RunConfig": "unetpp.config",
     "load_config": "unetpp.config",
     "UNetPlusPlus": "unetpp.models.unetpp",

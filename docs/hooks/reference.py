@@ -61,7 +61,7 @@ def _table(section: str, said: str, properties: Mapping[str, Any]) -> str:
     for name, field in properties.items():
         key = f"{section}.{name}" if section else name
         default = _shown((defaults[section] if section else defaults)[name])
-        value = ", ".join(filter(None, (_type(field), _range(field))))
+        value = _value(field)
         meaning = " ".join(field.get("description", "").split()).replace("*", r"\*")
         rows.append(f"| <span id='{key}'>`{key}`</span> | {value} | `{default}` | {meaning} |")
     heading = f"## {section}" if section else "## Where results go"
@@ -78,17 +78,23 @@ def _shown(value: Any) -> str:
     return str(value) if value != "" else '""'
 
 
-def _type(field: Mapping[str, Any]) -> str:
+def _value(field: Mapping[str, Any]) -> str:
+    """Type and range, of each alternative and of the entries of a list."""
     if "anyOf" in field:
-        return " or ".join(map(_type, field["anyOf"]))
+        texts = [_value(entry) for entry in field["anyOf"]]
+        return (", or " if any("," in text for text in texts) else " or ").join(texts)
+    return ", ".join(filter(None, (_type(field), _range(field))))
+
+
+def _type(field: Mapping[str, Any]) -> str:
     if "enum" in field:
         return "one of " + ", ".join(f"`{value}`" for value in field["enum"])
     if "const" in field:
         return f"`{field['const']}`"
     if field["type"] == "array":
         if "prefixItems" in field:
-            return f"({', '.join(map(_type, field['prefixItems']))})"
-        return f"list of {_type(field['items'])}"
+            return f"pair of {_value(field['prefixItems'][0])}"
+        return f"list of {_value(field['items'])}"
     return _TYPES[field["type"]]
 
 

@@ -15,7 +15,9 @@ from unetpp.core.errors import ConfigError
             "data.batch_size=10 scale.workers=(1,2) train.accumulate=2",
             "data.batch_size=10 must be divisible by scale.workers=2 * train.accumulate=2; use 12",
         ),
-        ("data.batch_size=0", "data.batch_size=0 must be divisible by scale.workers=1; use 1"),
+        ("data.batch_size=0", "data.batch_size=0 must be at least 1; use 1 or auto"),
+        ("data.foreground=1.5", "data.foreground=1.5 must be at most 1; use 1 or auto"),
+        ("data.cache_bytes=-1", "data.cache_bytes=-1 must be at least 0; use 0 or auto"),
         (
             "model.depth=6 data.crop=32",
             "model.depth=6 needs a crop of at least 64 px; data.crop=32; use model.depth<=5 or data.crop>=64",
@@ -26,11 +28,11 @@ from unetpp.core.errors import ConfigError
         ),
         (
             "scale.gpus_per_worker=0",
-            "scale.gpus_per_worker=0 must be a part of one GPU or whole GPUs; use 0.5, 1 or auto",
+            "scale.gpus_per_worker=0 must be above 0 or auto",
         ),
-        ("data.crop=0", "data.crop=0 must be at least 2 px; use 64 or more"),
-        ("model.depth=7", "model.depth=7 must lie in 1..6; use 6"),
-        ("model.depth=0", "model.depth=0 must lie in 1..6; use 1"),
+        ("data.crop=0", "data.crop=0 must be at least 2; use 2 or auto"),
+        ("model.depth=7", "model.depth=7 must be at most 6; use 6 or auto"),
+        ("model.depth=0", "model.depth=0 must be at least 1; use 1 or auto"),
         (
             "model.depth=3 model.widths=[8,16]",
             "model.widths must have one entry per level 0..3, 4 in all; it has 2; "
@@ -41,12 +43,15 @@ from unetpp.core.errors import ConfigError
             "model.widths and model.dilation must have the same length, one entry per level; "
             "they have 2 and 3; make them equal",
         ),
-        ("model.dilation=0", "model.dilation must be at least 1 on every level; it is [0]; use 1 or more"),
-        ("model.num_classes=0", "model.num_classes=0 must be at least 1; use auto"),
+        ("model.dilation=0", "model.dilation=0 must be at least 1; use 1"),
+        ("model.dilation=[0,1]", "model.dilation=[0, 1] must be at least 1 in every entry; use 1"),
+        ("model.widths=[8,0]", "model.widths=[8, 0] must be at least 1 in every entry; use 1"),
+        ("model.num_classes=0", "model.num_classes=0 must be at least 1; use 1 or auto"),
         (
             "augment.scale=[2,1]",
-            "augment.scale must satisfy 0 < low <= high; it is (2.0, 1.0); use (0.8, 1.25)",
+            "augment.scale must satisfy low <= high; it is (2.0, 1.0); use (0.8, 1.25)",
         ),
+        ("augment.scale=[0,1]", "augment.scale=[0, 1] must be above 0 in every entry"),
         (
             "scale.accelerator_type=A100 scale.gpu=false",
             "scale.accelerator_type=A100 needs scale.gpu=true; leave one of them out",
@@ -54,8 +59,9 @@ from unetpp.core.errors import ConfigError
         ("scale.workers=0", "scale.workers=0 must be at least 1; use 1"),
         (
             "scale.workers=(3,1)",
-            "scale.workers must be (min, max) with 1 <= min <= max; it is (3, 1); use (1, 2)",
+            "scale.workers must be (min, max) with min <= max; it is (3, 1); use (1, 2)",
         ),
+        ("scale.workers=(0,1)", "scale.workers=[0, 1] must be at least 1 in every entry; use 1"),
         (
             "train.sync_bn=true model.norm=group",
             "train.sync_bn needs model.norm=batch; it is group; use train.sync_bn=false",
@@ -77,7 +83,8 @@ from unetpp.core.errors import ConfigError
             "tune.scheduler=median needs one objective; tune.objectives=[quality,macs]; "
             "use tune.scheduler=asha",
         ),
-        ("tune.max_concurrent=0", "tune.max_concurrent=0 must be at least 1; use auto"),
+        ("tune.max_concurrent=0", "tune.max_concurrent=0 must be at least 1; use 1 or auto"),
+        ("tune.objectives=[]", "tune.objectives=[] must be a list of at least 1"),
     ],
 )
 def test_config_broken_rule_states_rule_value_and_fix(overrides: str, message: str) -> None:

@@ -47,11 +47,11 @@ def logger() -> Iterator[logging.Logger]:
 def test_setup_logging_called_twice_writes_one_line_with_the_last_prefix(
     logger: logging.Logger, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    setup_logging(run="first", rank=0)
-    setup_logging(run="100%", rank=1)
+    setup_logging(rank=0)
+    setup_logging(rank=1)
     logger.getChild("core").info("hello %d", 5)
     written = capsys.readouterr().err
-    assert written.endswith("INFO [100% rank 1] hello 5\n")
+    assert written.endswith("INFO [rank 1] hello 5\n")
     assert written.count("\n") == 1
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from scenes import CLASSES, write_scenes
 from unetpp.core.errors import InputError
 from unetpp.core.storage import Storage
 from unetpp.data.pack.classes import ClassSpec
@@ -8,14 +9,13 @@ from unetpp.data.pack.discover import SourceFolder
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.pack import pack
 from unetpp.data.preview import contact_sheet, overlay, to_rgb
-from unetpp.data.synthetic import SCENE_CLASSES, make_scene
 
 
 @pytest.fixture
 def scenes(tmp_path):
-    make_scene(tmp_path / "scene", 5, 24, seed=0)
+    write_scenes(tmp_path / "scene", 5, 24)
     folder = SourceFolder(str(tmp_path / "scene" / "images"), str(tmp_path / "scene" / "masks"))
-    spec = ClassSpec.model_validate({"classes": SCENE_CLASSES, "ignore_index": 255})
+    spec = ClassSpec.model_validate({"classes": CLASSES, "ignore_index": 255})
     return pack(
         [folder], str(tmp_path / "out"), PackOptions(val=0, test=0, classes=spec)
     ).manifest, tmp_path / "out"

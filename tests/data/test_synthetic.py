@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from unetpp.data.synthetic import SCENE_CLASSES, make_cells, make_scene
+from unetpp.data.synthetic import make_cells
 
 
 def test_make_cells_twice_gives_the_same_files(tmp_path):
@@ -20,12 +20,3 @@ def test_make_cells_is_not_separated_by_a_threshold(tmp_path):
         dice = [2 * (mask & (image > t)).sum() / (mask.sum() + (image > t).sum()) for t in range(20, 230, 5)]
         best.append(max(dice))
     assert 0.3 < np.mean(best) < 0.95
-
-
-def test_make_scene_holds_every_class(tmp_path):
-    make_scene(tmp_path, 3, 48, seed=1)
-    values = {
-        v for path in (tmp_path / "masks").iterdir() for v in np.unique(np.asarray(Image.open(path))).tolist()
-    }
-    assert values == set(range(len(SCENE_CLASSES)))
-    assert Image.open(tmp_path / "images" / "0000.png").mode == "RGB"

@@ -13,7 +13,7 @@ from unetpp.data.dataset.manifests import commit_manifest, load_manifest
 from unetpp.data.dataset.parquet import encode_shard, iter_samples, shard_info
 from unetpp.data.dataset.sample import Sample
 from unetpp.inference.evaluate import evaluate
-from unetpp.inference.evaluation_files import read_evaluation, read_evaluations, read_panel, read_per_image
+from unetpp.inference.evaluation_files import read_evaluations, read_panel, read_per_image
 from unetpp.inference.predictor import Predictor
 
 
@@ -119,8 +119,7 @@ def test_evaluate_again_replaces_files_and_keeps_panels_readable(make_run):
     evaluate(run)
     evaluate(run)
     storage = RunDir(run).storage
-    summary = read_evaluation(storage, "test")
-    assert summary is not None
+    summary = read_evaluations(storage)["test"]
     shown = [entry for kind in ("best", "worst") for entry in summary["examples"][kind]]
     assert len({entry["sample_id"] for entry in shown}) == len(shown) == 4
     assert all(read_panel(storage, entry["file"]).startswith(b"\x89PNG") for entry in shown)
@@ -147,8 +146,7 @@ def test_evaluate_on_dataset_with_other_classes_is_refused(make_run):
 def test_evaluate_result_is_the_written_json(make_run):
     run = make_run()
     result = evaluate(run)
-    written = read_evaluation(RunDir(run).storage, "test")
-    assert written is not None
+    written = read_evaluations(RunDir(run).storage)["test"]
     assert written.pop("examples").keys() == {"best", "worst"}
     assert json.loads(json.dumps(result)) == written
 

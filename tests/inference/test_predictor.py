@@ -46,8 +46,8 @@ def test_predict_after_resized_training_resizes_in_and_back(make_run, image):
     [
         (lambda image: image[..., :2], "image has 2 channels, the model takes 3"),
         (lambda image: image.astype(np.uint16), "image is uint16, the model was trained on uint8"),
-        (lambda image: image[None], "an image is"),
-        (lambda image: image[:0], "an image is"),
+        (lambda image: image[None], "an image of this model is"),
+        (lambda image: image[:0], "an image of this model is"),
     ],
 )
 def test_predict_unlike_training_data_is_refused(make_run, image, change, message):

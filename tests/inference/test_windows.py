@@ -61,7 +61,7 @@ def test_predict_in_smaller_windows_is_nearly_the_same_prediction(make_run, larg
 
 
 def test_predict_what_does_not_fit_in_the_smallest_window_is_an_input_error(make_run, large):
-    with pytest.raises(InputError, match="windows of 64 px"):
+    with pytest.raises(InputError, match="windows of 64 x 64 px"):
         small_memory(make_run(), 10, MemoryError()).mask(large)
 
 

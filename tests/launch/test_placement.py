@@ -177,7 +177,7 @@ def node_of_a_worker(address: str) -> str:
 
 def drain(address: str, node: str) -> None:
     """What a cloud's notice of taking a spot machine back becomes in Ray."""
-    wish = (
+    reason = (
         "--reason",
         "DRAIN_NODE_REASON_PREEMPTION",
         "--reason-message",
@@ -196,7 +196,7 @@ def drain(address: str, node: str) -> None:
         node,
     ]
     environment = {**os.environ, "RAY_AUTH_MODE": "token"}
-    done = subprocess.run([*command, *wish], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, *reason], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

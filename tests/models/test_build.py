@@ -21,12 +21,13 @@ def test_build_model_every_field_reaches_the_network():
         "attention": True,
         "deep_supervision": False,
         "spatial_dims": 3,
+        "pool": ((1, 2, 2), (2, 2, 2)),
         "image_classes": 5,
     }
     config = ModelConfig(**{**DECIDED, **options})
     assert set(ModelConfig.model_fields) == {*DECIDED, *options}
     built = build_model(config).config
-    fields = {**config.model_dump(), "size_multiple": 4}
+    fields = {**config.model_dump(), "size_multiple": (2, 4, 4)}
     del fields["width"]  # widths replaces it
     assert built == fields
 

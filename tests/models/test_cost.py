@@ -17,11 +17,11 @@ PAPER = {"num_classes": 1, "depth": 4, "image_classes": 0, "upsample": "deconv"}
 )
 def test_count_cost_published_configuration_has_known_macs(options, gmacs):
     config = ModelConfig(in_channels=1, norm="none", **PAPER, **options)
-    assert count_cost(config, 256)[4].macs / 1e9 == pytest.approx(gmacs, abs=0.005)
+    assert count_cost(config, (256, 256))[4].macs / 1e9 == pytest.approx(gmacs, abs=0.005)
 
 
 def test_count_cost_every_level_prices_its_pruned_network():
-    costs = count_cost(ModelConfig(in_channels=3, norm="none", **PAPER), 256)
+    costs = count_cost(ModelConfig(in_channels=3, norm="none", **PAPER), (256, 256))
     assert [cost.params for cost in costs.values()] == [101_537, 511_681, 2_205_537, 9_042_177]
     assert [round(cost.macs / 1e9, 2) for cost in costs.values()] == [3.51, 8.92, 17.47, 29.79]
     assert list(costs) == [1, 2, 3, 4]
@@ -33,4 +33,4 @@ def test_count_cost_three_dimensions_counts_a_cube():
     )
     # x00: 1-1-1, x10: 1-2-2 at an eighth of the voxels, x01: 3-1-1, all with 27 taps; head 1-1.
     macs = 27 * (16**3 * 2 + 8**3 * 6 + 16**3 * 4) + 16**3
-    assert count_cost(config, 16)[1].macs == macs
+    assert count_cost(config, (16, 16, 16))[1].macs == macs

@@ -37,11 +37,15 @@ def _cast(value: Any, dtype: torch.dtype) -> Any:
     return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
+def _patch(config: ModelConfig, size_px: int) -> tuple[int, ...]:
+    return (size_px,) * (config.spatial_dims or 2)
+
+
 def torch_kept_bytes(config: ModelConfig, size_px: int, *, bf16: bool) -> int:
     """Counted on the meta device: no memory is allocated, nothing is computed."""
     with torch.device("meta"):
         model = build_model(config).train()
-    image = torch.empty((1, int(config.in_channels), *[size_px] * config.spatial_dims), device="meta")
+    image = torch.empty((1, int(config.in_channels), *_patch(config, size_px)), device="meta")
     weights = {parameter.shape for parameter in model.parameters()}
     owned = {_storage(tensor) for tensor in (*model.parameters(), *model.buffers())}
     saved: dict[int, Tensor] = {_storage(image): image}
@@ -90,12 +94,15 @@ _CONFIGS = st.builds(
 @given(config=_CONFIGS, size_px=st.sampled_from([32, 48, 64]), bf16=st.booleans())
 def test_kept_bytes_are_what_torch_keeps(config: ModelConfig, size_px: int, bf16: bool) -> None:
     real = torch_kept_bytes(config, size_px, bf16=bf16)
-    assert kept_bytes(config, size_px, bf16=bf16) == pytest.approx(real, rel=0.05)
+    assert kept_bytes(config, _patch(config, size_px), bf16=bf16) == pytest.approx(real, rel=0.05)
 
 
-def test_kept_bytes_of_three_dimensions_are_what_torch_keeps() -> None:
-    config = ModelConfig(in_channels=1, num_classes=1, depth=2, width=4, image_classes=0, spatial_dims=3)
-    assert kept_bytes(config, 16, bf16=False) == pytest.approx(
+@pytest.mark.parametrize("pool", [None, ((1, 2, 2), (2, 2, 2))])
+def test_kept_bytes_of_three_dimensions_are_what_torch_keeps(pool: Any) -> None:
+    config = ModelConfig(
+        in_channels=1, num_classes=1, depth=2, width=4, image_classes=0, spatial_dims=3, pool=pool
+    )
+    assert kept_bytes(config, _patch(config, 16), bf16=False) == pytest.approx(
         torch_kept_bytes(config, 16, bf16=False), rel=0.05
     )
 

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from pairwise import pairwise
+from unetpp.config.sections.model import MAX_DEPTH
 from unetpp.core.errors import ConfigError
-from unetpp.models.unetpp import MAX_DEPTH, UNetPlusPlus
+from unetpp.models.unetpp import UNetPlusPlus
 
 DENSE = ("unet", "plus", "pp")
 NORMS = ("none", "batch", "group", "instance")
@@ -181,8 +182,8 @@ def test_forward_wiring_follows_the_equation():
         lambda key, x: model.nodes[key].up(x),
     )
     x00 = model.nodes["0_0"](images)
-    x10 = model.nodes["1_0"](model.pool(x00))
-    x20 = model.nodes["2_0"](model.pool(x10))
+    x10 = model.nodes["1_0"](model.pools[0](x00))
+    x20 = model.nodes["2_0"](model.pools[1](x10))
     x01 = h("0_1", x00, up("0_1", x10))
     x11 = h("1_1", x10, up("1_1", x20))
     x02 = h("0_2", x00, x01, up("0_2", x11))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from unetpp.objective.boundary import boundary, distance_map
+from unetpp.objective.losses import boundary, distance_map
 from unetpp.objective.targets import encode_target
 
 

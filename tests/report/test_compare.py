@@ -9,7 +9,6 @@ from unetpp.config.run import RunConfig
 from unetpp.config.sections.train import OptimConfig
 from unetpp.core.errors import InputError
 from unetpp.report.compare import compare_runs, config_differences
-from unetpp.report.paired import paired_difference
 
 
 def test_compare_evaluated_runs_pairs_their_images(write_run):
@@ -19,9 +18,10 @@ def test_compare_evaluated_runs_pairs_their_images(write_run):
     result = compare_runs(runs)
     assert result["split"] == "test"
     (pair,) = result["paired"]
-    assert pair["mean"] == pytest.approx(0.1)
+    assert pair["mean_difference"] == pytest.approx(0.1)
     assert pair["distinguishable"]
     assert pair["images"] == 30
+    assert pair["p_value"] < 0.05
     assert result["config"] == {"model.width": [4, 8]}
     assert result["runs"][1]["params"] > result["runs"][0]["params"]
     assert set(result["runs"][0]["levels"]) == {"1", "2", "3"}
@@ -56,21 +56,3 @@ def test_compare_needs_two_different_runs(write_run, names):
 def test_config_differences_leave_out_names_and_equal_fields():
     configs = [RunConfig(out="x"), RunConfig(out="y", optim=OptimConfig(lr=0.1))]
     assert config_differences(configs) == {"optim.lr": [0.001, 0.1]}
-
-
-def test_paired_difference_of_noise_holds_zero_and_is_repeatable():
-    generator = np.random.default_rng(1)
-    first = {str(i): float(v) for i, v in enumerate(generator.normal(0.7, 0.1, 40))}
-    second = {str(i): float(v) for i, v in enumerate(generator.normal(0.7, 0.1, 40))}
-    difference = paired_difference(first, second)
-    assert difference is not None
-    assert difference.low < 0 < difference.high
-    assert not difference.distinguishable
-    assert paired_difference(first, second) == difference
-
-
-def test_paired_difference_uses_common_images_only():
-    difference = paired_difference({"a": 0.1, "b": 0.2, "c": 0.9}, {"b": 0.4, "c": 1.0, "d": 0.0})
-    assert difference is not None
-    assert (difference.images, difference.mean) == (2, pytest.approx(0.15))
-    assert paired_difference({"a": 1.0}, {"a": 1.0}) is None

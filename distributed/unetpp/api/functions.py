@@ -1,11 +1,14 @@
 """The functions of `import unetpp`: the verbs of the command line, called from Python."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from unetpp.api.arrays import Arrays, pack_arrays
+from unetpp.api.callbacks import Callback, watching
 from unetpp.api.packing import Folders, PackRequest, pack_folders
 from unetpp.api.results import (
     EvaluateResult,
@@ -17,8 +20,10 @@ from unetpp.api.results import (
 )
 from unetpp.api.training import train_run
 from unetpp.api.tuning import load_sweep_request, tune_sweep
-from unetpp.api.watchers import Silent, SweepWatcher
 from unetpp.config import load_config
+from unetpp.core.errors import InputError
+from unetpp.data.pack.pack import Progress
+from unetpp.data.pack.shard_plan import SPLITS
 from unetpp.inference.batch import PredictOptions, predict_paths
 from unetpp.inference.evaluate import evaluate as score_run
 from unetpp.inference.export import export_run
@@ -32,24 +37,43 @@ T = TypeVar("T")
 
 
 def pack(
-    images: Place | Mapping[str, Place], masks: Place | Mapping[str, Place], out: Place, **options: Any
+    images: Place | Mapping[str, Place] | None = None,
+    masks: Place | Mapping[str, Place] | None = None,
+    out: Place | None = None,
+    *,
+    arrays: Arrays | Mapping[str, Arrays] | None = None,
+    progress: bool = False,
+    **options: Any,
 ) -> PackSummary:
-    """Pack image and mask files into a dataset.
+    """Pack image and mask files, or arrays, into a dataset.
 
     Args:
         images: a folder or URI; a mapping names one for each split: {"train": ..., "test": ...}.
         masks: likewise.
         out: where the dataset goes.
+        arrays: in place of both: (name, image H x W[ x C], mask H x W) of each sample, by split or not. A
+            generator is taken one by one; the arrays lie below TMPDIR as NPY files until they are packed.
+        progress: show it on stderr or in the notebook.
         options: fields of `PackRequest`: val, test, size, tile, classes, group, strict, overwrite, ...
 
     Raises:
         UserError: nothing can be packed, or a place cannot be used.
     """
-    request = PackRequest(**options)
-    result = pack_folders(_by_split(images), _by_split(masks), os.fspath(out), request, lambda _: None)
+    if out is None:
+        raise InputError("out names no place; give the folder or URI of the new dataset")
+    if (images is None or masks is None) if arrays is None else (images is not None or masks is not None):
+        raise InputError("give images and masks, or arrays in place of both")
+    uri, request = os.fspath(out), PackRequest(**options)
+    with _pack_progress(shown=progress) as on_progress:
+        if arrays is not None:
+            result = pack_arrays(_by_split(arrays), uri, request, on_progress)
+        else:
+            assert images is not None
+            assert masks is not None
+            result = pack_folders(_folders(images), _folders(masks), uri, request, on_progress)
     manifest = result.manifest
     return PackSummary(
-        uri=os.fspath(out),
+        uri=uri,
         version=manifest.version,
         rows={name: split.rows for name, split in manifest.splits.items()},
         rejected=[(rejection.file, rejection.reason) for rejection in result.rejections],
@@ -63,7 +87,8 @@ def train(
     *,
     config: Path | None = None,
     resume: bool = False,
-    watcher: SweepWatcher | None = None,
+    progress: bool = False,
+    callbacks: Sequence[Callback] = (),
 ) -> TrainResult:
     """Train a nested U-Net; joins the Ray that this process is connected to, else starts one.
 
@@ -73,13 +98,14 @@ def train(
         overrides: values by dotted field, such as {"train.epochs": 20, "model.depth": 3}.
         config: a YAML file that they override.
         resume: continue the run at `out`.
-        watcher: hears of decisions and progress; silent by default.
+        progress: show decisions and progress on stderr or in the notebook.
+        callbacks: are called at its events.
 
     Raises:
         UserError: a value breaks a rule, or a place cannot be used.
     """
     loaded = load_config(config, _overrides(data, out, overrides))
-    result = train_run(loaded, watcher or Silent(), resume=resume)
+    result = train_run(loaded, watching(callbacks, progress=progress), resume=resume)
     scores = {name: result["metrics"].get(name) for name in ("dice", "iou")}
     return _pick(TrainResult, result | scores | {"levels": result["metrics"].get("levels", {})})
 
@@ -92,7 +118,8 @@ def tune(
     *,
     config: Path | None = None,
     resume: bool = False,
-    watcher: SweepWatcher | None = None,
+    progress: bool = False,
+    callbacks: Sequence[Callback] = (),
 ) -> TuneResult:
     """Search a space with Optuna on Ray Tune.
 
@@ -103,14 +130,16 @@ def tune(
         overrides: values by dotted field, such as {"tune.trials": 32}.
         config: a YAML file that they override.
         resume: go on with the sweep at `out`.
-        watcher: hears of decisions and progress; silent by default.
+        progress: show decisions and progress on stderr or in the notebook.
+        callbacks: are called at its events.
 
     Raises:
         UserError: the space or a value breaks a rule, or a place cannot be used.
     """
     given = _overrides(data, out, overrides)
     request, loaded = load_sweep_request(os.fspath(space), config, given, resume=resume)
-    return _pick(TuneResult, tune_sweep(request, loaded, watcher or Silent(), resume=resume))
+    watcher = watching(callbacks, progress=progress)
+    return _pick(TuneResult, tune_sweep(request, loaded, watcher, resume=resume))
 
 
 def evaluate(
@@ -120,6 +149,7 @@ def evaluate(
     data: Place | None = None,
     level: int | None = None,
     hd95: bool = False,
+    progress: bool = False,
 ) -> EvaluateResult:
     """Score a run on a split of the dataset version that it was trained on, or of `data`.
 
@@ -127,23 +157,30 @@ def evaluate(
         UserError: there is no such run, split or level.
     """
     uri = None if data is None else os.fspath(data)
-    return _pick(EvaluateResult, score_run(os.fspath(run), split=split, data_uri=uri, level=level, hd95=hd95))
+    with _image_progress("evaluating", shown=progress) as on_rows:
+        scores = score_run(os.fspath(run), split=split, data_uri=uri, level=level, hd95=hd95, on_rows=on_rows)
+    return _pick(EvaluateResult, scores)
 
 
-def predict(run: Place, source: Place, out: Place, **options: Any) -> PredictResult:
+def predict(
+    run: Place, source: Place, out: Place, *, progress: bool = False, **options: Any
+) -> PredictResult:
     """Segment image files; each mask has its image's stem, size and place, PNG for pictures.
 
     Args:
         run: a run's folder or URI.
         source: image file, folder, glob or URI.
         out: folder or URI for the masks.
+        progress: show a bar.
         options: fields of `PredictOptions`: level, overlay, overwrite, strict, format, probabilities.
 
     Raises:
         UserError: nothing can be predicted, or with `strict` the first image that cannot.
     """
     places = os.fspath(run), os.fspath(source), os.fspath(out)
-    return _pick(PredictResult, predict_paths(*places, PredictOptions(**options)))
+    with _image_progress("predicting", shown=progress) as on_image:
+        result = predict_paths(*places, PredictOptions(**options), on_image=on_image)
+    return _pick(PredictResult, result)
 
 
 def export(run: Place, out: Path | str, *, level: int | None = None, overwrite: bool = False) -> ExportResult:
@@ -164,10 +201,39 @@ def load(run: Place, *, level: int | None = None) -> Predictor:
     return Predictor.from_run(os.fspath(run), level=level)
 
 
-def _by_split(places: Place | Mapping[str, Place]) -> Folders:
-    if isinstance(places, Mapping):
-        return {split: os.fspath(place) for split, place in places.items()}
-    return {None: os.fspath(places)}
+def _by_split(given: T | Mapping[str, T]) -> Mapping[str | None, T]:
+    if not isinstance(given, Mapping):
+        return {None: given}
+    if unknown := sorted(set(given) - set(SPLITS)):
+        raise InputError(f"there is no split {unknown[0]!r}; use {', '.join(SPLITS)}")
+    return {**given}
+
+
+def _folders(places: Place | Mapping[str, Place]) -> Folders:
+    by_split: Mapping[str | None, Place] = _by_split(places)
+    return {split: os.fspath(place) for split, place in by_split.items()}
+
+
+@contextmanager
+def _image_progress(verb: str, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
+    if not shown:
+        yield lambda _done, _total: None
+        return
+    from unetpp.api.progress.image_progress import ImageProgress
+
+    with ImageProgress(verb) as progress:
+        yield progress
+
+
+@contextmanager
+def _pack_progress(*, shown: bool) -> Iterator[Callable[[Progress], None]]:
+    if not shown:
+        yield lambda _: None
+        return
+    from unetpp.api.progress.data_progress import DataProgress
+
+    with DataProgress() as progress:
+        yield progress.pack
 
 
 def _overrides(data: Place | None, out: Place | None, overrides: Mapping[str, Any] | None) -> list[str]:

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from html import escape
 from typing import Any
+
+from unetpp.api.html import facts, scores_table, table, text
 
 __all__ = ["EvaluateResult", "ExportResult", "PackSummary", "PredictResult", "TrainResult", "TuneResult"]
 
@@ -12,18 +13,20 @@ class _Shown:
     """A dataclass as `name: value` lines, and as a table in a notebook."""
 
     def __repr__(self) -> str:
-        lines = [f"  {name}: {_text(value)}" for name, value in self._shown().items()]
+        lines = [f"  {name}: {text(value)}" for name, value in self._shown().items()]
         return "\n".join([type(self).__name__, *lines])
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(_text(value))}</td></tr>"
-            for name, value in self._shown().items()
-        )
-        return f"<table>{rows}</table>{self._figure()}"
+        tables = self._tables()
+        single = {name: value for name, value in self._shown().items() if name not in tables}
+        return facts(single) + "".join(tables.values()) + self._figure()
 
     def _shown(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self) if field.repr}  # type: ignore[arg-type]  # a dataclass
+
+    def _tables(self) -> dict[str, str]:
+        """By field: what is a table of its own in a notebook."""
+        return {}
 
     def _figure(self) -> str:
         return ""
@@ -59,6 +62,9 @@ class TrainResult(_Shown):
 
     def _shown(self) -> dict[str, Any]:
         return super()._shown() | {"levels": _dice_of(self.levels)}
+
+    def _tables(self) -> dict[str, str]:
+        return {"levels": scores_table("level", self.levels)}
 
     def history(self) -> list[dict[str, Any]]:
         """One entry an epoch, as metrics.jsonl has them."""
@@ -102,6 +108,32 @@ class TuneResult(_Shown):
 
         return None if self.best is None else trial_uri(self.sweep, self.best["trial"])
 
+    def _shown(self) -> dict[str, Any]:
+        front = [f"trial {row['trial']} level {row['level']}: {row['value']:.4f}" for row in self.pareto]
+        return super()._shown() | {"pareto": front}
+
+    def _tables(self) -> dict[str, str]:
+        columns = ("trial", "level", "quality", "ms per image", "weights", "parameters")
+        return {
+            "pareto": table(
+                columns,
+                (
+                    (row["trial"], row["level"], row["value"], 1000 * row["latency_s"], row["num_params"],
+                     row["params"])
+                    for row in self.pareto
+                ),
+            )
+        }  # fmt: skip
+
+    def _figure(self) -> str:
+        from unetpp.report.run.figures import lines_svg
+
+        if len(self.pareto) < 2:
+            return ""
+        front = sorted((1000 * row["latency_s"], row["value"]) for row in self.pareto)
+        latency_ms, quality = zip(*front, strict=True)
+        return lines_svg({"front": (latency_ms, quality)}, y_label="quality", x_label="ms per image")
+
 
 @dataclass(frozen=True, repr=False)
 class EvaluateResult(_Shown):
@@ -122,6 +154,10 @@ class EvaluateResult(_Shown):
     def _shown(self) -> dict[str, Any]:
         classes = {entry["name"]: entry["dice"] for entry in self.classes}
         return super()._shown() | {"classes": classes, "levels": _dice_of(self.levels)}
+
+    def _tables(self) -> dict[str, str]:
+        classes = {entry["name"]: entry for entry in self.classes}
+        return {"classes": scores_table("class", classes), "levels": scores_table("level", self.levels)}
 
 
 @dataclass(frozen=True, repr=False)
@@ -151,13 +187,3 @@ class ExportResult(_Shown):
 def _dice_of(levels: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """What fits on a line; the attribute has all."""
     return {f"Dice of level {name}": scores["dice"] for name, scores in levels.items()}
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}={_text(entry)}" for key, entry in value.items())
-    if isinstance(value, list | tuple):
-        return "; ".join(map(_text, value)) or "none"
-    return str(value)

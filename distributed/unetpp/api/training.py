@@ -20,7 +20,7 @@ from unetpp.training.run.result import summarise
 __all__ = ["train_run"]
 
 
-def train_run(config: RunConfig, watcher: TrainWatcher, *, resume: bool = False) -> dict[str, Any]:
+def train_run(config: RunConfig, watcher: TrainWatcher, *, resume: bool) -> dict[str, Any]:
     """Train as configured, in this process's Ray or on the cluster at `scale.address`.
 
     Returns:

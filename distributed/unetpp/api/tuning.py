@@ -64,9 +64,7 @@ def load_sweep_request(
     return config, loaded
 
 
-def tune_sweep(
-    config: RunConfig, space: Space, watcher: SweepWatcher, *, resume: bool = False
-) -> dict[str, Any]:
+def tune_sweep(config: RunConfig, space: Space, watcher: SweepWatcher, *, resume: bool) -> dict[str, Any]:
     """Run a sweep until its budget ends or it is stopped, then confirm its best trials where asked for.
 
     Returns:
@@ -140,7 +138,7 @@ def _confirm(sweep: Sweep, watcher: SweepWatcher) -> bool:
     _, *others = result["candidates"]
     if others and not result["distinguishable"]:
         second, p_value = others[0]["trial"], result["against_winner"][str(others[0]["trial"])]["p_value"]
-        watcher.note(f"the winner cannot be told from trial {second}: p = {p_value:.2f}")
+        watcher.note(f"the winner is not distinguishable from trial {second}: p = {p_value:.2f}")
     return True
 
 

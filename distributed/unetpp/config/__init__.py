@@ -1,11 +1,11 @@
 """Typed configuration: sections, files and overrides, presets, planning; no torch, no ray."""
 
+from unetpp.config.fields import json_schema
 from unetpp.config.load import config_hash, dump_yaml, flatten, given_fields, load_config, replace
 from unetpp.config.planning.hardware import Hardware, Node, detect_hardware
 from unetpp.config.planning.resolve import Decision, resolve
 from unetpp.config.presets import PRESETS
 from unetpp.config.run import RunConfig
-from unetpp.config.schema import json_schema
 from unetpp.config.sections.base import AUTO
 from unetpp.config.sections.data import AugmentConfig, DataConfig
 from unetpp.config.sections.loss import LossConfig

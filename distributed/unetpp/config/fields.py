@@ -1,15 +1,16 @@
-"""The dotted keys of a RunConfig."""
+"""The fields of a RunConfig: their dotted keys, and their JSON schema for editors."""
 
 import difflib
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from unetpp.config.run import RunConfig
 from unetpp.config.sections.base import Section
 
-__all__ = ["Field", "dotted_fields", "nearest_field"]
+__all__ = ["Field", "dotted_fields", "json_schema", "nearest_field"]
 
 
 @dataclass(frozen=True)
@@ -48,3 +49,8 @@ def _fields(section: type[Section], prefix: str) -> dict[str, Field]:
         else:
             found[key] = Field(key, is_text=annotation is str)
     return found
+
+
+def json_schema() -> dict[str, Any]:
+    """Draft 2020-12 schema with every field's docstring as its description."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **RunConfig.model_json_schema()}

@@ -172,4 +172,4 @@ def _validate(flat: Mapping[str, Any]) -> RunConfig:
     try:
         return RunConfig.model_validate(nested)
     except ValidationError as error:
-        raise ConfigError("\n".join(explain_validation(error))) from error
+        raise ConfigError("\n".join(explain_validation(error, flat))) from error

@@ -9,25 +9,19 @@ from unetpp.config.sections.train import ScaleConfig, TrainConfig
 from unetpp.config.sections.tune import TuneConfig
 
 __all__ = [
-    "MAX_DEPTH",
+    "augment_rules",
     "batch_rules",
     "crop_rules",
-    "data_rules",
     "loss_rules",
     "model_rules",
-    "range_rules",
+    "scale_rules",
     "tune_rules",
 ]
 
-MAX_DEPTH = 6
-
 
 def model_rules(model: ModelConfig) -> Iterator[str]:
-    """Depth, and what must have one entry per level 0..depth."""
+    """What must have one entry per level 0..depth."""
     depth = model.depth
-    if isinstance(depth, int) and not 1 <= depth <= MAX_DEPTH:
-        yield f"model.depth={depth} must lie in 1..{MAX_DEPTH}; use {min(max(depth, 1), MAX_DEPTH)}"
-        return
     levels = {
         name: value
         for name, value in (("widths", model.widths), ("dilation", model.dilation))
@@ -45,15 +39,6 @@ def model_rules(model: ModelConfig) -> Iterator[str]:
             f"model.widths and model.dilation must have the same length, one entry per level; they have "
             f"{len(levels['widths'])} and {len(levels['dilation'])}; make them equal"
         )
-    for name, count in (("in_channels", model.in_channels), ("num_classes", model.num_classes)):
-        if isinstance(count, int) and count < 1:
-            yield f"model.{name}={count} must be at least 1; use auto"
-    if isinstance(model.image_classes, int) and model.image_classes < 0:
-        yield f"model.image_classes={model.image_classes} must be at least 0; use 0 for no such head"
-    dilation = model.dilation if isinstance(model.dilation, tuple) else (model.dilation,)
-    for name, entries in (("widths", model.widths or ()), ("dilation", dilation)):
-        if any(entry < 1 for entry in entries):
-            yield f"model.{name} must be at least 1 on every level; it is {list(entries)}; use 1 or more"
 
 
 def loss_rules(loss: LossConfig) -> Iterator[str]:
@@ -66,17 +51,18 @@ def loss_rules(loss: LossConfig) -> Iterator[str]:
         yield "loss.tversky needs tversky_alpha + tversky_beta above 0; both are 0; use 0.3 and 0.7"
 
 
-def range_rules(augment: AugmentConfig, scale: ScaleConfig) -> Iterator[str]:
-    """Pairs whose first entry must not exceed the second."""
+def augment_rules(augment: AugmentConfig) -> Iterator[str]:
+    """The range of zoom factors is not empty."""
     low, high = augment.scale
-    if not 0 < low <= high:
-        yield f"augment.scale must satisfy 0 < low <= high; it is ({low}, {high}); use (0.8, 1.25)"
+    if low > high:
+        yield f"augment.scale must satisfy low <= high; it is ({low}, {high}); use (0.8, 1.25)"
+
+
+def scale_rules(scale: ScaleConfig) -> Iterator[str]:
+    """What a worker asks for exists, and nodes are described only where they are still to come."""
     workers = scale.workers
-    if isinstance(workers, int):
-        if workers < 1:
-            yield f"scale.workers={workers} must be at least 1; use 1"
-    elif not 1 <= workers[0] <= workers[1]:
-        yield f"scale.workers must be (min, max) with 1 <= min <= max; it is {workers}; use (1, 2)"
+    if isinstance(workers, tuple) and workers[0] > workers[1]:
+        yield f"scale.workers must be (min, max) with min <= max; it is {workers}; use (1, 2)"
     if scale.accelerator_type and scale.gpu is False:
         yield f"scale.accelerator_type={scale.accelerator_type} needs scale.gpu=true; leave one of them out"
     described = {name: getattr(scale, name) for name in ("node_cpus", "node_memory_gib", "node_gpus")}
@@ -86,38 +72,26 @@ def range_rules(augment: AugmentConfig, scale: ScaleConfig) -> Iterator[str]:
                 f"scale.{name}={value:g} describes nodes that will come and needs scale.autoscaling=true; "
                 "leave it out where they are there: they describe themselves"
             )
-    if isinstance(scale.cpus_per_worker, float) and scale.cpus_per_worker <= 0:
-        yield f"scale.cpus_per_worker={scale.cpus_per_worker:g} must be above 0; use auto"
     gpus = scale.gpus_per_worker
-    if isinstance(gpus, float) and (gpus <= 0 or (gpus > 1 and not gpus.is_integer())):
+    if isinstance(gpus, float) and gpus > 1 and not gpus.is_integer():
         yield f"scale.gpus_per_worker={gpus:g} must be a part of one GPU or whole GPUs; use 0.5, 1 or auto"
-
-
-def data_rules(data: DataConfig) -> Iterator[str]:
-    """Ranges of numbers that may also be `auto`."""
-    if isinstance(data.cache_bytes, int) and data.cache_bytes < 0:
-        yield f"data.cache_bytes={data.cache_bytes} must not be negative; use 0 for no cache, or auto"
-    if isinstance(data.foreground, float) and not 0 <= data.foreground <= 1:
-        yield f"data.foreground={data.foreground:g} must be between 0 and 1; use auto"
 
 
 def batch_rules(data: DataConfig, train: TrainConfig, workers: int) -> Iterator[str]:
     """The batch splits evenly over workers and accumulation passes."""
     batch, unit = data.batch_size, workers * train.accumulate
-    if isinstance(batch, int) and (batch < 1 or batch % unit):
+    if isinstance(batch, int) and batch % unit:
         divisor = f"scale.workers={workers}"
         if train.accumulate > 1:
             divisor += f" * train.accumulate={train.accumulate}"
-        nearest = max(-(-batch // unit), 1) * unit
+        nearest = -(-batch // unit) * unit
         yield f"data.batch_size={batch} must be divisible by {divisor}; use {nearest}"
 
 
 def crop_rules(data: DataConfig, model: ModelConfig) -> Iterator[str]:
     """The crop survives every down-sampling."""
     crop, depth = data.crop, model.depth
-    if isinstance(crop, int) and crop < 2:
-        yield f"data.crop={crop} must be at least 2 px; use 64 or more"
-    elif isinstance(crop, int) and isinstance(depth, int) and crop < 2**depth:
+    if isinstance(crop, int) and isinstance(depth, int) and crop < 2**depth:
         fits = crop.bit_length() - 1
         yield (
             f"model.depth={depth} needs a crop of at least {2**depth} px; data.crop={crop}; "
@@ -131,8 +105,6 @@ def tune_rules(tune: TuneConfig) -> Iterator[str]:
     if len(set(tune.objectives)) < len(tune.objectives):
         unique = ",".join(dict.fromkeys(tune.objectives))
         yield f"tune.objectives=[{names}] must not name one twice; use [{unique}]"
-    if isinstance(tune.max_concurrent, int) and tune.max_concurrent < 1:
-        yield f"tune.max_concurrent={tune.max_concurrent} must be at least 1; use auto"
     if len(tune.objectives) == 1:
         if tune.objectives[0] != "quality":
             yield f"tune.objectives=[{names}] alone is least for the smallest network; add quality"

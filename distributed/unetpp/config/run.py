@@ -2,15 +2,15 @@
 
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from unetpp.config.rules import (
+    augment_rules,
     batch_rules,
     crop_rules,
-    data_rules,
     loss_rules,
     model_rules,
-    range_rules,
+    scale_rules,
     tune_rules,
 )
 from unetpp.config.sections.base import Section
@@ -35,7 +35,7 @@ class RunConfig(Section):
     train: TrainConfig = TrainConfig()
     scale: ScaleConfig = ScaleConfig()
     tune: TuneConfig = TuneConfig()
-    out: str = Field("runs/latest")
+    out: str = "runs/latest"
     """The run's folder, a local path or URI; `name` is appended where given."""
     name: str = ""
     """Appended to `out` as a sub-folder, so that several runs share one `out`; empty appends nothing."""
@@ -46,9 +46,18 @@ class RunConfig(Section):
         return f"{self.out.rstrip('/')}/{self.name}" if self.name else self.out.rstrip("/")
 
     @property
-    def window_px(self) -> int:
-        """Side of the square above which an image is predicted window by window; `auto` must be decided."""
-        return max(_MIN_WINDOW_PX, int(self.data.crop))
+    def patch_px(self) -> tuple[int, ...]:
+        """Sides of the training crop: height and width, behind planes for volumes; `auto` must be decided."""
+        side = int(self.data.crop)
+        planes = () if self.model.spatial_dims != 3 else (int(self.data.crop_depth or side),)
+        return (*planes, side, side)
+
+    @property
+    def window_px(self) -> tuple[int, ...]:
+        """Sides of the window above which an image is predicted part by part; `auto` must be decided."""
+        if self.model.spatial_dims == 3:
+            return self.patch_px
+        return tuple(max(_MIN_WINDOW_PX, side) for side in self.patch_px)
 
     @property
     def max_workers(self) -> int:
@@ -65,8 +74,8 @@ class RunConfig(Section):
         broken = [
             *model_rules(self.model),
             *loss_rules(self.loss),
-            *range_rules(self.augment, self.scale),
-            *data_rules(self.data),
+            *augment_rules(self.augment),
+            *scale_rules(self.scale),
             *batch_rules(self.data, self.train, self.max_workers),
             *crop_rules(self.data, self.model),
             *tune_rules(self.tune),

@@ -37,14 +37,13 @@ class RedactSecrets(logging.Formatter):
         return redact(super().format(record))
 
 
-def setup_logging(level: str = "INFO", *, run: str = "", rank: int | None = None) -> None:
-    """Send the `unetpp` loggers to stderr, each line prefixed by `[run rank]` where given.
+def setup_logging(level: str = "INFO", *, rank: int | None = None) -> None:
+    """Send the `unetpp` loggers to stderr, each line prefixed by `[rank N]` where given.
 
     Calling it again replaces the handler, so that a reused process takes the new prefix.
     """
-    prefix = " ".join(part for part in (run, "" if rank is None else f"rank {rank}") if part)
     handler = logging.StreamHandler(sys.stderr)
-    lead = f"[{prefix}] ".replace("%", "%%") if prefix else ""
+    lead = "" if rank is None else f"[rank {rank}] "
     handler.setFormatter(RedactSecrets(f"%(asctime)s %(levelname)s {lead}%(message)s", "%H:%M:%S"))
     logger = logging.getLogger("unetpp")
     logger.handlers[:] = [handler]

@@ -88,6 +88,10 @@ class Manifest(_Frozen):
     """Binary: one entry, the foreground. Multiclass: one per index. Multilabel: one per bit."""
     ignore_index: int | None
     """IGNORE where some pixels may not count, else None."""
+    spatial_dims: Literal[2, 3] = 2
+    """3 where samples are volumes."""
+    spacing_mm: tuple[float, ...] | None = None
+    """Of volumes: median over the train rows of the distance between planes, rows and columns."""
     channels: int
     dtype: Literal["uint8", "uint16", "float32"]
     splits: dict[str, SplitInfo]
@@ -101,7 +105,7 @@ class Manifest(_Frozen):
     channel_files: int = 1
     """Files that hold the channels of one image; above 1 they are CASE_0000, CASE_0001 ..."""
     sizes: dict[str, int]
-    """Rows per "HEIGHTxWIDTH", all splits."""
+    """Rows per "HEIGHTxWIDTH" ("PLANESxHEIGHTxWIDTH" for volumes), all splits."""
     class_pixels: tuple[int, ...]
     """Train pixels per class, in the order of `classes`; of all rows in a set without a train split."""
     foreground_histogram: tuple[int, ...]
@@ -119,13 +123,14 @@ class Manifest(_Frozen):
         return len(self.classes)
 
     @property
-    def max_size_px(self) -> tuple[int, int]:
-        """Largest (height, width) over all rows, each taken on its own."""
-        pairs = [tuple(map(int, size.split("x"))) for size in self.sizes]
-        return max(p[0] for p in pairs), max(p[1] for p in pairs)
+    def max_size_px(self) -> tuple[int, ...]:
+        """Largest (planes,) height and width over all rows, each taken on its own."""
+        return tuple(map(max, zip(*self._shapes(), strict=True)))
 
     @property
-    def min_size_px(self) -> tuple[int, int]:
-        """Smallest (height, width) over all rows, each taken on its own."""
-        pairs = [tuple(map(int, size.split("x"))) for size in self.sizes]
-        return min(p[0] for p in pairs), min(p[1] for p in pairs)
+    def min_size_px(self) -> tuple[int, ...]:
+        """Smallest (planes,) height and width over all rows, each taken on its own."""
+        return tuple(map(min, zip(*self._shapes(), strict=True)))
+
+    def _shapes(self) -> list[tuple[int, ...]]:
+        return [tuple(map(int, size.split("x"))) for size in self.sizes]

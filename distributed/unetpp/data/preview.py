@@ -15,7 +15,7 @@ from unetpp.data.dataset.manifests import load_manifest
 from unetpp.data.dataset.parquet import iter_samples
 from unetpp.data.dataset.sample import Sample
 
-__all__ = ["contact_sheet", "overlay", "to_rgb"]
+__all__ = ["contact_sheet", "overlay", "plane_shown", "to_rgb"]
 
 _CELL_PX = 192
 _GAP_PX = 6
@@ -45,7 +45,7 @@ def contact_sheet(storage: Storage, *, split: str | None, count: int) -> tuple[I
         raise InputError(f"split={split} is not in the dataset; use one of {', '.join(manifest.splits)}")
     samples = list(islice(iter_samples(storage, manifest, split), count))
     width = 2 * _CELL_PX + 2 * _GAP_PX
-    tallest = max(min(1.0, sample.mask.shape[0] / sample.mask.shape[1]) for sample in samples)
+    tallest = max(min(1.0, sample.mask.shape[-2] / sample.mask.shape[-1]) for sample in samples)
     height = round(_CELL_PX * tallest) + _TEXT_PX + _GAP_PX
     columns = min(_PAIRS_PER_ROW, len(samples))
     legend_px = _TEXT_PX + 2 * _GAP_PX
@@ -56,6 +56,17 @@ def contact_sheet(storage: Storage, *, split: str | None, count: int) -> tuple[I
         _draw_pair(sheet, sample, manifest, (left, index // columns * height + legend_px))
     _draw_legend(sheet, manifest)
     return sheet, split
+
+
+def plane_shown(
+    image: NDArray[Any], mask: NDArray[np.uint8], *others: NDArray[np.uint8]
+) -> tuple[NDArray[Any], ...]:
+    """Of a volume the plane with the most foreground in any of the masks; a picture as it is."""
+    if mask.ndim == 2:
+        return image, mask, *others
+    marked = np.logical_or.reduce([(part > 0) & (part != IGNORE) for part in (mask, *others)])
+    plane = int(marked.sum((1, 2)).argmax())
+    return image[plane], mask[plane], *(part[plane] for part in others)
 
 
 def to_rgb(image: NDArray[Any], low: Sequence[float], high: Sequence[float]) -> NDArray[np.uint8]:
@@ -99,8 +110,9 @@ def _is_background(index: int, manifest: Manifest) -> bool:
 
 
 def _draw_pair(sheet: Image.Image, sample: Sample, manifest: Manifest, at: tuple[int, int]) -> None:
-    rgb = _stretch(sample.image, manifest)
-    for offset, picture in enumerate((rgb, overlay(rgb, sample.mask, manifest))):
+    image, mask = plane_shown(sample.image, sample.mask)
+    rgb = _stretch(image, manifest)
+    for offset, picture in enumerate((rgb, overlay(rgb, mask, manifest))):
         cell = Image.fromarray(picture)
         scale = _CELL_PX / max(cell.size)
         cell = cell.resize((max(1, round(cell.width * scale)), max(1, round(cell.height * scale))))

@@ -12,9 +12,7 @@ from PIL import Image, ImageFilter
 
 from unetpp.core.seeds import rng
 
-__all__ = ["SCENE_CLASSES", "make_cells", "make_scene"]
-
-SCENE_CLASSES = ("background", "disc", "stripe")
+__all__ = ["make_cells"]
 
 _NOISE = 0.06
 _BLUR_PX = 1.0
@@ -25,13 +23,6 @@ def make_cells(out_dir: Path, count: int, size_px: int, seed: int) -> None:
     for index in range(count):
         image, mask = _cells(size_px, rng("cells", seed, index))
         _save(out_dir, index, image, mask.astype(np.uint8) * 255)
-
-
-def make_scene(out_dir: Path, count: int, size_px: int, seed: int) -> None:
-    """Write RGB `images/NNNN.png` and index `masks/NNNN.png` of SCENE_CLASSES."""
-    for index in range(count):
-        image, mask = _scene(size_px, rng("scene", seed, index))
-        _save(out_dir, index, image, mask)
 
 
 def _cells(size_px: int, random: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -58,21 +49,6 @@ def _cells(size_px: int, random: np.random.Generator) -> tuple[NDArray[np.uint8]
     debris = _debris(grid, size_px, random)
     image = 0.1 + (signal + np.where(mask, 0, debris)) * light + 0.25 * light
     return _finish(image, random), mask
-
-
-def _scene(size_px: int, random: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    grid = np.indices((size_px, size_px)).astype(np.float64)
-    mask = np.zeros((size_px, size_px), dtype=np.uint8)
-    image = np.full((size_px, size_px, 3), 0.3) + random.uniform(-0.1, 0.1, 3)
-    angle, offset = random.uniform(0, np.pi), random.uniform(0.3, 0.7) * size_px
-    across = grid[0] * np.cos(angle) + grid[1] * np.sin(angle)
-    stripe = np.abs(across - offset) < size_px * 0.08
-    disc = _ellipse(grid, random.uniform(0.2, 0.8, 2) * size_px, size_px * 0.2, size_px * 0.2, 0.0) < 1
-    for value, region in ((2, stripe), (1, disc)):
-        mask[region] = value
-        image[region] = random.uniform(0.2, 0.8, 3)
-    channels = [_finish(image[:, :, c], random) for c in range(3)]
-    return np.stack(channels, axis=2), mask
 
 
 def _illumination(

@@ -31,9 +31,9 @@ from unetpp.inference.outputs import (
 )
 from unetpp.inference.overlay import overlay_png
 from unetpp.inference.predictor import Predictor
-from unetpp.inference.quantised import quantised
 from unetpp.inference.strips import is_large, segment_large
 from unetpp.inference.volumes import check_any, fullest_slice, segment
+from unetpp.inference.writers.quantised import quantised
 from unetpp.inference.writers.registry import (
     Segmented,
     finish,

@@ -73,7 +73,7 @@ def evaluate(
         "overlap": count_overlap(data, manifest, split, trained=(trained, run.manifest)),
         "dataset": {"uri": data.uri, "version": manifest.version, "fingerprint": manifest.fingerprint},
         "step": run.step,
-        "window_px": scorer.window_px,
+        "window_px": scorer.window_px[-1],
         "device": scorer.device.type,
         "seconds": seconds,
         "images_per_s": scorer.rows / seconds,
@@ -122,6 +122,7 @@ def check_dataset(manifest: Manifest, run: LoadedRun) -> None:
     """
     trained = run.manifest
     compared: list[tuple[str, object, object]] = [
+        ("dimensions", manifest.spatial_dims, trained.spatial_dims),
         ("task", manifest.task, trained.task),
         ("classes", [c.name for c in manifest.classes], [c.name for c in trained.classes]),
         ("instances", manifest.instances, trained.instances),
@@ -140,12 +141,12 @@ def check_dataset(manifest: Manifest, run: LoadedRun) -> None:
 
 
 def _latency(run: LoadedRun, scorer: Scorer) -> dict[str, Any]:
-    crop = run.config.data.crop
-    side = min(crop if isinstance(crop, int) else scorer.window_px, scorer.window_px)
+    size_px = run.config.patch_px
     seconds = measure_levels_s(
-        run.model, channels=run.manifest.channels, size_px=(side, side), device=scorer.device
+        run.model, channels=run.manifest.channels, size_px=size_px, device=scorer.device
     )
-    return {"size_px": side, "levels_s": {str(level): value for level, value in seconds.items()}}
+    shown = size_px[0] if len(size_px) == 2 else list(size_px)
+    return {"size_px": shown, "levels_s": {str(level): value for level, value in seconds.items()}}
 
 
 def _same_size_batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:

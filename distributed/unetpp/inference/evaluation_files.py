@@ -16,7 +16,6 @@ from unetpp.inference.examples import Example
 
 __all__ = [
     "evaluation_name",
-    "read_evaluation",
     "read_evaluations",
     "read_panel",
     "read_per_image",
@@ -56,15 +55,6 @@ def write_evaluation(
             run.write(f"{_FOLDER}/{file}", example.panel)
             listed[kind].append({"sample_id": example.sample_id, "dice": example.dice, "file": file})
     run.write(f"{_FOLDER}/{name}.json", json.dumps(summary | {"examples": listed}, indent=1).encode())
-
-
-def read_evaluation(run: Storage, name: str) -> dict[str, Any] | None:
-    """The summary of one evaluation, None if there is none of that name."""
-    path = f"{_FOLDER}/{name}.json"
-    if not run.exists(path):
-        return None
-    summary: dict[str, Any] = json.loads(run.read(path))
-    return summary
 
 
 def read_evaluations(run: Storage) -> dict[str, dict[str, Any]]:

@@ -127,9 +127,9 @@ class _AnySize(nn.Module):
         self.exported = exported
 
     def forward(self, images: Tensor) -> Tensor:
-        multiple = self.exported.network.size_multiple
+        multiples = self.exported.network.size_multiples
         padded = images
-        for axis in range(2, images.ndim):
+        for axis, multiple in enumerate(multiples, start=2):
             side = images.shape[axis]
             blocks = torch.sym_max(2, (side + multiple - 1) // multiple)
             repeated_last = torch.arange(blocks * multiple, device=images.device).clamp(max=side - 1)
@@ -141,10 +141,11 @@ class _AnySize(nn.Module):
 
 
 def _save_program(exported: ExportedModel, out: Path, run: LoadedRun) -> None:
-    side = 4 * exported.network.size_multiple
     # Unequal sides, no multiple: no size is taken for a constant.
-    example = torch.zeros(2, run.manifest.channels, side + 1, side + 3)
-    dynamic = {"images": dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)}
+    sides = [4 * multiple + 1 + 2 * axis for axis, multiple in enumerate(exported.network.size_multiples)]
+    example = torch.zeros(2, run.manifest.channels, *sides)
+    axes = (0, *range(2, example.ndim))
+    dynamic = {"images": dict.fromkeys(axes, torch.export.Dim.DYNAMIC)}
     with torch.no_grad():
         torch.export.save(torch.export.export(_AnySize(exported), (example,), dynamic_shapes=dynamic), out)
 
@@ -155,10 +156,12 @@ def _max_abs_diff(run: LoadedRun, written: nn.Module, head: int) -> float:
     reference = ExportedModel(run.normalise, run.model).eval()
     index = run.model.supervised_levels.index(head)
     largest = 0.0
-    for height, width in _PROBE_SIZES_PX:
+    for sides in _PROBE_SIZES_PX:
+        # Volumes: one more axis, as long as the last.
+        size = (*sides, sides[-1])[: run.manifest.spatial_dims]
         # Values spread as the training pixels are, so that the logits have their usual size.
-        noise = torch.randn(2, run.manifest.channels, height, width, generator=generator)
-        images = noise / run.normalise.scale + run.normalise.mean
+        noise = torch.randn(2, run.manifest.channels, *size, generator=generator)
+        images = run.normalise.inverse(noise)
         expected = reference.network(reference.normalise(images)).levels[index]
         largest = max(largest, float((written(images) - expected).abs().max()))
     return largest

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unetpp.core.manifest import Manifest
-from unetpp.data.preview import overlay
+from unetpp.data.preview import overlay, plane_shown
 from unetpp.inference.colours import display_image, error_map, png
 
 __all__ = ["overlay_png", "panel_png"]
@@ -21,7 +21,8 @@ _GAP_PX = 6
 def panel_png(
     image: NDArray[np.generic], truth: NDArray[np.uint8], mask: NDArray[np.uint8], manifest: Manifest
 ) -> bytes:
-    """Image, truth, prediction and error map in one PNG row; image (H, W, C), masks (H, W)."""
+    """Image, truth, prediction and error map in one PNG row; image (H, W, C), masks (H, W), or a volume."""
+    image, truth, mask = plane_shown(image, truth, mask)
     picture = display_image(image, manifest)
     parts = [
         picture,
@@ -37,6 +38,7 @@ def panel_png(
 
 def overlay_png(image: NDArray[np.generic], mask: NDArray[np.uint8], manifest: Manifest) -> bytes:
     """The image with the mask's colours over it, at the image's size."""
+    image, mask = plane_shown(image, mask)
     return png(overlay(display_image(image, manifest), mask, manifest))
 
 

@@ -1,10 +1,9 @@
 """One image in, one mask of its size out, from a model loaded once.
 
-Shapes: H height, W width, C image channels, K classes.
+Shapes: H height, W width, C image channels, K classes; volumes have planes in front of H.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -18,25 +17,15 @@ from unetpp.core.manifest import Manifest, Task
 from unetpp.data.images.channels import match_channels
 from unetpp.data.images.resize import resize_image
 from unetpp.inference.device import autocast, pick_device
+from unetpp.inference.prediction import Prediction
 from unetpp.inference.windows import FittingWindows
 from unetpp.models.inference import predict_logits
 from unetpp.models.load import LoadedRun, load_run
 from unetpp.models.strips import predict_strips
 
-__all__ = ["Prediction", "Predictor", "check_image", "masks_from_probabilities", "probabilities_from_logits"]
+__all__ = ["Predictor", "check_image", "masks_from_probabilities", "probabilities_from_logits"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """uint8 (H, W) mask and float32 (K, H, W) probabilities.
-
-    Mask values: 0 and 1 (binary), class index (multiclass), bit k for label k (multilabel).
-    """
-
-    mask: NDArray[np.uint8]
-    probabilities: NDArray[np.float32]
 
 
 class Predictor:
@@ -62,7 +51,7 @@ class Predictor:
         return self.model.supervised_levels[-1]
 
     def predict(self, image: NDArray[np.generic]) -> Prediction:
-        """Segment one image (H, W) or (H, W, C) in the dtype of the training data.
+        """Segment one image (H, W[, C]), or volume (Z, H, W[, C]), in the dtype of the training data.
 
         Raises:
             InputError: channels, dtype or values are not those of the training data, or memory does not
@@ -89,24 +78,24 @@ class Predictor:
             return pixels
 
         with torch.inference_mode(), autocast(self.device):
-            side_px = self._windows.side_px
-            for top, logits in predict_strips(self.model, size, normalised, window_px=side_px):
+            windows = self._windows.size_px
+            for top, logits in predict_strips(self.model, size, normalised, window_px=windows):
                 probabilities = probabilities_from_logits(logits[None], self.run.manifest.task)
                 yield top, self._masks(probabilities)[0].numpy(), probabilities[0].numpy()
 
-    def fit(self, longest_px: int, compute: Callable[[], T]) -> T:
+    def fit(self, size_px: Sequence[int], compute: Callable[[], T]) -> T:
         """What `compute` gives, in windows as small as memory demands; see `FittingWindows.fit`."""
-        return self._windows.fit(longest_px, compute)
+        return self._windows.fit(size_px, compute)
 
     def _fit(self, image: NDArray[np.generic], compute: Callable[[NDArray[np.generic]], T]) -> T:
         pixels = check_image(image, self.run.manifest)
-        height, width = pixels.shape[:2]
-        longest_px = max(height, width) if self.resized_px is None else self.resized_px
-        return self._windows.fit(longest_px, lambda: compute(pixels))
+        size_px = pixels.shape[:-1] if self.resized_px is None else (self.resized_px, self.resized_px)
+        return self._windows.fit(size_px, lambda: compute(pixels))
 
     def _prediction(self, pixels: NDArray[np.generic]) -> Prediction:
         probabilities = self._probabilities(pixels)
-        return Prediction(self._masks(probabilities)[0].cpu().numpy(), probabilities[0].cpu().numpy())
+        mask = self._masks(probabilities)[0].cpu().numpy()
+        return Prediction(mask, probabilities[0].cpu().numpy(), self.run.manifest)
 
     def _probabilities(self, pixels: NDArray[np.generic]) -> Tensor:
         return probabilities_from_logits(self._logits(pixels), self.run.manifest.task)
@@ -116,36 +105,38 @@ class Predictor:
 
     @torch.inference_mode()
     def _logits(self, pixels: NDArray[np.generic]) -> Tensor:
-        """float32 (1, K, H, W) of an image (H, W, C), at the image's own size."""
-        height, width = pixels.shape[:2]
+        """float32 (1, K, *size) of an image (*size, C), at the image's own size."""
+        size = pixels.shape[:-1]
         if self.resized_px is not None:
             pixels = resize_image(pixels, self.resized_px, self.resized_px)
         windows = self._windows
-        # (H, W, C) -> (1, C, H, W)
-        batch = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].to(windows.blend_on)
+        # (*size, C) -> (1, C, *size)
+        batch = torch.from_numpy(np.array(pixels)).movedim(-1, 0)[None].to(windows.blend_on)
         normalised = self._normalise.to(windows.blend_on)(batch)
         with autocast(self.device):
-            output = predict_logits(self.model, normalised, window_px=windows.side_px, device=self.device)
+            output = predict_logits(self.model, normalised, window_px=windows.size_px, device=self.device)
         logits = output.levels[-1].float()
-        if logits.shape[-2:] == (height, width):
+        if logits.shape[2:] == size:
             return logits
-        shrinks = height < logits.shape[-2] or width < logits.shape[-1]
-        return F.interpolate(logits, (height, width), mode="bilinear", antialias=shrinks)
+        shrinks = any(side < found for side, found in zip(size, logits.shape[2:], strict=True))
+        return F.interpolate(logits, size, mode="bilinear", antialias=shrinks)
 
 
 def check_image(image: NDArray[np.generic], manifest: Manifest) -> NDArray[np.generic]:
-    """The image as (H, W, C) with the channels of the training data; grey and RGB as packing takes them.
+    """The image as (*size, C) with the channels of the training data; grey and RGB as packing takes them.
 
     Raises:
         InputError: channels, dtype or values are not those of the training data.
     """
-    pixels = image[..., None] if image.ndim == 2 else image
-    if pixels.ndim != 3 or 0 in pixels.shape:
-        raise InputError(f"an image is (height, width[, channels]); this one is {image.shape}")
+    dims = manifest.spatial_dims
+    pixels = image[..., None] if image.ndim == dims else image
+    if pixels.ndim != dims + 1 or 0 in pixels.shape:
+        axes = "height, width" if dims == 2 else "planes, height, width"
+        raise InputError(f"an image of this model is ({axes}[, channels]); this one is {image.shape}")
     pixels = match_channels(pixels, manifest.channels)
-    if pixels.shape[2] != manifest.channels:
+    if pixels.shape[-1] != manifest.channels:
         raise InputError(
-            f"image has {pixels.shape[2]} channels, the model takes {manifest.channels}; "
+            f"image has {pixels.shape[-1]} channels, the model takes {manifest.channels}; "
             f"convert the image as the training images were"
         )
     if pixels.dtype.name != manifest.dtype:
@@ -159,14 +150,15 @@ def check_image(image: NDArray[np.generic], manifest: Manifest) -> NDArray[np.ge
 
 
 def probabilities_from_logits(logits: Tensor, task: Task) -> Tensor:
-    """Softmax over classes for a multiclass task, else sigmoid; (N, K, H, W)."""
+    """Softmax over classes for a multiclass task, else sigmoid; (N, K, *size)."""
     return logits.softmax(1) if task == "multiclass" else logits.sigmoid()
 
 
 def masks_from_probabilities(probabilities: Tensor, task: Task) -> Tensor:
-    """uint8 (N, H, W): class index, or bit k where label k is above one half (binary: one label)."""
+    """uint8 (N, *size): class index, or bit k where label k is above one half (binary: one label)."""
     if task == "multiclass":
         return probabilities.argmax(1).to(torch.uint8)
     bits = torch.tensor([1 << k for k in range(probabilities.shape[1])], device=probabilities.device)
-    # (N, K, H, W) * (K, 1, 1) -> (N, H, W)
-    return ((probabilities > 0.5) * bits[:, None, None]).sum(1).to(torch.uint8)
+    # (N, K, *size) * (K, 1, ...) -> (N, *size)
+    bits = bits.view(-1, *[1] * (probabilities.ndim - 2))
+    return ((probabilities > 0.5) * bits).sum(1).to(torch.uint8)

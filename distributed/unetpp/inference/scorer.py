@@ -1,6 +1,6 @@
 """Accumulates everything an evaluation reports while samples stream past.
 
-Shapes: N samples, C image channels, H height, W width, K classes.
+Shapes: N samples, C image channels, K classes; a size is height and width, behind planes for volumes.
 """
 
 from collections.abc import Sequence
@@ -36,9 +36,7 @@ _KEPT_EXAMPLES = 4
 class Scorer:
     """Counts per level, one score line per sample, the confusion matrix and the best and worst panels."""
 
-    def __init__(
-        self, run: LoadedRun, manifest: Manifest, device: torch.device, *, hd95: bool = False
-    ) -> None:
+    def __init__(self, run: LoadedRun, manifest: Manifest, device: torch.device, *, hd95: bool) -> None:
         self.manifest = manifest
         self.device = device
         self.window_px = run.config.window_px
@@ -52,6 +50,8 @@ class Scorer:
         self._labels = ImageLabelMetrics(len(manifest.image_labels))
         self._objects = None if manifest.instances is None else InstanceMetrics()
         self._hd95: list[Tensor] | None = [] if hd95 else None
+        self._hd95_mm: list[Tensor] = []
+        """Of the samples whose files tell their spacing."""
         size = max(manifest.num_classes, 2)  # a binary task has two classes and one logit
         self._confusion = torch.zeros(size, size, dtype=torch.int64)
 
@@ -63,8 +63,8 @@ class Scorer:
     @torch.inference_mode()
     def add(self, samples: Sequence[Sample]) -> None:
         """Predict and count samples of one size."""
-        # (N, H, W, C) -> (N, C, H, W)
-        pixels = torch.from_numpy(np.stack([sample.image for sample in samples])).permute(0, 3, 1, 2)
+        # (N, *size, C) -> (N, C, *size)
+        pixels = torch.from_numpy(np.stack([sample.image for sample in samples])).movedim(-1, 1)
         truths = np.stack([sample.mask for sample in samples])
         masks = torch.from_numpy(truths).to(self.device)
         with autocast(self.device):
@@ -77,6 +77,11 @@ class Scorer:
         self._labels.update(output, torch.tensor(known, device=self.device))
         if self._hd95 is not None:
             self._hd95.append(hausdorff95(output.levels[-1], masks, self.manifest.task).cpu())
+            self._hd95_mm += [
+                hausdorff95(output.levels[-1][n : n + 1], masks[n : n + 1], self.manifest.task, spacing).cpu()
+                for n, sample in enumerate(samples)
+                if (spacing := _spacing_mm(sample)) is not None
+            ]
         if self.manifest.task != "multilabel":
             self._confusion += confusion_matrix(output.levels[-1], masks, len(self._confusion)).cpu()
         self._add_lines(samples, output, scores, truths)
@@ -85,13 +90,15 @@ class Scorer:
     def scores(self) -> dict[str, Any]:
         """dice, iou, dice_per_image, iou_per_image, precision, recall, accuracy, classes, levels.
 
-        Also hd95_px where it was asked for: the mean over images and classes that have both borders; and
-        image_labels where the network has that head, see `ImageLabelMetrics.compute`; and objects in a
-        dataset of them, see `InstanceMetrics.compute`.
+        Also hd95_px where it was asked for: the mean over images and classes that have both borders, and
+        hd95_mm where every file tells its spacing; image_labels where the network has that head, see
+        `ImageLabelMetrics.compute`; and objects in a dataset of them, see `InstanceMetrics.compute`.
         """
         scores = self._metrics.compute([entry.name for entry in self.manifest.classes])
         if self._hd95 is not None:
             scores["hd95_px"] = float(torch.cat(self._hd95).nanmean())
+            if self.rows and len(self._hd95_mm) == self.rows:
+                scores["hd95_mm"] = float(torch.cat(self._hd95_mm).nanmean())
         if self._objects is not None:
             scores["objects"] = self._objects.compute()
         label_scores = self._labels.compute(self.manifest.image_labels)
@@ -127,3 +134,8 @@ class Scorer:
                 int(((truths[row] > 0) & (truths[row] != IGNORE)).sum()),
                 partial(panel_png, sample.image, truths[row], predicted[row], self.manifest),
             )
+
+
+def _spacing_mm(sample: Sample) -> tuple[float, ...] | None:
+    spacing = () if sample.space is None else sample.space.spacing_mm
+    return spacing if len(spacing) == sample.mask.ndim else None

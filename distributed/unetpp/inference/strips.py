@@ -18,7 +18,7 @@ from unetpp.core.errors import InputError
 from unetpp.data.images.nodata import filled
 from unetpp.data.sources.raster import Box, Raster, Windowed
 from unetpp.inference.predictor import Predictor, check_image
-from unetpp.inference.quantised import quantised
+from unetpp.inference.writers.quantised import quantised
 
 __all__ = ["LargeMask", "is_large", "segment_large"]
 
@@ -63,14 +63,17 @@ def segment_large(predictor: Predictor, raster: Raster, *, probabilities: bool) 
     with tempfile.TemporaryDirectory(prefix="unetpp-large-") as folder:
         place = Path(folder)
         mask = np.memmap(place / "mask", np.uint8, "w+", shape=size)
-        valid = np.memmap(place / "valid", np.bool_, "w+", shape=size)
+        valid: NDArray[np.bool_] | None = None
         kept: NDArray[np.uint8] | None = None
         if probabilities:
             kept = np.memmap(place / "probabilities", np.uint8, "w+", shape=(manifest.num_classes, *size))
 
         def read(top: int, stop: int) -> Tensor:
             pixels = raster.read(Box(top, 0, stop - top, header.width))
-            valid[top:stop] = True if pixels.valid is None else pixels.valid
+            if pixels.valid is not None:
+                nonlocal valid
+                valid = _all_true(place / "valid", size) if valid is None else valid
+                valid[top:stop] = pixels.valid
             values = filled(pixels.values, pixels.valid, [stats.mean for stats in manifest.channel_stats])
             # (H, W, C) -> (1, C, H, W)
             return torch.from_numpy(np.array(check_image(values, manifest))).permute(2, 0, 1)[None]
@@ -82,5 +85,11 @@ def segment_large(predictor: Predictor, raster: Raster, *, probabilities: bool) 
                     kept[:, top : top + len(part)] = quantised(chances)
             return True
 
-        predictor.fit(max(size), run)
-        yield LargeMask(mask, kept, None if valid.all() else valid)
+        predictor.fit(size, run)
+        yield LargeMask(mask, kept, valid)
+
+
+def _all_true(path: Path, size: tuple[int, int]) -> NDArray[np.bool_]:
+    array = np.memmap(path, np.bool_, "w+", shape=size)
+    array[:] = True
+    return array

@@ -1,4 +1,4 @@
-"""Pictures and volumes alike: a volume is predicted slice by slice, as its training data was packed."""
+"""Pictures and volumes alike; a volume is predicted slice by slice where its training data was packed so."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def check_any(pixels: NDArray[Any], manifest: Manifest) -> NDArray[Any]:
     Raises:
         InputError: the model was not trained on such an image.
     """
-    if pixels.ndim < 4:
+    if pixels.ndim < 4 or manifest.spatial_dims == 3:
         return check_image(pixels, manifest)
     if manifest.slices is None:
         raise InputError(

@@ -1,7 +1,7 @@
 """The window of predictions: as large as in training, halved where memory does not suffice."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
@@ -20,19 +20,19 @@ T = TypeVar("T")
 
 
 class FittingWindows:
-    """Side of the window and where its predictions are blended; both stay as small as once was needed."""
+    """Sides of the window and where its predictions are blended; both stay as small as once was needed."""
 
-    def __init__(self, side_px: int, device: torch.device) -> None:
-        self.side_px = side_px
+    def __init__(self, size_px: Sequence[int], device: torch.device) -> None:
+        self.size_px = tuple(size_px)
         self.blend_on = device
         """Also where the whole image lies; the CPU, once memory did not suffice."""
         self._was_told = False
 
-    def fit(self, longest_px: int, compute: Callable[[], T]) -> T:
+    def fit(self, image_px: Sequence[int], compute: Callable[[], T]) -> T:
         """The result of `compute`, which is called with ever smaller windows until it fits.
 
         Args:
-            longest_px: side of the image; a window is not larger.
+            image_px: sides of the image; a window is not larger.
 
         Raises:
             InputError: the smallest window does not fit.
@@ -44,24 +44,28 @@ class FittingWindows:
                 if not is_out_of_memory(error):
                     raise
             # Not in the handler: the exception's frames hold the tensors that filled the memory.
-            self._shrink(longest_px)
+            self._shrink(image_px)
 
-    def _shrink(self, longest_px: int) -> None:
-        side_px = min(self.side_px, longest_px)
-        if side_px <= _MIN_SIDE_PX:
+    def _shrink(self, image_px: Sequence[int]) -> None:
+        size_px = [min(pair) for pair in zip(self.size_px, image_px, strict=True)]
+        if max(size_px) <= _MIN_SIDE_PX:
             raise InputError(
-                f"an image of {longest_px} px must fit into memory in windows of {side_px} px; it does not; "
-                "free memory, or cut the image into parts"
+                f"an image of {_text(image_px)} px must fit into memory in windows of {_text(size_px)} px; "
+                "it does not; free memory, or cut the image into parts"
             )
-        self.side_px = max(_MIN_SIDE_PX, side_px // 2)
+        self.size_px = tuple(max(min(side, _MIN_SIDE_PX), side // 2) for side in size_px)
         self.blend_on = torch.device("cpu")
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         if not self._was_told:
             self._was_told = True
             logger.warning(
-                "memory does not suffice for windows of %d px; going on with smaller ones", side_px
+                "memory does not suffice for windows of %s px; going on with smaller ones", _text(size_px)
             )
+
+
+def _text(size_px: Sequence[int]) -> str:
+    return " x ".join(map(str, size_px))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private import services
-from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
-from ray._raylet import Config  # type: ignore[attr-defined]  # a Cython module without stubs
 
+from unetpp.compat.ray import JOB_CONFIG_VARIABLE, found_address, reload_auth_mode
 from unetpp.config.planning.hardware import available_cpus
 from unetpp.core.errors import UserError
 from unetpp.launch.submit.runtime_env import CLUSTER_ENVIRONMENT, STATE_TRACKING, build_runtime_env
@@ -55,8 +53,8 @@ def connected(address: str | None, *, workers: int = 1, cpus_per_worker: float =
         ensure_token()
     else:
         require_token()
-    # Ray reads the mode when it is imported, which has happened by now; this is how it refreshes it itself.
-    Config.initialize("")
+    # Ray reads the mode when it is imported, which has happened by now.
+    reload_auth_mode()
     environment = CLUSTER_ENVIRONMENT if address else _EMBEDDED_ENVIRONMENT
     for name, value in environment.items():
         os.environ.setdefault(name, value)
@@ -73,8 +71,7 @@ def connected(address: str | None, *, workers: int = 1, cpus_per_worker: float =
 def finds_cluster() -> bool:
     """Whether the address `auto` means a cluster whose head answers: RAY_ADDRESS, or one on this machine."""
     try:
-        found = services.canonicalize_bootstrap_address("auto")
-        _require_listener(str(found))
+        _require_listener(found_address())
     except (ConnectionError, ValueError, UserError):
         return False
     return True
@@ -117,8 +114,8 @@ def _joining_env(folder: Path) -> dict[str, Any]:
     Ray's state API, which frees what stopped trials held, asks for the address again in workers: with two
     clusters on a machine it would find both.
     """
-    if RAY_JOB_CONFIG_JSON_ENV_VAR in os.environ:
-        given = json.loads(os.environ[RAY_JOB_CONFIG_JSON_ENV_VAR])["runtime_env"].get("env_vars", {})
+    if JOB_CONFIG_VARIABLE in os.environ:
+        given = json.loads(os.environ[JOB_CONFIG_VARIABLE])["runtime_env"].get("env_vars", {})
         wanted = {**CLUSTER_ENVIRONMENT, "RAY_ADDRESS": os.environ["RAY_ADDRESS"]}
         # Ray refuses a variable that the job has as well.
         return {"env_vars": {name: value for name, value in wanted.items() if name not in given}}

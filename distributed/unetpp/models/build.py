@@ -20,4 +20,4 @@ def build_model(config: ModelConfig) -> UNetPlusPlus:
         raise ConfigError(
             f"model.{undecided[0]}=auto must be decided before the network is built; set a number"
         )
-    return UNetPlusPlus(**fields)
+    return UNetPlusPlus(**{name: value for name, value in fields.items() if value is not None})

@@ -1,6 +1,11 @@
-"""What a network costs, counted on the meta device: no memory is allocated, nothing is computed."""
+"""What a network costs and which sub-networks are the same one, found on the meta device.
+
+No memory is allocated there and nothing is computed.
+"""
 
 import functools
+import hashlib
+import json
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +15,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from unetpp.config.sections.model import ModelConfig
 from unetpp.models.build import build_model
 
-__all__ = ["Cost", "count_cost"]
+__all__ = ["Cost", "count_cost", "level_signatures"]
+
+_LEFT_OUT = ("dropout", "size_multiple")
+"""Of a signature: what acts in training only, and what is in the padded sides."""
 
 
 @dataclass(frozen=True)
@@ -23,16 +31,15 @@ class Cost:
 
 
 @functools.lru_cache(maxsize=256)
-def count_cost(config: ModelConfig, size_px: int) -> dict[int, Cost]:
-    """Cost of every supervised level for a square (3D: cubic) image of that side.
+def count_cost(config: ModelConfig, size_px: tuple[int, ...]) -> dict[int, Cost]:
+    """Cost of every supervised level for an image of that size.
 
     Raises:
         ConfigError: see `build_model`.
     """
     with torch.device("meta"):
         model = build_model(config)
-    shape = (1, model.config["in_channels"], *[size_px] * model.spatial_dims)
-    image = torch.empty(shape, device="meta")
+    image = torch.empty((1, model.config["in_channels"], *size_px), device="meta")
     return {level: _cost(model.at_level(level), image) for level in model.supervised_levels}
 
 
@@ -41,3 +48,25 @@ def _cost(model: nn.Module, image: Tensor) -> Cost:
         model(image)
     params = sum(parameter.numel() for parameter in model.parameters())
     return Cost(params, flops.get_total_flops() // 2)
+
+
+@functools.lru_cache(maxsize=256)
+def level_signatures(config: ModelConfig, size_px: tuple[int, ...]) -> dict[int, str]:
+    """A hash for every supervised level: equal where inference computes the same, but for its weights.
+
+    Level k of a deep network and the whole of one of depth k are the same where their first rows agree.
+
+    Raises:
+        ConfigError: see `build_model`.
+    """
+    with torch.device("meta"):
+        model = build_model(config)
+    found = {}
+    for level in model.supervised_levels:
+        arguments = model.level_config(level)
+        options = {name: value for name, value in arguments.items() if name not in _LEFT_OUT}
+        sides = zip(size_px, arguments["size_multiple"], strict=True)
+        padded_px = [-(-side // multiple) * multiple for side, multiple in sides]
+        text = json.dumps([options, size_px, padded_px], sort_keys=True)
+        found[level] = hashlib.sha256(text.encode()).hexdigest()
+    return found

@@ -1,5 +1,7 @@
 """Logits of images of any size, in one pass or through a sliding window."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -7,14 +9,16 @@ from unetpp.models.output import ModelOutput
 
 __all__ = ["predict_logits"]
 
+_OVERLAP = 0.25
+"""Fraction of a window that it shares with its neighbour."""
+_WINDOWS_AT_ONCE = 4
+
 
 def predict_logits(
     model: nn.Module,
     images: Tensor,
     *,
-    window_px: int | None,
-    overlap: float = 0.25,
-    window_batch: int = 4,
+    window_px: int | Sequence[int],
     device: torch.device | None = None,
 ) -> ModelOutput:
     """Apply a `UNetPlusPlus`; images larger than the window are covered by overlapping ones.
@@ -24,16 +28,15 @@ def predict_logits(
 
     Args:
         images: float (N, C, H, W), or (N, C, D, H, W) in 3D.
-        window_px: side of the window; None takes every image whole.
-        overlap: fraction of the window shared with its neighbour.
-        window_batch: windows per forward pass.
+        window_px: side of the window, one for all axes or one for each.
         device: where the model is, if not where the images are; windows are blended where the images are.
 
     Returns:
         Levels (N, classes, *size), float32 where windows were blended.
     """
     size = images.shape[2:]
-    if window_px is None or max(size) <= window_px:
+    window = [window_px] * len(size) if isinstance(window_px, int) else window_px
+    if all(side <= limit for side, limit in zip(size, window, strict=True)):
         output: ModelOutput = model(images if device is None else images.to(device))
         return output
     from monai.inferers.utils import sliding_window_inference  # takes seconds to import
@@ -48,10 +51,10 @@ def predict_logits(
 
     levels = sliding_window_inference(
         images,
-        [min(window_px, side) for side in size],
-        window_batch,
+        [min(limit, side) for side, limit in zip(size, window, strict=True)],
+        _WINDOWS_AT_ONCE,
         predict_window,
-        overlap=overlap,
+        overlap=_OVERLAP,
         mode="gaussian",
         sw_device=images.device if device is None else device,
         device=images.device,

@@ -14,7 +14,7 @@ _ROUNDS = 7
 
 @torch.inference_mode()
 def measure_levels_s(
-    model: UNetPlusPlus, *, channels: int, size_px: tuple[int, int], device: torch.device
+    model: UNetPlusPlus, *, channels: int, size_px: tuple[int, ...], device: torch.device
 ) -> dict[int, float]:
     """Seconds for one image of `size_px`, for the sub-network pruned at each supervised level.
 

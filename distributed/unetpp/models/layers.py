@@ -1,6 +1,7 @@
 """The layers of torch.nn that exist once per number of spatial dimensions, chosen by option."""
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 from torch import Tensor, nn
@@ -58,9 +59,10 @@ def activation_layer(kind: Activation) -> nn.Module:
     return nn.SiLU() if kind == "silu" else nn.GELU()
 
 
-def pool_layer(spatial_dims: int) -> nn.Module:
-    """Max-pooling that halves every axis."""
-    return nn.MaxPool2d(2) if spatial_dims == 2 else nn.MaxPool3d(2)
+def pool_layer(factors: Sequence[int]) -> nn.Module:
+    """Max-pooling that divides each axis by its factor."""
+    layer = nn.MaxPool2d if len(factors) == 2 else nn.MaxPool3d
+    return layer(tuple(factors))
 
 
 def global_mean(x: Tensor) -> Tensor:

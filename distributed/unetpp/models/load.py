@@ -1,7 +1,6 @@
 """A finished or running run's model, loaded from its verified checkpoint."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import safetensors.torch
 
@@ -32,10 +31,8 @@ class LoadedRun:
     """Optimiser steps of the checkpoint."""
 
 
-def load_run(
-    run_uri: str, *, which: Literal["best", "latest"] = "best", level: int | None = None
-) -> LoadedRun:
-    """Load a run's model, pruned to `level` where one is given.
+def load_run(run_uri: str, *, level: int | None = None) -> LoadedRun:
+    """Load a run's best model, pruned to `level` where one is given.
 
     Raises:
         InputError: no run at that URI.
@@ -44,7 +41,7 @@ def load_run(
     """
     run = RunDir(run_uri).require()
     config = RunConfig.model_validate(run.read_config())
-    found = run.checkpoints.best() if which == "best" else run.checkpoints.latest()
+    found = run.checkpoints.best()
     if found is None:
         raise CheckpointError(f"run {run_uri} has no usable checkpoint yet; let it finish an epoch first")
     step, files = found

@@ -1,6 +1,6 @@
 """Raw pixels to normalised float32 on whatever device they are.
 
-Shapes: N samples, H height, W width, C channels.
+Shapes: N samples, H height, W width, C channels; volumes have planes in front of H.
 """
 
 from collections.abc import Sequence
@@ -32,5 +32,16 @@ class Normalise(nn.Module):
         self.scale: Tensor
 
     def forward(self, images: Tensor) -> Tensor:
-        """uint8, uint16 or float32 N C H W to float32 N C H W."""
-        return (images.to(torch.float32) - self.mean) * self.scale
+        """uint8, uint16 or float32 (N, C, *size) to float32 of the same shape."""
+        mean, scale = self._for(images)
+        return (images.to(torch.float32) - mean) * scale
+
+    def inverse(self, normalised: Tensor) -> Tensor:
+        """Back to raw units."""
+        mean, scale = self._for(normalised)
+        return normalised / scale + mean
+
+    def _for(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        if images.ndim == 4:
+            return self.mean, self.scale
+        return self.mean.unsqueeze(-1), self.scale.unsqueeze(-1)

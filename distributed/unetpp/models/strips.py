@@ -19,7 +19,7 @@ def predict_strips(
     size: tuple[int, int],
     read: Callable[[int, int], Tensor],
     *,
-    window_px: int,
+    window_px: Sequence[int],
     overlap: float = 0.25,
     window_batch: int = 4,
 ) -> Iterator[tuple[int, Tensor]]:
@@ -29,7 +29,7 @@ def predict_strips(
         model: a `UNetPlusPlus`; windows go to the device of its parameters.
         size: H and W.
         read: float (1, C, rows, W) of the rows from `top` up to `stop`.
-        window_px: side of the window.
+        window_px: sides of the window.
         overlap: fraction of the window shared with its neighbour.
         window_batch: windows per forward pass.
 
@@ -37,7 +37,7 @@ def predict_strips(
         The first row, and float32 (K, rows, W) on the CPU.
     """
     height, width = size
-    window = (min(window_px, height), min(window_px, width))
+    window = (min(window_px[0], height), min(window_px[1], width))
     weights = _weights(window)
     tops, lefts = (_starts(side, part, overlap) for side, part in zip(size, window, strict=True))
     device = next(model.parameters()).device

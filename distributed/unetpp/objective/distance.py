@@ -1,5 +1,7 @@
 """Exact Euclidean distances on a pixel grid, by SciPy's distance transform on the host."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
@@ -8,21 +10,22 @@ from torch import Tensor
 __all__ = ["distance_to", "signed_distance"]
 
 
-def distance_to(region: Tensor) -> Tensor:
+def distance_to(region: Tensor, spacing: Sequence[float] | None = None) -> Tensor:
     """Euclidean distance transform: from each pixel to the nearest one of the region, inf where it is empty.
 
     Args:
         region: bool (N, C, *size), on any device.
+        spacing: distance between neighbours along each axis of the size; pixels without it.
 
     Returns:
-        float32 of the same shape, on the region's device; distances in pixels.
+        float32 of the same shape, on the region's device; in the unit of the spacing.
     """
     host = region.cpu().numpy()
     distances = np.full(host.shape, np.inf, dtype=np.float32)
     for index in np.ndindex(host.shape[:2]):
         # SciPy measures to a corner of the image where no pixel is zero.
         if host[index].any():
-            distances[index] = distance_transform_edt(~host[index])
+            distances[index] = distance_transform_edt(~host[index], sampling=spacing)
     return torch.from_numpy(distances).to(region.device)
 
 

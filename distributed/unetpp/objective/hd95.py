@@ -1,6 +1,7 @@
 """The 95th percentile of the Hausdorff distance between predicted and true borders."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,14 +15,15 @@ from unetpp.objective.targets import encode_target
 __all__ = ["hausdorff95"]
 
 
-def hausdorff95(logits: Tensor, mask: Tensor, task: Task) -> Tensor:
-    """The larger of both directions' 95th percentiles, in pixels, for each image and class.
+def hausdorff95(logits: Tensor, mask: Tensor, task: Task, spacing: Sequence[float] | None = None) -> Tensor:
+    """The larger of both directions' 95th percentiles for each image and class.
 
     Ignored pixels belong to neither side. NaN where target or prediction is empty: no distance exists.
 
     Args:
         logits: (N, C, *size), as for `count_pixels`.
         mask: uint8 (N, *size), see `encode_target`.
+        spacing: distance between neighbours along each axis; pixels without it.
 
     Returns:
         float32 (N, C).
@@ -29,7 +31,7 @@ def hausdorff95(logits: Tensor, mask: Tensor, task: Task) -> Tensor:
     encoded = encode_target(mask, task, logits.shape[1])
     true = _border(encoded.target.bool())
     predicted = _border(positive_pixels(logits, task) & encoded.valid.bool())
-    to_true, to_predicted = distance_to(true), distance_to(predicted)
+    to_true, to_predicted = distance_to(true, spacing), distance_to(predicted, spacing)
     result = logits.new_full(logits.shape[:2], math.nan, dtype=torch.float32)
     for n, c in (true.flatten(2).any(-1) & predicted.flatten(2).any(-1)).nonzero().tolist():
         result[n, c] = max(

@@ -4,13 +4,25 @@ Shapes: logits (N, C, *size) of any float type, target float32 (N, C, *size), va
 `encode_target` makes them. All is computed in float32. `softmax` says that classes exclude each other;
 without it each channel is a binary problem of its own. Losses are per image, so that their weighted mean
 does not depend on how a batch is divided over workers. An image without any valid pixel has loss 0.
+The boundary loss takes the target's distance map in place of the target.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["cross_entropy", "dice", "focal", "mean_over_valid", "probabilities", "tversky"]
+from unetpp.objective.distance import signed_distance
+
+__all__ = [
+    "boundary",
+    "cross_entropy",
+    "dice",
+    "distance_map",
+    "focal",
+    "mean_over_valid",
+    "probabilities",
+    "tversky",
+]
 
 _SMOOTH_PX = 1.0
 """Added to numerator and denominator: an absent class costs its false positives, smoothly."""
@@ -66,3 +78,28 @@ def mean_over_valid(loss: Tensor, valid: Tensor) -> Tensor:
 def _sum(x: Tensor) -> Tensor:
     """(N, C, *size) -> (N, C)."""
     return x.flatten(2).sum(-1)
+
+
+def distance_map(target: Tensor) -> Tensor:
+    """Signed distance to each class's border, in units of the image's longest side.
+
+    In pixels the weight of the loss would have to change with the crop size.
+
+    Args:
+        target: float32 (N, C, *size) of zeros and ones.
+    """
+    return signed_distance(target > 0) / max(target.shape[2:])
+
+
+def boundary(logits: Tensor, distances: Tensor, valid: Tensor, *, softmax: bool) -> Tensor:
+    """Mean over valid pixels of p times the signed distance (Kervadec et al. 2019); may be negative.
+
+    Args:
+        logits: (N, C, *size).
+        distances: float32 (N, C, *size), see `distance_map`.
+        valid: float32 (N, 1, *size).
+
+    Returns:
+        float32 (N,).
+    """
+    return mean_over_valid(probabilities(logits, softmax=softmax) * distances, valid)

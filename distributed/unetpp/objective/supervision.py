@@ -10,8 +10,7 @@ from torch import Tensor
 from unetpp.config.sections.loss import LossConfig
 from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Task
-from unetpp.objective.boundary import boundary, distance_map
-from unetpp.objective.losses import cross_entropy, dice, focal, tversky
+from unetpp.objective.losses import boundary, cross_entropy, dice, distance_map, focal, tversky
 from unetpp.objective.targets import NetworkOutput, Target, encode_target
 
 __all__ = ["UNKNOWN_LABEL", "Objective", "build_objective", "level_weights"]
@@ -39,9 +38,7 @@ class Objective:
         """
         return torch.stack(list(self.terms(output, mask, image_label).values())).sum(0)
 
-    def terms(
-        self, output: NetworkOutput, mask: Tensor, image_label: Tensor | None = None
-    ) -> dict[str, Tensor]:
+    def terms(self, output: NetworkOutput, mask: Tensor, image_label: Tensor | None) -> dict[str, Tensor]:
         """The weighted addends of the loss by name, each float32 (N,)."""
         levels, image = output
         target = encode_target(mask, self.task, levels[-1].shape[1])

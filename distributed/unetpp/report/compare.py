@@ -1,7 +1,6 @@
 """Several runs side by side: scores, cost, what differs in their configuration, and whether it matters."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from unetpp.config.load import flatten
@@ -10,8 +9,8 @@ from unetpp.core.errors import InputError
 from unetpp.core.rundir import RunDir
 from unetpp.inference.evaluation_files import read_per_image
 from unetpp.models.cost import count_cost
-from unetpp.report.paired import paired_difference
 from unetpp.report.run.data import RunData, load_run_data
+from unetpp.tuning.results.paired_comparison import compare_paired
 
 __all__ = ["common_split", "compare_runs", "config_differences"]
 
@@ -24,8 +23,8 @@ def compare_runs(run_uris: Sequence[str]) -> dict[str, Any]:
     Returns:
         split (None: best validation), runs [{run, dice, iou, levels, params, macs, epochs, seconds}],
         config {field: [value per run]} where runs differ, and
-        paired [{run, reference, images, mean, low, high, distinguishable}]: per-image Dice of every other run
-        minus that of the first, empty without a common split.
+        paired [{run, reference} and what a `Comparison` has]: per-image Dice of every other run minus that of
+        the first; empty without a common split.
 
     Raises:
         InputError: fewer than two runs, one named twice, or not a run.
@@ -69,7 +68,7 @@ def _summary(run: RunData, split: str | None) -> dict[str, Any]:
         scores: Mapping[str, Any] = run.evaluations[split]
     else:
         scores = run.best_epoch["val"] if run.best_epoch is not None else {}
-    costs = count_cost(run.config.model, run.crop_px)
+    costs = count_cost(run.config.model, run.patch_px)
     deepest = costs[max(costs)]
     levels = {
         name: {"dice": values["dice"], "iou": values["iou"], "params": costs[int(name)].params}
@@ -93,10 +92,8 @@ def _paired(runs: Sequence[RunData], split: str) -> list[dict[str, Any]]:
         {row["sample_id"]: float(row["dice"]) for row in read_per_image(RunDir(run.uri).storage, split)}
         for run in runs
     ]
-    found = []
-    for run, other in zip(runs[1:], scores[1:], strict=True):
-        difference = paired_difference(scores[0], other)
-        if difference is not None:
-            extra = {"run": run.uri, "reference": runs[0].uri, "distinguishable": difference.distinguishable}
-            found.append(asdict(difference) | extra)
-    return found
+    return [
+        {"run": run.uri, "reference": runs[0].uri} | compare_paired(scores[0], other).to_json()
+        for run, other in zip(runs[1:], scores[1:], strict=True)
+        if len(other) > 1
+    ]

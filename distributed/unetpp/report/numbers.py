@@ -1,9 +1,10 @@
 """Numbers and sizes as people read them."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["bytes_text", "count_text", "duration_text", "percent", "score", "significant"]
+__all__ = ["bytes_text", "count_text", "duration_text", "percent", "score", "significant", "size_text"]
 
 
 def score(value: float | None) -> str:
@@ -30,6 +31,11 @@ def bytes_text(value: float) -> str:
         if value >= limit:
             return f"{value / limit:.3g} {unit}"
     return f"{value:.0f} B"
+
+
+def size_text(size_px: int | Sequence[int]) -> str:
+    """Sides of an image, or that of a square: 64 × 64."""
+    return " × ".join(map(str, [size_px] * 2 if isinstance(size_px, int) else size_px))
 
 
 def duration_text(seconds: float | None) -> str:

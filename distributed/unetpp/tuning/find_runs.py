@@ -7,11 +7,11 @@ from unetpp.core.storage import Storage, open_storage
 from unetpp.core.trial_folders import TRIALS
 from unetpp.tuning.folder import SWEEP_CONFIG
 
-__all__ = ["Found", "find_results"]
+__all__ = ["RunListing", "find_results"]
 
 
 @dataclass(frozen=True)
-class Found:
+class RunListing:
     """Paths relative to the root, sorted; the root itself is the empty path."""
 
     runs: tuple[str, ...]
@@ -19,7 +19,7 @@ class Found:
     sweeps: tuple[str, ...]
 
 
-def find_results(uri: str) -> Found:
+def find_results(uri: str) -> RunListing:
     """Every run and sweep at or below the URI; an empty or missing folder has none.
 
     Raises:
@@ -30,7 +30,7 @@ def find_results(uri: str) -> Found:
     sweeps = {_folder(path) for path in files if _name(path) == SWEEP_CONFIG}
     trial_roots = tuple(f"{sweep}/{TRIALS}/".lstrip("/") for sweep in sweeps)
     runs = {_folder(path) for path in files if _name(path) == RUN_CONFIG and not path.startswith(trial_roots)}
-    return Found(tuple(sorted(runs)), tuple(sorted(sweeps)))
+    return RunListing(tuple(sorted(runs)), tuple(sorted(sweeps)))
 
 
 def _listed(storage: Storage) -> list[str]:

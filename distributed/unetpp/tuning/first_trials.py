@@ -10,6 +10,7 @@ import optuna
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
+from unetpp.compat.optuna import contains
 from unetpp.config.load import flatten
 from unetpp.config.run import RunConfig
 from unetpp.core.errors import ConfigError, InputError
@@ -124,7 +125,7 @@ def _outside(asked: FixedTrial) -> list[str]:
         # A value that is none of a list's has been refused by the trial itself.
         if isinstance(offered, IntDistribution | FloatDistribution):
             value, step = asked.params[name], offered.step
-            if not offered._contains(offered.to_internal_repr(value)):
+            if not contains(offered, value):
                 by = f" by {step:g}" if step not in (None, 1) else ""
                 found.append(f"{name}={value} is not in {offered.low:g} to {offered.high:g}{by}")
     return found

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from unetpp.core.commands import shown_command
 from unetpp.core.errors import ConfigError, InputError
+from unetpp.core.local_folders import user_state
 from unetpp.core.storage import Storage, open_storage
-from unetpp.core.user_state import user_state
 from unetpp.tuning.space.files import SourceFile, difference, digest, joined_source, read_sources
 from unetpp.tuning.space.space import Space
 

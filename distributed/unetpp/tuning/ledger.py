@@ -17,14 +17,14 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
+from unetpp.compat.optuna import continued_trial
 from unetpp.config import Decision, Hardware, RunConfig, replace, resolve
 from unetpp.config.planning.feasibility import check
 from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.core.trial_folders import trial_uri
-from unetpp.models.cost import count_cost
-from unetpp.models.signature import level_signatures
+from unetpp.models.cost import count_cost, level_signatures
 from unetpp.tuning.planning.budget import budget_of
 from unetpp.tuning.results.leaderboard import LeaderRow
 from unetpp.tuning.results.standings import Standings
@@ -32,10 +32,9 @@ from unetpp.tuning.space.apply import apply
 from unetpp.tuning.space.space import Space
 from unetpp.tuning.stopping import build_rule
 from unetpp.tuning.study.epochs import EpochRecord, Verdict, epoch_records
-from unetpp.tuning.study.levels import LevelResult, NetworkCost, level_results
+from unetpp.tuning.study.levels import LevelResult, NetworkCost, SharedLatency, level_results
 from unetpp.tuning.study.publish import Publisher, Unpublished
 from unetpp.tuning.study.record import RUN, START_UP, Outcome, TrialRecord, own_trials
-from unetpp.tuning.study.shared_latency import SharedLatency
 
 __all__ = ["Ledger", "SweepSetup", "TrialSpec"]
 
@@ -178,8 +177,7 @@ class Ledger:
         """Why the sweep ends before its number of trials, or None."""
         best = self.best()
         quality = None if best is None else best.quality
-        # The number of trials is counted where they are launched: running ones count there.
-        return self._budget.exhausted(self._ran_s(), -1, self.gpu_seconds, quality)
+        return self._budget.exhausted(self._ran_s(), self.gpu_seconds, quality)
 
     def best(self) -> LeaderRow | None:
         """The best (trial, level) so far."""
@@ -245,7 +243,7 @@ class Ledger:
         for trial in own_trials(self.study):
             if trial.state == TrialState.RUNNING and trial.number not in self._taken:
                 logger.info("trial %d continues from its last checkpoint", trial.number)
-                return optuna.Trial(self.study, trial._trial_id)
+                return continued_trial(self.study, trial)
         return None
 
     def _spec(self, suggestion: optuna.Trial) -> TrialSpec | None:
@@ -256,7 +254,7 @@ class Ledger:
             logger.warning("trial %d is not launched, %s: %s", number, refused.outcome.lower(), refused)
             self._finish(TrialRecord(self.study, number), refused.outcome, str(refused), refused.violation)
             return None
-        record, size_px = TrialRecord(self.study, number), int(config.data.crop)
+        record, size_px = TrialRecord(self.study, number), config.patch_px
         record.note(RUN, config.run_uri)
         costs, networks = count_cost(config.model, size_px), level_signatures(config.model, size_px)
         self._live[number] = _Live(record, costs, networks)

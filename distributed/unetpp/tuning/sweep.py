@@ -240,7 +240,7 @@ def _require_space_fits(config: RunConfig, manifest: Manifest, hardware: Hardwar
             raise InputError(
                 f"a sweep trains on train and scores trials on val; {missing}; pack it with both"
             )
-    require_scorable(open_storage(config.data.uri), manifest, "val")
+    require_scorable(open_storage(config.data.uri), manifest)
     return resolve(config, manifest, hardware, sweep=True)[0]
 
 

@@ -112,7 +112,7 @@ def test_compare_json_and_for_people(run, last_line, tmp_path, capsys):
     other = write_untrained_run(tmp_path, name="other")
     for name in (run, other):
         last_line("evaluate", name, f"data.uri={tmp_path}/run-data")
-    assert last_line("compare", run, other)["paired"][0]["mean"] == 0
+    assert last_line("compare", run, other)["paired"][0]["mean_difference"] == 0
     assert unetpp(["compare", run, other]) == 0
     assert "not distinguishable" in capsys.readouterr().out
 

@@ -26,6 +26,7 @@ def test_resolve_defaults_on_a_laptop_decides_every_auto_with_a_reason(
     assert all(decision.reason for decision in decisions)
     decided = {decision.field: decision.value for decision in decisions}
     assert decided == {
+        "model.spatial_dims": 2,
         "model.in_channels": 3,
         "model.num_classes": 1,
         "model.image_classes": 0,

@@ -23,14 +23,13 @@ def test_storage_round_trip_lists_reads_and_sizes(storage: Storage) -> None:
     assert storage.list("a/b") == ["a/b c#[1].bin"]
     assert storage.list("t") == ["top.txt"]
     assert storage.read("a/b c#[1].bin") == b"12345"
-    assert storage.size("a/b c#[1].bin") == 5
     assert [path for path in ("a", "top.txt", "b") if storage.exists(path)] == ["a", "top.txt"]
     assert storage.child("a").list() == ["b c#[1].bin"]
 
 
 def test_storage_missing_file_raises_file_not_found_with_its_name(storage: Storage) -> None:
     assert storage.list() == []
-    for call in (storage.read, storage.size):
+    for call in (storage.read, storage.stamp):
         with pytest.raises(FileNotFoundError, match="nothing"):
             call("nothing.bin")
     storage.delete("nothing.bin")

@@ -9,20 +9,19 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from cache_readers import ROOMY, die_while_writing, read_everything
-from fakes import SIDE_PX, write_dataset
+from fakes import SIDE_PX, read_unit, write_dataset
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import Storage
 from unetpp.data.dataset.manifests import commit_manifest, load_manifest
 from unetpp.data.stream.batch import HostBatch
-from unetpp.data.stream.schedule import StreamPlan, schedule
-from unetpp.data.stream.unit import read_unit
+from unetpp.data.stream.stream_plan import StreamPlan, epoch_units
 
 SPAWN = multiprocessing.get_context("spawn")
 
 
 def plan_of(uri: str, manifest: Manifest, folder, cache_bytes: int = ROOMY) -> StreamPlan:
     return StreamPlan(
-        uri=uri, manifest=manifest, batch_size=4, crop=SIDE_PX, foreground=0.0,
+        uri=uri, manifest=manifest, batch_size=4, crop=(SIDE_PX, SIDE_PX), foreground=0.0,
         epochs=2, validate_every=9, seed=0,
         window_bytes=3000, drop_last=False, reading_tasks=1, cache_bytes=cache_bytes, cache_dir=str(folder),
     )  # fmt: skip
@@ -30,7 +29,7 @@ def plan_of(uri: str, manifest: Manifest, folder, cache_bytes: int = ROOMY) -> S
 
 def read_epoch(plan: StreamPlan, epoch: int) -> list[tuple[str, bytes]]:
     """(id, pixels) of every sample, in order."""
-    units = schedule(plan, epoch, world_size=1)
+    units = epoch_units(plan, epoch, world_size=1)
     return [sample for unit in units for sample in samples_of(read_unit(plan, unit, rank=0, world_size=1))]
 
 
@@ -89,7 +88,7 @@ def test_cache_deleted_while_reading_is_filled_again(tmp_path):
     uri, folder = str(tmp_path / "data"), tmp_path / "cache"
     plan = plan_of(uri, write_dataset(uri, {"train": 23}), folder)
     expected, found = read_epoch(plan, 0), []
-    for unit in schedule(plan, 0, world_size=1):
+    for unit in epoch_units(plan, 0, world_size=1):
         for batch in read_unit(plan, unit, rank=0, world_size=1):
             shutil.rmtree(folder, ignore_errors=True)
             found += samples_of([batch])
@@ -101,7 +100,7 @@ def test_manifest_replaced_while_reading_changes_nothing_for_the_run(tmp_path):
     plan = plan_of(uri, write_dataset(uri, {"train": 23}), tmp_path / "cache")
     expected = read_epoch(plan, 1)
     found = []
-    for index, unit in enumerate(schedule(plan, 1, world_size=1)):
+    for index, unit in enumerate(epoch_units(plan, 1, world_size=1)):
         if index == 1:
             newer = load_manifest(Storage(uri)).model_copy(update={"version": "00002", "splits": {}})
             commit_manifest(Storage(uri), newer)
@@ -116,7 +115,7 @@ def test_counts_of_an_epoch_tell_fetched_and_saved_bytes(tmp_path):
     plan = plan_of(uri, manifest, tmp_path / "cache")
     total = sum(shard.bytes for shard in manifest.splits["train"].shards)
     for fetched, saved in ((total, 0), (0, total)):
-        units = list(schedule(plan, 0, world_size=1))
+        units = list(epoch_units(plan, 0, world_size=1))
         counts = [b.counts for unit in units for b in read_unit(plan, unit, rank=0, world_size=1)]
         assert sum(c.bytes_fetched for c in counts) == fetched
         assert sum(c.bytes_saved for c in counts) >= saved

@@ -37,13 +37,13 @@ def dataset(folder, task, values, ignore=IGNORE):
 @pytest.mark.parametrize("task", CLASSES)
 def test_split_of_ignored_pixels_only_is_refused(tmp_path, task):
     with pytest.raises(InputError, match=r"split val .* all of its pixels are ignored"):
-        require_scorable(*dataset(tmp_path, task, [IGNORE, IGNORE]), "val")
+        require_scorable(*dataset(tmp_path, task, [IGNORE, IGNORE]))
 
 
 @pytest.mark.parametrize("task", ["binary", "multilabel"])
 def test_split_without_foreground_is_refused(tmp_path, task):
     with pytest.raises(InputError, match="must hold a pixel of class0"):
-        require_scorable(*dataset(tmp_path, task, [0, IGNORE, 0]), "val")
+        require_scorable(*dataset(tmp_path, task, [0, IGNORE, 0]))
 
 
 @pytest.mark.parametrize(
@@ -56,22 +56,22 @@ def test_split_without_foreground_is_refused(tmp_path, task):
     ],
 )
 def test_split_with_one_mask_that_suffices_is_taken(tmp_path, task, values):
-    require_scorable(*dataset(tmp_path, task, values), "val")
+    require_scorable(*dataset(tmp_path, task, values))
 
 
 def test_split_is_read_up_to_the_first_mask_that_suffices(tmp_path):
     storage, manifest = dataset(tmp_path, "binary", [0, 1, 0])
     (tmp_path / manifest.splits["val"].shards[2].name).unlink()
-    require_scorable(storage, manifest, "val")
+    require_scorable(storage, manifest)
 
 
 def test_split_of_classes_without_ignored_pixels_is_not_read(tmp_path):
     storage, manifest = dataset(tmp_path, "multiclass", [0], ignore=None)
     (tmp_path / manifest.splits["val"].shards[0].name).unlink()
-    require_scorable(storage, manifest, "val")
+    require_scorable(storage, manifest)
 
 
 def test_split_with_a_damaged_shard_is_left_to_the_reader(tmp_path):
     storage, manifest = dataset(tmp_path, "binary", [0])
     storage.write(manifest.splits["val"].shards[0].name, b"no parquet")
-    require_scorable(storage, manifest, "val")
+    require_scorable(storage, manifest)

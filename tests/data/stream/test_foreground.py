@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from unetpp.core.manifest import IGNORE
-from unetpp.data.stream.crop import crop_or_pad, draw_corner
-from unetpp.data.stream.foreground import foreground_pixel
+from unetpp.data.stream.crop import crop_or_pad, draw_corner, foreground_pixel
 
 TASKS = ("binary", "multiclass", "multilabel")
 stored_masks = arrays.arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)))
@@ -49,8 +48,8 @@ def test_foreground_pixel_overlapping_labels_each_count():
 @given(stored_masks, st.integers(1, 14), st.sampled_from(TASKS), st.integers(0, 9))
 def test_draw_corner_certain_foreground_is_in_the_crop_wherever_it_lies(mask, side_px, task, seed):
     image = np.zeros((*mask.shape, 1), np.uint8)
-    corner = draw_corner(mask, side_px, np.random.default_rng(seed), foreground=1.0, task=task)
-    _, cropped = crop_or_pad(image, mask, side_px, corner)
+    corner = draw_corner(mask, (side_px, side_px), np.random.default_rng(seed), foreground=1.0, task=task)
+    _, cropped = crop_or_pad(image, mask, (side_px, side_px), corner)
     assert cropped.shape == (side_px, side_px)
     before, after = (
         any(counts_as_foreground(value, task) for value in part.ravel().tolist()) for part in (mask, cropped)
@@ -61,7 +60,7 @@ def test_draw_corner_certain_foreground_is_in_the_crop_wherever_it_lies(mask, si
 @given(stored_masks, st.integers(1, 14), st.integers(0, 9))
 def test_draw_corner_without_foreground_probability_ignores_the_mask(mask, side_px, seed):
     corners = [
-        draw_corner(part, side_px, np.random.default_rng(seed), foreground=0.0, task="multiclass")
+        draw_corner(part, (side_px, side_px), np.random.default_rng(seed), foreground=0.0, task="multiclass")
         for part in (mask, np.zeros_like(mask))
     ]
     assert corners[0] == corners[1]
@@ -73,6 +72,6 @@ def test_draw_corner_third_of_crops_finds_a_speck():
     hits = 0
     for position in range(600):
         generator = np.random.default_rng(position)
-        corner = draw_corner(mask, 16, generator, foreground=0.33, task="binary")
-        hits += bool(crop_or_pad(mask[..., None], mask, 16, corner)[1].any())
+        corner = draw_corner(mask, (16, 16), generator, foreground=0.33, task="binary")
+        hits += bool(crop_or_pad(mask[..., None], mask, (16, 16), corner)[1].any())
     assert 140 < hits < 260  # 198 expected, against 3 of 600 by chance

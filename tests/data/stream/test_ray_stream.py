@@ -4,14 +4,13 @@ import threading
 
 import pytest
 
-from fakes import SIDE_PX, write_dataset
+from fakes import SIDE_PX, read_unit, write_dataset
 from unetpp.core.errors import CorruptionError
 from unetpp.core.manifest import Manifest
 from unetpp.data.cache.counts import NO_COUNTS
 from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.ray_stream import stream_batches
-from unetpp.data.stream.schedule import Position, StreamPlan, schedule
-from unetpp.data.stream.unit import read_unit
+from unetpp.data.stream.stream_plan import Position, StreamPlan, epoch_units
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster"), pytest.mark.timeout(240)]
 
@@ -20,7 +19,7 @@ ROOMY, PART = 2**30, 12_000
 
 def plan_of(uri: str, manifest: Manifest, folder, cache_bytes: int) -> StreamPlan:
     return StreamPlan(
-        uri=uri, manifest=manifest, batch_size=4, crop=SIDE_PX, foreground=0.0,
+        uri=uri, manifest=manifest, batch_size=4, crop=(SIDE_PX, SIDE_PX), foreground=0.0,
         epochs=3, validate_every=1, seed=0,
         window_bytes=3000, drop_last=False, reading_tasks=2, cache_bytes=cache_bytes, cache_dir=str(folder),
     )  # fmt: skip
@@ -46,7 +45,7 @@ def read_directly(plan: StreamPlan, rank: int) -> list[tuple]:
     return [
         described(batch)
         for epoch in range(plan.epochs)
-        for unit in schedule(plan, epoch, world_size=2)
+        for unit in epoch_units(plan, epoch, world_size=2)
         for batch in read_unit(plan, unit, rank=rank, world_size=2)
     ]
 

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from fakes import SIDE_PX, write_dataset
+from fakes import SIDE_PX, read_unit, write_dataset
 from unetpp.core.errors import CorruptionError
 from unetpp.core.manifest import IGNORE
 from unetpp.data.stream.batch import HostBatch
-from unetpp.data.stream.schedule import StreamPlan, schedule
-from unetpp.data.stream.unit import read_unit
+from unetpp.data.stream.stream_plan import StreamPlan, epoch_units
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +19,8 @@ def packed(tmp_path_factory):
 def plan_of(packed, **changes) -> StreamPlan:
     folder, manifest = packed
     fields = {
-        "uri": str(folder), "manifest": manifest, "batch_size": 4, "crop": SIDE_PX, "foreground": 0.0,
+        "uri": str(folder), "manifest": manifest, "batch_size": 4,
+        "crop": (SIDE_PX, SIDE_PX), "foreground": 0.0,
         "epochs": 2, "validate_every": 1, "seed": 0,
         "window_bytes": 3000, "drop_last": False, "reading_tasks": 1,
     }  # fmt: skip
@@ -32,7 +32,7 @@ def read_epoch(plan: StreamPlan, epoch: int, world_size: int, first_step: int = 
     return [
         [
             batch
-            for unit in schedule(plan, epoch, world_size=world_size, first_step=first_step)
+            for unit in epoch_units(plan, epoch, world_size=world_size, first_step=first_step)
             for batch in read_unit(plan, unit, rank=rank, world_size=world_size)
         ]
         for rank in range(world_size)
@@ -79,14 +79,14 @@ def test_epochs_differ_in_order(packed):
 
 
 def test_crop_smaller_than_the_samples_depends_on_the_position_only(packed):
-    plan = plan_of(packed, crop=8)
+    plan = plan_of(packed, crop=(8, 8))
     one, two = read_epoch(plan, 0, 1)[0], read_epoch(plan, 0, 2)
     assert one[0].images.shape == (4, 8, 8, 1)
     assert np.array_equal(np.concatenate([rank[0].images for rank in two]), one[0].images)
 
 
 def test_crop_on_foreground_is_the_same_for_any_world_size_and_after_a_resume(packed):
-    plan = plan_of(packed, crop=6, foreground=0.6)
+    plan = plan_of(packed, crop=(6, 6), foreground=0.6)
     one, two = read_epoch(plan, 0, 1)[0], read_epoch(plan, 0, 2, first_step=2)
     for step in (2, 3, 4):
         masks = np.concatenate([rank[step - 2].masks for rank in two])
@@ -98,7 +98,7 @@ def test_crop_on_foreground_is_the_same_for_any_world_size_and_after_a_resume(pa
 
 
 def test_crop_larger_than_the_samples_pads_with_ignored_pixels(packed):
-    batch = read_epoch(plan_of(packed, crop=32), 0, 1)[0][0]
+    batch = read_epoch(plan_of(packed, crop=(32, 32)), 0, 1)[0][0]
     assert batch.images.shape == (4, 32, 32, 1)
     assert (batch.masks == IGNORE).sum() == 4 * (32 * 32 - SIDE_PX * SIDE_PX)
 

@@ -135,7 +135,7 @@ def test_sweep_report_calls_the_confirmed_winner_best_while_it_holds(sweep):
     data = load_sweep_data(sweep.uri)
     page = HtmlPage(render_sweep_report(data))
     assert "trial 0, level 2, confirmed with other seeds" in page.text
-    assert "winner +0.0400 [-0.0100, +0.0900], p = 0.2, cannot be told apart" in page.text
+    assert "winner +0.0400 [-0.0100, +0.0900], p = 0.2, not distinguishable" in page.text
     assert f"unetpp evaluate {sweep.uri}/confirm/0000-seed1 --level 2" in page.text
     finish(sweep.study, sweep.train(0.95, 0.94, epochs=EPOCHS), "COMPLETE")
     page = HtmlPage(render_sweep_report(load_sweep_data(sweep.uri)))

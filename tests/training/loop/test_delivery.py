@@ -1,4 +1,4 @@
-"""A stream is taken only as the schedule has it; whatever differs is an error and never fewer rows."""
+"""A stream is taken only as the plan has it; whatever differs is an error and never fewer rows."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import pytest
 
 from fakes import LocalSession, tiny_config
 from unetpp.core.errors import UnetppError
-from unetpp.data.stream.schedule import Position
+from unetpp.data.stream.stream_plan import Position
 from unetpp.training.loop.delivery import Delivery
 from unetpp.training.run.rank import TrainJob, stream_plan
 

@@ -131,14 +131,14 @@ def test_fit_whose_listener_gives_up_while_a_step_hangs_leaves_nothing(tmp_path,
     def worker(arguments: WorkerArguments) -> None:
         import unetpp.training.run.rank
 
-        step = unetpp.training.run.rank.EpochHooks.wish_after
+        step = unetpp.training.run.rank.EpochHooks.request_after
 
         def hang(hooks: Any, info: Any) -> Any:
             if info.epoch == 1 and info.step == 3:
                 threading.Event().wait()
             return step(hooks, info)
 
-        unetpp.training.run.rank.EpochHooks.wish_after = hang
+        unetpp.training.run.rank.EpochHooks.request_after = hang
         train_worker(arguments)
 
     class GivingUp(Silent):

@@ -13,7 +13,7 @@ from fakes import LocalSession, final_weights, start_run, tiny_config, train, wr
 from recording import delivered, kill_at
 from unetpp.core.errors import NonFiniteError, UnetppError
 from unetpp.core.rundir import RunDir
-from unetpp.data.stream.schedule import Position
+from unetpp.data.stream.stream_plan import Position
 from unetpp.training.ray import trainer
 from unetpp.training.ray.trainer import fit
 from unetpp.training.run.rank import TrainJob, stream_plan

@@ -1,6 +1,6 @@
 """Checkpoints inside an epoch come when asked for, and only then."""
 
-from unetpp.training.run.checkpoint_interval import Cadence
+from unetpp.training.run.hooks import CheckpointInterval
 
 
 class Clock:
@@ -14,13 +14,13 @@ class Clock:
 
 
 def test_cadence_steps_follow_the_run_s_own_count():
-    cadence = Cadence(3, 0.0)
+    cadence = CheckpointInterval(3, 0.0)
     assert [step for step in range(1, 11) if cadence.is_due(step)] == [3, 6, 9]
 
 
 def test_cadence_minutes_count_from_the_last_checkpoint():
     clock = Clock()
-    cadence = Cadence(0, 2.0, clock)
+    cadence = CheckpointInterval(0, 2.0, clock)
     clock.now_s = 119.0
     assert not cadence.is_due(1)
     clock.now_s = 120.0
@@ -33,6 +33,6 @@ def test_cadence_minutes_count_from_the_last_checkpoint():
 
 def test_cadence_switched_off_is_never_due():
     clock = Clock()
-    cadence = Cadence(0, 0.0, clock)
+    cadence = CheckpointInterval(0, 0.0, clock)
     clock.now_s = 1e9
     assert not any(cadence.is_due(step) for step in range(100))

@@ -1,6 +1,7 @@
 """What was finished survives whatever happens next."""
 
 import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -45,13 +46,15 @@ def test_tracker_that_fails_leaves_the_run_alone(tmp_path, dataset, caplog):
     assert "tensorboard failed and is switched off" in caplog.text
 
 
-def test_tensorboard_holds_every_epoch(tmp_path, dataset):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
+def test_tensorboard_holds_every_epoch_and_the_viewer_need_not_be_installed(tmp_path, dataset):
     uri, manifest = dataset
     config = tiny_config(uri, train={"trackers": ("tensorboard",)})
     job = start_run(config.model_copy(update={"out": str(tmp_path / "run")}), manifest)
-    train(job)
+    with pytest.MonkeyPatch.context() as absent:
+        absent.setitem(sys.modules, "tensorboard", None)
+        train(job)
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()
     losses = [event.value for event in events.Scalars("loss")]

@@ -101,7 +101,7 @@ def test_interrupted_epoch_counts_the_time_before_the_stop(tmp_path, dataset):
     train(job)
     metrics = RunDir(job.run_uri).read_metrics()[0]
     assert 0 < before["seconds"] < metrics["train_seconds"] <= metrics["seconds"]
-    assert metrics["goodput"] == pytest.approx(1 - metrics["data_wait"])
+    assert 0 < metrics["data_wait"] < 1
     assert metrics["images_per_s"] == pytest.approx(18 / metrics["train_seconds"])
 
 

@@ -7,27 +7,26 @@ from unetpp.tuning.planning.budget import Budget, budget_of, estimate, expected_
 @pytest.mark.parametrize(
     ("budget", "reason"),
     [
-        (Budget(trials=11), None),
-        (Budget(trials=10), "10 of tune.trials=10 done"),
-        (Budget(trials=99, hours=1), "1.00 h reached tune.hours=1"),
-        (Budget(trials=99, hours=1.1), None),
-        (Budget(trials=99, gpu_hours=2), "2.00 GPU-hours reached tune.gpu_hours=2"),
-        (Budget(trials=99, gpu_hours=2.1), None),
-        (Budget(trials=99, target=0.9), "quality 0.9000 reached tune.target=0.9"),
-        (Budget(trials=99, target=0.91), None),
+        (Budget(), None),
+        (Budget(hours=1), "1.00 h reached tune.hours=1"),
+        (Budget(hours=1.1), None),
+        (Budget(gpu_hours=2), "2.00 GPU-hours reached tune.gpu_hours=2"),
+        (Budget(gpu_hours=2.1), None),
+        (Budget(target=0.9), "quality 0.9000 reached tune.target=0.9"),
+        (Budget(target=0.91), None),
     ],
 )
 def test_budget_is_exhausted_at_its_limit(budget: Budget, reason: str | None) -> None:
-    assert budget.exhausted(3600, 10, 7200, 0.9) == reason
+    assert budget.exhausted(3600, 7200, 0.9) == reason
 
 
 def test_budget_target_waits_for_a_first_result() -> None:
-    assert Budget(trials=9, target=0.1).exhausted(0, 0, 0, None) is None
+    assert Budget(target=0.1).exhausted(0, 0, None) is None
 
 
 def test_budget_of_takes_the_configured_limits() -> None:
-    tune = TuneConfig(trials=3, hours=1, gpu_hours=2, target=0.5)
-    assert budget_of(tune) == Budget(3, 1, 2, 0.5)
+    tune = TuneConfig(hours=1, gpu_hours=2, target=0.5)
+    assert budget_of(tune) == Budget(1, 2, 0.5)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,10 @@ def test_load_space_file_that_does_not_load_names_the_line(write_space, text: st
         ("return {'model': 3}", r"unknown key 'model'"),
         ("return {3: 3}", "unknown key 3"),
         ("return None", r"must return a dict of config fields; it returned NoneType"),
-        ("return {'model.depth': 9}", r"space\.py: model\.depth=9 must lie in 1\.\.6; use 6 \(drawn: x="),
+        (
+            "return {'model.depth': 9}",
+            r"space\.py: model\.depth=9 must be at most 6; use 6 .*\(drawn: x=",
+        ),
         ("return {'optim.lr': 'fast'}", r"optim\.lr=fast must be a number"),
         ("return {'out': 'x'}", r"must not set out"),
         ("return {'tune.trials': 3}", r"must not set tune\.trials"),

@@ -51,8 +51,9 @@ def _print_comparison(result: dict[str, Any]) -> None:
     for pair in result["paired"]:
         verdict = "distinguishable" if pair["distinguishable"] else "not distinguishable"
         typer.echo(
-            f"{pair['run']} - {pair['reference']}: Dice per image {pair['mean']:+.4f} "
-            f"[{pair['low']:+.4f}, {pair['high']:+.4f}] over {pair['images']} images, {verdict}"
+            f"{pair['run']} - {pair['reference']}: Dice per image {pair['mean_difference']:+.4f} "
+            f"[{pair['ci_low']:+.4f}, {pair['ci_high']:+.4f}] over {pair['images']} images, "
+            f"p = {pair['p_value']:.3f}, {verdict}"
         )
     if not result["paired"]:
         note("to compare image by image, evaluate all runs on one split: unetpp evaluate RUN --split test")

@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 def _verify(uri: Uri, json: Json = False) -> None:
     """Read every byte again and check digests, shapes, labels and splits; exit 1 if anything is wrong."""
-    from unetpp.cli.terminal.data_progress import DataProgress
+    from unetpp.api.progress.data_progress import DataProgress
     from unetpp.core.storage import open_storage
     from unetpp.data.dataset.verify import verify
 
@@ -55,7 +55,7 @@ def _repack(
     json: Json = False,
 ) -> None:
     """Cut a dataset of very many small shards into shards of the usual size; rows stay as they are."""
-    from unetpp.cli.terminal.data_progress import DataProgress
+    from unetpp.api.progress.data_progress import DataProgress
     from unetpp.core.storage import open_storage
     from unetpp.data.dataset.repack import repack
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unetpp.cli.terminal.data_progress import DataProgress
+from unetpp.api.progress.data_progress import DataProgress
 from unetpp.cli.terminal.output import Json, emit, note
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from unetpp.cli.terminal.image_progress import ImageProgress
+from unetpp.api.progress.image_progress import ImageProgress
 from unetpp.cli.terminal.output import Json, emit, note
 from unetpp.cli.terminal.tables import print_table
 from unetpp.core.commands import shown_command
@@ -71,14 +71,16 @@ def _note_overlap(result: dict[str, Any]) -> None:
 
 
 def _print_scores(result: dict[str, Any]) -> None:
+    from unetpp.report.numbers import size_text
+
     latency = result["latency"]["levels_s"]
     keys = ("dice", "iou", "dice_per_image", "iou_per_image")
     levels = [
         (name, *_numbers(values, *keys), f"{1000 * latency[name]:.1f}")
         for name, values in result["levels"].items()
     ]
-    size_px = result["latency"]["size_px"]
-    print_table(("level", "Dice", "IoU", "Dice/image", "IoU/image", f"ms at {size_px} px"), levels)
+    size = size_text(result["latency"]["size_px"])
+    print_table(("level", "Dice", "IoU", "Dice/image", "IoU/image", f"ms at {size} px"), levels)
     classes = [
         (entry["name"], *_numbers(entry, "dice", "iou", "precision", "recall")) for entry in result["classes"]
     ]
@@ -94,7 +96,8 @@ def _print_scores(result: dict[str, Any]) -> None:
     if "objects" in result:
         _print_objects(result["objects"])
     if "hd95_px" in result:
-        typer.echo(f"95 % Hausdorff distance: {result['hd95_px']:.2f} px")
+        length = f", {result['hd95_mm']:.2f} mm" if "hd95_mm" in result else ""
+        typer.echo(f"95 % Hausdorff distance: {result['hd95_px']:.2f} px{length}")
     typer.echo(
         f"{result['split']}: {result['rows']} images at level {result['level']}, "
         f"Dice {result['dice']:.4f}, IoU {result['iou']:.4f}"

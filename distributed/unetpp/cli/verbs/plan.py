@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unetpp.api.progress.watcher import print_decisions
 from unetpp.cli.terminal.output import Json, emit
-from unetpp.cli.terminal.watcher import print_decisions
 from unetpp.cli.verbs.train import split_arguments
 
 if TYPE_CHECKING:

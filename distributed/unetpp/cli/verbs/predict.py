@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from unetpp.cli.terminal.image_progress import ImageProgress
+from unetpp.api.progress.image_progress import ImageProgress
 from unetpp.cli.terminal.output import SOME_FAILED, Json, emit, note
 
 __all__ = ["register"]

@@ -52,12 +52,12 @@ def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]
     Raises:
         UserError: something the caller can fix.
     """
+    from unetpp.api.progress.watcher import ProgressWatcher
     from unetpp.api.training import train_run
-    from unetpp.cli.terminal.watcher import TerminalWatcher
     from unetpp.core.logs import setup_logging
 
     setup_logging("WARNING")
-    result = train_run(config, TerminalWatcher(), resume=resume)
+    result = train_run(config, ProgressWatcher(), resume=resume)
     _print_next(result)
     return result
 

@@ -39,14 +39,14 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Search depth, dilation, loss weights and more with Optuna on Ray Tune."""
         given = [*(arguments or []), *([] if confirm is None else [f"tune.confirm={confirm}"])]
+        from unetpp.api.progress.watcher import ProgressWatcher
         from unetpp.api.tuning import load_sweep_request, tune_sweep
-        from unetpp.cli.terminal.watcher import TerminalWatcher
         from unetpp.core.logs import setup_logging
 
         setup_logging("INFO")
         config_file, overrides = split_arguments(given)
         config, loaded = load_sweep_request(space, config_file, overrides, resume=resume)
-        result = tune_sweep(config, loaded, TerminalWatcher(), resume=resume)
+        result = tune_sweep(config, loaded, ProgressWatcher(), resume=resume)
         _print_best(result)
         causes = result.pop("causes")
         emit(result, json=json)

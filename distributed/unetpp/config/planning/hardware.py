@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unetpp.core.cache_folder import cache_folder, free_bytes
+from unetpp.core.local_folders import cache_folder, free_bytes
 
 __all__ = [
     "RESOURCE_EPSILON",
@@ -61,9 +61,9 @@ class Hardware:
         return sum(node.gpus for node in self.nodes)
 
 
-def detect_hardware(cgroup: Path = _CGROUP) -> Hardware:
+def detect_hardware() -> Hardware:
     """This machine alone."""
-    return Hardware((this_node(cgroup),), free_bytes(cache_folder()))
+    return Hardware((this_node(),), free_bytes(cache_folder()))
 
 
 def this_node(cgroup: Path = _CGROUP) -> Node:

@@ -4,9 +4,9 @@ This is the only memory model: `auto` chooses the batch with it and a sweep pass
 `tests/models/test_memory.py` compares it with the tensors that torch keeps.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from unetpp.config.run import RunConfig
 from unetpp.config.sections.loss import LossConfig
@@ -39,18 +39,18 @@ class MemoryNeed:
 
 def training_need(config: RunConfig) -> MemoryNeed:
     """The need of a configuration with `model`, `data.crop` and `train.precision` decided."""
-    model, crop_px, bf16 = config.model, int(config.data.crop), config.train.precision == "bf16"
-    logits = int(model.num_classes) * len(_supervised(model)) * crop_px**model.spatial_dims
+    model, patch_px, bf16 = config.model, config.patch_px, config.train.precision == "bf16"
+    logits = int(model.num_classes) * len(_supervised(model)) * math.prod(patch_px)
     sample_bytes = (
-        kept_bytes(model, crop_px, bf16=bf16)
-        + _in_flight_bytes(model, crop_px)
+        kept_bytes(model, patch_px, bf16=bf16)
+        + _in_flight_bytes(model, patch_px)
         + logits * _loss_bytes(config.loss)
     )
     copies = _WEIGHT_COPIES[config.optim.name] + (config.train.ema > 0)
     return MemoryNeed(sample_bytes, weight_count(model) * _FLOAT_BYTES * copies)
 
 
-def kept_bytes(model: ModelConfig, crop_px: int, *, bf16: bool) -> int:
+def kept_bytes(model: ModelConfig, patch_px: Sequence[int], *, bf16: bool) -> int:
     """Tensors of the network that the backward pass of one sample needs, the image included.
 
     Under autocast convolutions keep bf16 copies of their inputs, while group norm and interpolation compute,
@@ -59,9 +59,9 @@ def kept_bytes(model: ModelConfig, crop_px: int, *, bf16: bool) -> int:
     net = _Net(model)
     conv = _BF16_BYTES if bf16 else _FLOAT_BYTES
     out = _FLOAT_BYTES if model.norm == "group" else conv
-    total = net.pixels(0, crop_px) * net.in_channels * (_FLOAT_BYTES + (conv if bf16 else 0))
+    total = net.pixels(0, patch_px) * net.in_channels * (_FLOAT_BYTES + (conv if bf16 else 0))
     for level, position in net.grid():
-        width, pixels = net.widths[level], net.pixels(level, crop_px)
+        width, pixels = net.widths[level], net.pixels(level, patch_px)
         per_pixel = _block_bytes(model, width, conv, out) + _output_bytes(net, level, position, conv, out)
         if position > 0:
             per_pixel += net.inputs(level, position) * conv
@@ -75,14 +75,14 @@ def kept_bytes(model: ModelConfig, crop_px: int, *, bf16: bool) -> int:
 
 def weight_count(model: ModelConfig) -> int:
     """Parameters of the network."""
-    net, dims = _Net(model), model.spatial_dims
+    net, dims = _Net(model), model.spatial_dims or 2
     count = 0
     for level, position in net.grid():
         width, inputs = net.widths[level], net.inputs(level, position)
         norm = 0 if model.norm == "none" else 2 * width
         count += (inputs + width) * width * 3**dims + 2 * (width + norm)
         if position > 0:
-            count += _up_weights(model.upsample, net.widths[level + 1], width, dims)
+            count += _up_weights(model.upsample, net.widths[level + 1], width, net.pool[level])
             if model.attention:
                 skips, up, inner = net.gate(level, position)
                 count += (skips + up + 2) * inner + inner + 1
@@ -95,6 +95,7 @@ class _Net:
 
     def __init__(self, model: ModelConfig) -> None:
         self.model, self.depth, self.in_channels = model, int(model.depth), int(model.in_channels)
+        self.pool = model.pool or ((2,) * (model.spatial_dims or 2),) * self.depth
         self.widths = model.widths or tuple(model.width * 2**level for level in range(self.depth + 1))
 
     def grid(self) -> Iterator[tuple[int, int]]:
@@ -103,9 +104,13 @@ class _Net:
             positions = sorted({0, last}) if self.model.dense == "unet" else range(last + 1)
             yield from ((level, position) for position in positions)
 
-    def pixels(self, level: int, crop_px: int) -> int:
-        multiple = int(2**self.depth)
-        return int((-(-crop_px // multiple) * multiple // 2**level) ** self.model.spatial_dims)
+    def pixels(self, level: int, patch_px: Sequence[int]) -> int:
+        total = 1
+        for axis, side in enumerate(patch_px):
+            factors = [pooled[axis] for pooled in self.pool]
+            multiple = math.prod(factors)
+            total *= -(-side // multiple) * multiple // math.prod(factors[:level])
+        return total
 
     def inputs(self, level: int, position: int) -> int:
         """Channels that the first convolution of a node sees."""
@@ -161,21 +166,21 @@ def _gate_bytes(net: _Net, level: int, position: int, conv: int, out: int) -> in
     return skips * (conv if out == conv else conv + out) + (up + inner + 1) * conv
 
 
-def _in_flight_bytes(model: ModelConfig, crop_px: int) -> int:
+def _in_flight_bytes(model: ModelConfig, patch_px: Sequence[int]) -> int:
     """The largest input of a convolution and its gradient, float32 before they are cast."""
     net = _Net(model)
     return max(
-        2 * _FLOAT_BYTES * net.inputs(level, position) * net.pixels(level, crop_px)
+        2 * _FLOAT_BYTES * net.inputs(level, position) * net.pixels(level, patch_px)
         for level, position in net.grid()
     )
 
 
-def _up_weights(kind: str, below: int, width: int, dims: Literal[2, 3]) -> int:
+def _up_weights(kind: str, below: int, width: int, factors: Sequence[int]) -> int:
     if kind == "bilinear":
         return 0
     if kind == "deconv":
-        return below * width * 2**dims + width
-    return (below * 3**dims + 1) * width * 2**dims
+        return below * width * math.prod(factors) + width
+    return int((below * 3 ** len(factors) + 1) * width * math.prod(factors))
 
 
 def _loss_bytes(loss: LossConfig) -> int:

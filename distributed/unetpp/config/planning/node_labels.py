@@ -16,7 +16,7 @@ _ONE_OF = re.compile(r"in\((.*)\)")
 
 def selects(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
     """Whether a node with these labels satisfies the selector; a label it lacks differs from every value."""
-    return all(_satisfies(labels.get(name), wish) for name, wish in selector.items())
+    return all(_satisfies(labels.get(name), condition) for name, condition in selector.items())
 
 
 def require_labelled_cluster(config: RunConfig) -> None:
@@ -32,8 +32,8 @@ def require_labelled_cluster(config: RunConfig) -> None:
             )
 
 
-def _satisfies(value: str | None, wish: str) -> bool:
-    negated, wish = wish.startswith("!"), wish.removeprefix("!")
-    one_of = _ONE_OF.fullmatch(wish)
-    wanted = [entry.strip() for entry in one_of.group(1).split(",")] if one_of else [wish]
+def _satisfies(value: str | None, condition: str) -> bool:
+    negated, condition = condition.startswith("!"), condition.removeprefix("!")
+    one_of = _ONE_OF.fullmatch(condition)
+    wanted = [entry.strip() for entry in one_of.group(1).split(",")] if one_of else [condition]
     return (value in wanted) != negated

@@ -156,12 +156,12 @@ def _placeable(config: RunConfig, nodes: Sequence[Node], workers: int, driver_cp
     cpus = float(config.scale.cpus_per_worker)
     spare = [node.cpus - count * cpus for node, count in zip(nodes, slots, strict=True)]
     # Ray places the drivers first, wherever it likes: each may take the place of a worker.
-    while trials and trials * workers + _spoilt(slots, spare, trials, driver_cpus) > sum(slots):
+    while trials and trials * workers + _lost_to_drivers(slots, spare, trials, driver_cpus) > sum(slots):
         trials -= 1
     return trials
 
 
-def _spoilt(slots: Sequence[int], spare: Sequence[float], trials: int, driver_cpus: float) -> int:
+def _lost_to_drivers(slots: Sequence[int], spare: Sequence[float], trials: int, driver_cpus: float) -> int:
     tight = sum(
         count > 0 and left < trials * driver_cpus - RESOURCE_EPSILON
         for count, left in zip(slots, spare, strict=True)

@@ -19,11 +19,17 @@ def check_dataset(config: RunConfig, manifest: Manifest) -> Iterator[str]:
     for name, value, needed in expected:
         if value != needed:
             yield f"model.{name}={value} must equal the dataset's {needed}; use {needed} or auto"
+    if model.spatial_dims != manifest.spatial_dims:
+        kind = "volumes" if manifest.spatial_dims == 3 else "pictures"
+        yield (
+            f"model.spatial_dims={model.spatial_dims}: the dataset holds {kind}; "
+            f"use model.spatial_dims={manifest.spatial_dims}"
+        )
+    elif manifest.spatial_dims == 2 and config.data.crop_depth is not None:
+        yield f"data.crop_depth={config.data.crop_depth} is for volumes, not for pictures; leave it out"
     labels = len(manifest.image_labels)
     if model.image_classes not in (0, labels):
         yield f"model.image_classes={model.image_classes} must be 0 or the dataset's {labels}; use auto"
-    if model.spatial_dims != 2:
-        yield f"model.spatial_dims={model.spatial_dims}: datasets hold 2-D images; use model.spatial_dims=2"
     rows = manifest.splits["train"].rows
     if rows < config.max_workers:
         yield (

@@ -12,6 +12,7 @@ from unetpp.config.planning.memory import training_need
 from unetpp.config.planning.placement import candidates, trials_at_once
 from unetpp.config.planning.requirements import check_dataset, check_hardware
 from unetpp.config.planning.shares import cpu_share, worker_memory_bytes
+from unetpp.config.planning.volumes import patch_of, pooling_of, spacing_of
 from unetpp.config.run import RunConfig
 from unetpp.config.sections.base import AUTO
 from unetpp.core.errors import ConfigError
@@ -81,7 +82,7 @@ def resolve(
     decisions: list[Decision] = []
     for field, rule in _RULES:
         section, name = field.split(".")
-        if getattr(getattr(config, section), name) == AUTO:
+        if _is_open(config, section, name):
             value, reason = rule(_Given(config, manifest, hardware, sweep))
             config = replace(config, {field: value})
             decisions.append(Decision(field, value, reason))
@@ -89,6 +90,17 @@ def resolve(
     if problems:
         raise ConfigError("\n".join(problems))
     return config, tuple(decisions)
+
+
+def _is_open(config: RunConfig, section: str, name: str) -> bool:
+    value = getattr(getattr(config, section), name)
+    is_open = name == "spatial_dims" or config.model.spatial_dims == 3
+    return value == AUTO or (value is None and is_open)
+
+
+def _spatial_dims(given: _Given) -> tuple[int, str]:
+    kind = "volumes" if given.manifest.spatial_dims == 3 else "pictures"
+    return given.manifest.spatial_dims, f"the dataset holds {kind}"
 
 
 def _in_channels(given: _Given) -> tuple[int, str]:
@@ -134,6 +146,8 @@ def _depth(given: _Given) -> tuple[int, str]:
             return len(levels) - 1, f"model.{name} has {len(levels)} entries"
     if given.config.data.crop != AUTO:
         side = given.config.data.crop
+    elif given.manifest.spatial_dims == 3:
+        side = patch_of(given.manifest)[1]
     elif _whole_images(given.manifest):
         side = min(given.manifest.min_size_px)
     else:
@@ -143,8 +157,32 @@ def _depth(given: _Given) -> tuple[int, str]:
     return depth, f"a side of {side} px leaves {side // 2**depth} px at the bottleneck"
 
 
+def _pool(given: _Given) -> tuple[tuple[tuple[int, ...], ...], str]:
+    data, manifest = given.config.data, given.manifest
+    planes, side = patch_of(manifest)
+    planes = data.crop_depth or planes
+    side = side if data.crop == AUTO else data.crop
+    spacing = spacing_of(manifest)
+    lengths = " x ".join(f"{length:g}" for length in spacing)
+    told = f"voxels of {lengths} mm" if manifest.spacing_mm else "voxels of unknown spacing, taken as cubes"
+    pool = pooling_of((planes, side, side), spacing, int(given.config.model.depth))
+    return pool, f"{told}, patches of {planes} planes"
+
+
+def _crop_depth(given: _Given) -> tuple[int, str]:
+    pool = given.config.model.pool or ()
+    multiple = math.prod(factors[0] for factors in pool)
+    planes = patch_of(given.manifest)[0]
+    reason = f"{planes} planes, rounded up to a multiple of {multiple}"
+    return _round_up(planes, multiple), reason
+
+
 def _crop(given: _Given) -> tuple[int, str]:
     multiple = 2 ** int(given.config.model.depth)
+    if given.manifest.spatial_dims == 3:
+        planes, side = patch_of(given.manifest)
+        reason = f"a patch of {planes} x {side} x {side} voxels, rounded up to a multiple of {multiple}"
+        return _round_up(side, multiple), reason
     if _whole_images(given.manifest):
         shorter, longest = sorted(given.manifest.max_size_px)
         if shorter == longest:
@@ -163,7 +201,7 @@ def _crop(given: _Given) -> tuple[int, str]:
 
 def _foreground(given: _Given) -> tuple[float, str]:
     manifest, crop = given.manifest, int(given.config.data.crop)
-    if crop >= max(manifest.max_size_px):
+    if all(side <= crop for side, crop in zip(manifest.max_size_px, given.config.patch_px, strict=True)):
         return 0.0, f"a crop of {crop} px holds whole images"
     share, name = _rarest_class(manifest)
     reason = f"the rarest foreground class, {name}, takes {share:.2%} of the pixels"
@@ -269,6 +307,7 @@ def _round_up(value: int, multiple: int) -> int:
 
 _Rule = Callable[[_Given], tuple[Any, str]]
 _RULES: tuple[tuple[str, _Rule], ...] = (
+    ("model.spatial_dims", _spatial_dims),
     ("model.in_channels", _in_channels),
     ("model.num_classes", _num_classes),
     ("model.image_classes", _image_classes),
@@ -277,7 +316,9 @@ _RULES: tuple[tuple[str, _Rule], ...] = (
     ("scale.cpus_per_worker", _cpus_per_worker),
     ("train.precision", _precision),
     ("model.depth", _depth),
+    ("model.pool", _pool),
     ("data.crop", _crop),
+    ("data.crop_depth", _crop_depth),
     ("data.foreground", _foreground),
     ("data.batch_size", _batch_size),
     ("data.cache_bytes", _cache_bytes),

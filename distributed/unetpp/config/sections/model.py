@@ -1,27 +1,30 @@
 """The nested network (DESIGN: UNet++ grid X[i][j])."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from unetpp.config.sections.base import AUTO, Auto, Section
+from unetpp.config.sections.base import AUTO, NONE_IS_AUTO, Auto, Count, Section
 
-__all__ = ["ModelConfig"]
+__all__ = ["MAX_DEPTH", "ModelConfig"]
+
+MAX_DEPTH = 6
+_Factor = Annotated[int, Field(ge=1, le=2)]
 
 
 class ModelConfig(Section):
-    in_channels: int | Auto = Field(AUTO)
-    """Channels of an image, 1 or more; must equal the dataset's."""
-    num_classes: int | Auto = Field(AUTO)
-    """Logit channels, 1 or more: 1 for a binary task, one per class or label otherwise."""
-    depth: int | Auto = Field(AUTO)
-    """Number of down-samplings d, 1 to 6; the grid has (d+1)(d+2)/2 nodes."""
+    in_channels: Count | Auto = AUTO
+    """Channels of an image; must equal the dataset's."""
+    num_classes: Count | Auto = AUTO
+    """Logit channels: 1 for a binary task, one per class or label otherwise."""
+    depth: Annotated[int, Field(ge=1, le=MAX_DEPTH)] | Auto = AUTO
+    """Number of down-samplings d; the grid has (d+1)(d+2)/2 nodes."""
     width: int = Field(32, ge=1)
     """Channels of level 0; level i has width * 2**i unless `widths` is given."""
-    widths: tuple[int, ...] | None = None
-    """Channels of each level 0..depth, 1 or more, in place of `width`."""
-    dilation: int | tuple[int, ...] = 1
-    """Dilation of the 3x3 convolutions, 1 or more, one for all levels or one per level 0..depth."""
+    widths: tuple[Count, ...] | None = None
+    """Channels of each level 0..depth, in place of `width`."""
+    dilation: Count | tuple[Count, ...] = 1
+    """Dilation of the 3x3 convolutions, one for all levels or one per level 0..depth."""
     dense: Literal["unet", "plus", "pp"] = "pp"
     """Skip wiring on the same blocks: U-Net, UNet+ or UNet++."""
     norm: Literal["none", "batch", "group", "instance"] = "group"
@@ -36,7 +39,9 @@ class ModelConfig(Section):
     """Attention gates on the skip connections."""
     deep_supervision: bool = True
     """Train a head on every level 1..depth; without it only the deepest head exists."""
-    spatial_dims: Literal[2, 3] = 2
-    """Dimensions of an image; datasets hold 2-D images, 3 is for networks built in Python."""
-    image_classes: int | Auto = Field(AUTO)
+    spatial_dims: Annotated[Literal[2, 3] | None, NONE_IS_AUTO] = None
+    """Dimensions of an image, 2 for pictures and slices, 3 for volumes; those of the dataset unless given."""
+    pool: Annotated[tuple[tuple[_Factor, ...], ...] | None, NONE_IS_AUTO] = None
+    """What each level 1..depth divides each axis by, 1 or 2; 2 unless given, save along thick axes."""
+    image_classes: Annotated[int, Field(ge=0)] | Auto = AUTO
     """Outputs of the image-level classification head on the bottleneck; 0 leaves it out."""

@@ -4,9 +4,10 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from unetpp.config.sections.base import AUTO, Auto, Section
+from unetpp.config.sections.base import AUTO, Auto, Count, Positive, Section
 
 __all__ = ["OptimConfig", "ScaleConfig", "TrackerName", "TrainConfig"]
+
 
 TrackerName = Literal["tensorboard", "mlflow", "wandb"]
 
@@ -14,8 +15,8 @@ TrackerName = Literal["tensorboard", "mlflow", "wandb"]
 class OptimConfig(Section):
     name: Literal["adamw", "adam", "sgd"] = "adamw"
     """Adam with decoupled weight decay, Adam with L2 decay, or SGD with Nesterov momentum."""
-    lr: float = Field(1e-3, gt=0)
-    """Learning rate after the warm-up, above 0; SGD usually needs a larger one than Adam."""
+    lr: Positive = 1e-3
+    """Learning rate after the warm-up; SGD usually needs a larger one than Adam."""
     weight_decay: float = Field(1e-4, ge=0)
     """Decay of the weights, decoupled in adamw, an L2 penalty in adam and sgd; biases and norms have none."""
     momentum: float = Field(0.9, ge=0, lt=1)
@@ -24,12 +25,12 @@ class OptimConfig(Section):
     """How the learning rate falls after the warm-up: half a cosine to 0, a power of what is left, or not."""
     warmup: float = Field(0.05, ge=0, lt=1)
     """Fraction of all steps over which the learning rate rises linearly."""
-    poly_power: float = Field(0.9, gt=0)
-    """Exponent of the poly schedule, above 0; 1 falls linearly."""
+    poly_power: Positive = 0.9
+    """Exponent of the poly schedule; 1 falls linearly."""
 
 
 class TrainConfig(Section):
-    epochs: int = Field(20, ge=1)
+    epochs: Count = 20
     """Passes over the train split."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Number format of the forward pass; auto is bf16 on GPUs and fp32 on CPUs, weights are always fp32."""
@@ -37,7 +38,7 @@ class TrainConfig(Section):
     """Compile the network with torch.compile: faster steps for a slower start."""
     channels_last: bool = True
     """Keep images channels-last in memory, in which convolutions are faster on most devices."""
-    accumulate: int = Field(1, ge=1)
+    accumulate: Count = 1
     """Forward-backward passes per optimiser step; divides each worker's share of the batch."""
     clip: float = Field(1.0, ge=0)
     """Largest gradient norm; 0 leaves gradients alone."""
@@ -45,7 +46,7 @@ class TrainConfig(Section):
     """Decay of the exponential moving average of the weights; 0 keeps none."""
     sync_bn: bool | Auto = AUTO
     """Batch statistics over all workers, so that the number of workers changes nothing."""
-    validate_every: int = Field(1, ge=1)
+    validate_every: Count = 1
     """Epochs between validations."""
     patience: int = Field(0, ge=0)
     """Validations without a better Dice before training stops; 0 never stops early."""
@@ -53,7 +54,7 @@ class TrainConfig(Section):
     """Optimiser steps between checkpoints inside an epoch; 0 leaves it to the minutes."""
     checkpoint_minutes: float = Field(10.0, ge=0)
     """Minutes between checkpoints inside an epoch, at most so much work is lost; 0 leaves it to the steps."""
-    keep_checkpoints: int = Field(2, ge=1)
+    keep_checkpoints: Count = 2
     """Latest checkpoints kept beside the best one."""
     max_nonfinite: int = Field(10, ge=0)
     """Steps with a NaN or Inf loss or gradient that are skipped before the run fails."""
@@ -64,11 +65,11 @@ class TrainConfig(Section):
 
 
 class ScaleConfig(Section):
-    workers: int | tuple[int, int] = 1
-    """DDP workers, 1 or more, or (min, max) for an elastic number."""
+    workers: Count | tuple[Count, Count] = 1
+    """DDP workers, or (min, max) for an elastic number."""
     gpu: bool | Auto = AUTO
     """Whether workers train on GPUs."""
-    gpus_per_worker: float | Auto = Field(AUTO)
+    gpus_per_worker: Positive | Auto = AUTO
     """GPUs that Ray reserves for each worker; a part such as 0.5 lets two workers share one. Ray counts parts
     and does not enforce them: a worker is planned to need no more than its part of the device's memory, and
     one that takes more can leave its neighbours without."""
@@ -86,8 +87,8 @@ class ScaleConfig(Section):
     """GPUs of a node that autoscaling adds."""
     node_gpu_memory_gib: float = Field(0.0, ge=0)
     """Memory of a GPU where the cluster cannot tell, or has no such node yet; 0 sets no limit."""
-    cpus_per_worker: float | Auto = Field(AUTO)
-    """Logical CPUs that Ray reserves for each worker, above 0."""
+    cpus_per_worker: Positive | Auto = AUTO
+    """Logical CPUs that Ray reserves for each worker."""
     address: str | None = None
     """Address of a running Ray cluster; without it, or with none, Ray starts inside this process."""
     max_failures: int = Field(2, ge=0)

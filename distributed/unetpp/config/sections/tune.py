@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from unetpp.config.sections.base import AUTO, Auto, Section
+from unetpp.config.sections.base import AUTO, Auto, Count, Fraction, Section
 
 __all__ = ["MetricName", "ObjectiveName", "SamplerName", "SchedulerName", "TuneConfig"]
 
@@ -15,7 +15,7 @@ SchedulerName = Literal["asha", "median", "none"]
 
 
 class TuneConfig(Section):
-    trials: int = Field(16, ge=1)
+    trials: Count = 16
     """Trials of the sweep, whatever their outcome; a retry counts as one."""
     metric: MetricName = "dice"
     """Validation metric that is called quality."""
@@ -25,12 +25,12 @@ class TuneConfig(Section):
     """How the next trial is chosen; gp, cmaes and qmc need the extra `samplers`."""
     scheduler: SchedulerName = "asha"
     """Which trials are stopped early; with several objectives asha keeps non-dominated ones."""
-    grace_epochs: int = Field(1, ge=1)
+    grace_epochs: Count = 1
     """Epochs before a trial may be stopped early; asha's first rung."""
     reduction_factor: int = Field(3, ge=2)
     """Of the trials at one of asha's rungs, one in this many goes on to the next."""
-    max_concurrent: int | Auto = Field(AUTO)
-    """Trials that run at once, 1 or more."""
+    max_concurrent: Count | Auto = AUTO
+    """Trials that run at once."""
     storage: str = ""
     """Optuna storage URL; empty for the SQLite file study.db in the sweep's folder or bucket."""
     study_name: str = ""
@@ -41,7 +41,7 @@ class TuneConfig(Section):
     """Wall-clock limit in hours; 0 is none."""
     gpu_hours: float = Field(0.0, ge=0)
     """Limit of GPU-hours over all trials; 0 is none."""
-    target: float = Field(0.0, ge=0, le=1)
+    target: Fraction = 0.0
     """Quality at which the sweep ends; 0 is none."""
     seed: int = Field(0, ge=0)
     """Seed of the sampler."""

@@ -34,8 +34,8 @@ class AnnotationFormat:
     extra: str | None = None
     """Of unetpp, which brings the libraries; None where the base installation has them."""
     by_place: bool = False
-    """Whether objects have places on the Earth and attributes: one file may be of all images, and `class_field`
-    names the attribute that tells the class."""
+    """Whether objects have places on the Earth: one file may be of all images, and `class_field` names the
+    attribute that tells the class."""
 
 
 ANNOTATIONS = (

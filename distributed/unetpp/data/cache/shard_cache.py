@@ -20,8 +20,8 @@ from pathlib import Path
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from unetpp.core.cache_folder import cache_folder
 from unetpp.core.errors import ConfigError
+from unetpp.core.local_folders import cache_folder
 from unetpp.data.cache.entry import is_intact, map_entry, parse_entry, write_entry
 from unetpp.data.cache.eviction import Entry, evictions, idle_excess
 

@@ -1,10 +1,12 @@
 """Shards: rows to parquet bytes and back. The byte-level specification is in README.md here.
 
-Shapes: H height, W width, C channels. Images are H W C little-endian, masks H W uint8.
+Shapes: H height, W width, C channels. Images are H W C little-endian, masks H W uint8; volumes have planes
+in front of H.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,16 +59,17 @@ _SPACE = pa.field("space", pa.string())
 """Further column of shards in which a source file says where its pixels lie: JSON, see `Space.to_json`."""
 _INSTANCES = pa.field("instances", pa.binary())
 """Further column of datasets of objects: ids as H W little-endian int32, 0 for no object."""
-_FURTHER = {_SPACE.name: _SPACE.type, _INSTANCES.name: _INSTANCES.type}
+_VOLUME = (pa.field("depth", pa.int32(), nullable=False), pa.field("tile_front", pa.int32()))
+"""Further columns of shards of volumes."""
 _COLUMNS = {field.name: field.type for field in SCHEMA}
+_OPTIONAL = {field.name: field.type for field in (*_VOLUME, _SPACE, _INSTANCES)}
+_KNOWN = _COLUMNS | _OPTIONAL
 
 
 def encode_shard(samples: Sequence[Sample]) -> bytes:
     """Parquet bytes of the samples; the same samples give the same bytes."""
     sink = pa.BufferOutputStream()
-    schema = SCHEMA if all(sample.space is None for sample in samples) else SCHEMA.append(_SPACE)
-    if any(sample.instances is not None for sample in samples):
-        schema = schema.append(_INSTANCES)
+    schema = _schema_of(samples)
     # Raw pixels do not repeat as whole values, so dictionaries and statistics only cost time and space.
     with pq.ParquetWriter(
         sink,
@@ -95,27 +98,25 @@ def shard_info(split: str, index: int, samples: Sequence[Sample], data: bytes) -
     )
 
 
-def read_shard(storage: Storage, shard: ShardInfo, columns: Sequence[str] | None = None) -> pa.Table:
+def read_shard(storage: Storage, shard: ShardInfo) -> pa.Table:
     """Fetch a whole shard, verify its sha256, then parse it.
 
     Raises:
         CorruptionError: the shard is missing, differs from its digest after every fetch, or is no shard.
     """
-    return parse_shard(fetch_shard(storage, shard), shard, columns)
+    return parse_shard(fetch_shard(storage, shard), shard)
 
 
-def parse_shard(data: bytes | bytearray, shard: ShardInfo, columns: Sequence[str] | None = None) -> pa.Table:
+def parse_shard(data: bytes | bytearray, shard: ShardInfo) -> pa.Table:
     """The table in a shard's verified bytes.
 
     Raises:
         CorruptionError: they are no shard.
     """
-    return pa.concat_tables(iter_row_groups(data, shard, columns))
+    return pa.concat_tables(iter_row_groups(data, shard))
 
 
-def iter_row_groups(
-    data: bytes | bytearray, shard: ShardInfo, columns: Sequence[str] | None = None
-) -> Iterator[pa.Table]:
+def iter_row_groups(data: bytes | bytearray, shard: ShardInfo) -> Iterator[pa.Table]:
     """The tables of a shard's row groups, one after the other, from its verified bytes.
 
     Raises:
@@ -129,39 +130,37 @@ def iter_row_groups(
                 f"shard {shard.name} embeds an Arrow schema, which shards never do; pack again"
             )
         found = {field.name: field.type for field in file.schema_arrow}
-        if not _COLUMNS.items() <= found.items() <= (_COLUMNS | _FURTHER).items():
+        if found.keys() - _OPTIONAL.keys() != _COLUMNS.keys() or not found.items() <= _KNOWN.items():
             raise CorruptionError(f"shard {shard.name} has other columns than the format; pack again")
         if file.num_row_groups == 0:
             raise CorruptionError(f"shard {shard.name} holds no row, which shards always do; pack again")
         for group in range(file.num_row_groups):
-            yield file.read_row_group(group, columns=list(found) if columns is None else list(columns))
+            yield file.read_row_group(group, columns=list(found))
     except pa.ArrowException as error:
         raise CorruptionError(
             f"shard {shard.name} is no readable parquet file: {error}; pack again"
         ) from error
 
 
-def decode_image(
-    buffer: pa.Buffer | bytes, height: int, width: int, channels: int, dtype: str
-) -> NDArray[Any]:
-    """View raw bytes as an image, shape H W C.
+def decode_image(buffer: pa.Buffer | bytes, size: Sequence[int], channels: int, dtype: str) -> NDArray[Any]:
+    """View raw bytes as an image, shape (*size, C).
 
     Raises:
         CorruptionError: the number of bytes is not that of the shape.
     """
-    expected = height * width * channels * np.dtype(dtype).itemsize
+    expected = math.prod(size) * channels * np.dtype(dtype).itemsize
     _check_size("image", buffer, expected)
-    return np.frombuffer(buffer, np.dtype(dtype).newbyteorder("<")).reshape(height, width, channels)
+    return np.frombuffer(buffer, np.dtype(dtype).newbyteorder("<")).reshape(*size, channels)
 
 
-def decode_mask(buffer: pa.Buffer | bytes, height: int, width: int) -> NDArray[np.uint8]:
-    """View raw bytes as a mask, shape H W.
+def decode_mask(buffer: pa.Buffer | bytes, size: Sequence[int]) -> NDArray[np.uint8]:
+    """View raw bytes as a mask of that size.
 
     Raises:
         CorruptionError: the number of bytes is not that of the shape.
     """
-    _check_size("mask", buffer, height * width)
-    return np.frombuffer(buffer, np.uint8).reshape(height, width)
+    _check_size("mask", buffer, math.prod(size))
+    return np.frombuffer(buffer, np.uint8).reshape(size)
 
 
 def samples_of(table: pa.Table) -> Iterator[Sample]:
@@ -169,29 +168,30 @@ def samples_of(table: pa.Table) -> Iterator[Sample]:
     large = {"image", "mask", _INSTANCES.name} & set(table.column_names)
     small = table.drop_columns(list(large)).to_pylist()
     for index, row in enumerate(small):
-        height, width = row["height"], row["width"]
+        size: tuple[int, ...] = (row["height"], row["width"])
+        if "depth" in row:
+            size = (row["depth"], *size)
         image = table["image"][index].as_buffer()
-        tiled = row["tile_top"] is not None
         yield Sample(
             sample_id=row["sample_id"],
             group=row["group"],
-            image=decode_image(image, height, width, row["channels"], row["dtype"]),
-            mask=decode_mask(table["mask"][index].as_buffer(), height, width),
+            image=decode_image(image, size, row["channels"], row["dtype"]),
+            mask=decode_mask(table["mask"][index].as_buffer(), size),
             label=row["label"],
             source=row["source"],
             source_size_px=(row["source_height"], row["source_width"]),
-            tile=Box(row["tile_top"], row["tile_left"], height, width) if tiled else None,
+            tile=_tile(row),
             space=Space.from_json(row["space"]) if row.get("space") else None,
-            instances=_ids(table, index, height, width),
+            instances=_ids(table, index, size),
         )
 
 
-def _ids(table: pa.Table, row: int, height: int, width: int) -> NDArray[np.int32] | None:
+def _ids(table: pa.Table, row: int, size: tuple[int, ...]) -> NDArray[np.int32] | None:
     if _INSTANCES.name not in table.column_names or not (value := table[_INSTANCES.name][row]).is_valid:
         return None
     buffer = value.as_buffer()
-    _check_size("instances", buffer, height * width * 4)
-    return np.frombuffer(buffer, "<i4").reshape(height, width)
+    _check_size("instances", buffer, math.prod(size) * 4)
+    return np.frombuffer(buffer, "<i4").reshape(size)
 
 
 def iter_samples(storage: Storage, manifest: Manifest, split: str) -> Iterator[Sample]:
@@ -202,6 +202,25 @@ def iter_samples(storage: Storage, manifest: Manifest, split: str) -> Iterator[S
     """
     for shard in manifest.splits[split].shards:
         yield from samples_of(read_shard(storage, shard))
+
+
+def _schema_of(samples: Sequence[Sample]) -> pa.Schema:
+    schema = SCHEMA
+    if samples[0].mask.ndim == 3:
+        for column in _VOLUME:
+            schema = schema.append(column)
+    if any(sample.space is not None for sample in samples):
+        schema = schema.append(_SPACE)
+    if any(sample.instances is not None for sample in samples):
+        schema = schema.append(_INSTANCES)
+    return schema
+
+
+def _tile(row: Mapping[str, Any]) -> Box | None:
+    if row["tile_top"] is None:
+        return None
+    front = row.get("tile_front") or 0
+    return Box(row["tile_top"], row["tile_left"], row["height"], row["width"], front, row.get("depth"))
 
 
 def _row_groups(samples: Sequence[Sample]) -> Iterator[list[Sample]]:
@@ -218,7 +237,7 @@ def _row_groups(samples: Sequence[Sample]) -> Iterator[list[Sample]]:
 
 
 def _row(sample: Sample) -> dict[str, Any]:
-    height, width, channels = sample.image.shape
+    *planes, height, width, channels = sample.image.shape
     dtype = sample.image.dtype
     return {
         "sample_id": sample.sample_id,
@@ -236,6 +255,8 @@ def _row(sample: Sample) -> dict[str, Any]:
         "source_height": sample.source_size_px[0],
         "source_width": sample.source_size_px[1],
         "instances": None if sample.instances is None else sample.instances.astype("<i4").tobytes(),
+        "depth": planes[0] if planes else None,
+        "tile_front": sample.tile.front if sample.tile and planes else None,
         "space": None if sample.space is None else sample.space.to_json(),
     }
 

@@ -13,7 +13,7 @@ __all__ = ["Sample"]
 
 @dataclass(frozen=True)
 class Sample:
-    """One decoded row: `image` H W C, `mask` H W uint8."""
+    """One decoded row: `image` H W C, `mask` H W uint8; volumes have planes in front of H."""
 
     sample_id: str
     group: str
@@ -22,7 +22,7 @@ class Sample:
     label: int | None
     source: str
     source_size_px: tuple[int, int]
-    """Height and width of the source file's pixels, before tiling or resizing."""
+    """Height and width of the source file's pixels or planes, before tiling or resizing."""
     tile: Box | None = None
     space: Space | None = None
     """Where its pixels lie in the world, if the source file says so; `affine` is that of the whole file."""

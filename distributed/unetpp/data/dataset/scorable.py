@@ -14,9 +14,11 @@ from unetpp.core.storage import Storage
 
 __all__ = ["require_scorable"]
 
+_SPLIT = "val"
 
-def require_scorable(storage: Storage, manifest: Manifest, split: str) -> None:
-    """Refuse a split whose scores would say nothing, whatever the network predicts.
+
+def require_scorable(storage: Storage, manifest: Manifest) -> None:
+    """Refuse a validation split whose scores would say nothing, whatever the network predicts.
 
     Masks are read up to the first one that suffices, which as a rule is the first of all, and nothing else.
 
@@ -29,7 +31,7 @@ def require_scorable(storage: Storage, manifest: Manifest, split: str) -> None:
         return
     counts = False
     try:
-        for mask in _masks(storage, manifest, split):
+        for mask in _masks(storage, manifest):
             counted = mask[mask < 128] if manifest.task == "multilabel" else mask[mask != IGNORE]
             counts |= counted.size > 0
             if counted.any() if needs_foreground else counts:
@@ -38,19 +40,19 @@ def require_scorable(storage: Storage, manifest: Manifest, split: str) -> None:
         return  # damage is found and named by whoever reads the shard for training
     if not counts:
         raise InputError(
-            f"split {split} of {storage.uri} must hold pixels that count; all of its pixels are ignored; "
+            f"split {_SPLIT} of {storage.uri} must hold pixels that count; all of its pixels are ignored; "
             "check which mask value is meant to be ignored and pack again"
         )
     names = ", ".join(entry.name for entry in manifest.classes)
     raise InputError(
-        f"split {split} of {storage.uri} must hold a pixel of {names}, without which Dice says nothing; "
-        f"no mask has one; pack again so that {split} gets images with foreground"
+        f"split {_SPLIT} of {storage.uri} must hold a pixel of {names}, without which Dice says nothing; "
+        f"no mask has one; pack again so that {_SPLIT} gets images with foreground"
     )
 
 
-def _masks(storage: Storage, manifest: Manifest, split: str) -> Iterator[NDArray[np.uint8]]:
+def _masks(storage: Storage, manifest: Manifest) -> Iterator[NDArray[np.uint8]]:
     """Pixels of the masks of each row group, flat, in storage order."""
-    for shard in manifest.splits[split].shards:
+    for shard in manifest.splits[_SPLIT].shards:
         with pq.ParquetFile(pa.PythonFile(_StoredFile(storage, shard.name, shard.bytes), "r")) as file:
             for group in range(file.num_row_groups):
                 for mask in file.read_row_group(group, columns=["mask"])["mask"]:

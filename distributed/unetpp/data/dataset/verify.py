@@ -85,8 +85,8 @@ def _check_shard(
 
 def _check_sample(sample: Sample, manifest: Manifest, split: str, seen: _Seen) -> Iterator[str]:
     name = f"sample {sample.sample_id}"
-    if (sample.image.shape[2], sample.image.dtype.name) != (manifest.channels, manifest.dtype):
-        yield f"{name}: {sample.image.shape[2]} channels of {sample.image.dtype.name}"
+    if (sample.image.shape[-1], sample.image.dtype.name) != (manifest.channels, manifest.dtype):
+        yield f"{name}: {sample.image.shape[-1]} channels of {sample.image.dtype.name}"
     wrong = set(np.unique(sample.mask).tolist()) - _allowed(manifest)
     if wrong:
         yield f"{name}: mask values {sorted(wrong)[:5]} are no labels"

@@ -15,8 +15,8 @@ __all__ = ["filled", "valid_pixels"]
 def valid_pixels(values: NDArray[Any], nodata: Sequence[float | None]) -> NDArray[np.bool_] | None:
     """False where a pixel holds no data, H W; None where all do.
 
-    One band with its nodata value is enough: its measurement is missing. Only 0, and 255 in 8 bits, are
-    measurements too: those must be found in every band.
+    In unsigned integers, where the value is a colour as well, all bands must have theirs, as in GDAL;
+    elsewhere, where it is far from all data, one is enough.
 
     Args:
         values: in the file's own dtype, so that nodata compares exactly.
@@ -24,12 +24,9 @@ def valid_pixels(values: NDArray[Any], nodata: Sequence[float | None]) -> NDArra
     """
     if all(value is None for value in nodata):
         return None
-    marked = [_is_nodata(values[..., band], value) for band, value in enumerate(nodata)]
-    ambiguous = (0.0, 255.0) if values.dtype == np.uint8 else (0.0,)
-    alone = [found for found, value in zip(marked, nodata, strict=True) if value not in (None, *ambiguous)]
-    invalid = np.logical_and.reduce(marked)
-    for found in alone:
-        invalid |= found
+    marked = np.stack([_is_nodata(values[..., band], value) for band, value in enumerate(nodata)], axis=-1)
+    is_colour = values.dtype.kind == "u"
+    invalid = np.asarray(marked.all(axis=-1) if is_colour else marked.any(axis=-1))
     return ~invalid if invalid.any() else None
 
 

@@ -17,7 +17,7 @@ from unetpp.data.sources.channels import group_channels
 from unetpp.data.sources.files import FileRef, UnreadFileError, location, source_storage
 from unetpp.data.sources.registry import holds_labels, list_sources, stem_of, suffixes
 
-__all__ = ["Pair", "Rejection", "SourceFolder", "discover"]
+__all__ = ["Pair", "Rejection", "SourceFolder", "discover", "mask_stem"]
 
 _MASK_ENDING = re.compile(r"[_\-. ](masks?|gt|seg|segmentation|labels?|annotation|manual\d?)$", re.IGNORECASE)
 _IMAGE_ENDING = re.compile(r"[_\-. ](images?|img|sat)$", re.IGNORECASE)
@@ -80,6 +80,11 @@ def discover(folders: Sequence[SourceFolder]) -> tuple[list[Pair], list[Rejectio
         pairs += found
         rejections += unpaired
     return sorted(pairs, key=lambda pair: pair.sample_id), rejections
+
+
+def mask_stem(image_stem: str) -> str:
+    """A stem under which a mask belongs to the image of this stem, whatever that ends in."""
+    return f"{_IMAGE_ENDING.sub('', image_stem)}_mask"
 
 
 def _match(folder: SourceFolder) -> tuple[list[Pair], list[Rejection]]:

@@ -113,7 +113,7 @@ def pack(
     rejections.add(unpaired)
     scanned = _scan(job, pairs, options)
     require_overlap((item.pair.annotation, item.values) for item in scanned)
-    settled, kept, misfits = settle(scanned, options.classes)
+    settled, kept, misfits = settle(scanned, options)
     rejections.add(misfits)
     rejections.require_rows(len(kept))
     rejections.require_few(job.files)
@@ -245,6 +245,8 @@ def _manifest(
         task=settled.labelling.task,
         classes=settled.labelling.classes,
         ignore_index=IGNORE if tally.stats.has_ignored else settled.labelling.ignore_index,
+        spatial_dims=settled.spatial_dims,
+        spacing_mm=tally.stats.spacing_mm(),
         channels=settled.channels,
         dtype=settled.dtype,
         splits=splits,

@@ -130,10 +130,9 @@ class _Whole:
         space = self._space
         if row.box is not None:
             box = row.box
-            rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
-            image, mask = image[rows, columns].copy(), mask[rows, columns].copy()
-            valid = None if valid is None else valid[rows, columns]
-            ids = None if ids is None else ids[rows, columns]
+            ids = None if ids is None else ids[box.slices]
+            image, mask = image[box.slices].copy(), mask[box.slices].copy()
+            valid = None if valid is None else valid[box.slices]
             space = space.of_part(box.top, box.left)
             if valid is not None and not valid.any():
                 return None

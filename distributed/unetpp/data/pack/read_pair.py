@@ -1,6 +1,6 @@
-"""An image and its mask as packing sees them in both passes: volumes as slices, masks as values.
+"""An image and its mask as packing sees them in both passes: volumes as asked for, masks as values.
 
-Arrays: H W C of a picture, Z H W C of a volume, whose Z slices lie in the direction that was asked for.
+Arrays: H W C of a picture, Z H W C of a volume; its Z slices lie in the direction asked for, if one was.
 """
 
 from dataclasses import dataclass
@@ -39,10 +39,10 @@ _SAME_PLACE = 0.1
 
 
 def read_header(image: Raster, options: PackOptions) -> Header:
-    """Shape of the samples an image gives.
+    """Shape of what packing sees of an image.
 
     Raises:
-        SampleError: a volume, and no direction to slice it in, or too large to be a sample.
+        SampleError: a volume, and options for pictures, or too large to be a sample.
     """
     header = image.header
     if options.tile_px is None and header.height * header.width > MAX_PIXELS:
@@ -53,10 +53,14 @@ def read_header(image: Raster, options: PackOptions) -> Header:
     if header.planes is None:
         return header
     if options.slices is None:
-        raise SampleError(
-            f"the image is a volume of {header.planes} planes; "
-            f"pack its slices with --slices {'|'.join(SLICINGS)}"
-        )
+        if options.instances is not None:
+            raise SampleError(
+                "--instances is for pictures, this is a volume; pack its planes with "
+                f"--slices {'|'.join(SLICINGS)}"
+            )
+        if options.size_px is not None:
+            raise SampleError("--size is for pictures, this is a volume; leave it out, or use --slices")
+        return header
     return slice_header(header, options.slices)
 
 

@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -36,7 +36,7 @@ __all__ = [
 
 SPLITS = ("train", "val", "test")
 
-T = TypeVar("T", Dtype, int)
+T = TypeVar("T", Dtype, int, Literal[2, 3])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +64,21 @@ class Settled:
     labelling: Labelling
     channels: int
     dtype: Dtype
+    spatial_dims: Literal[2, 3]
     image_labels: tuple[str, ...]
     channel_files: int = 1
     """Of one image."""
 
 
 def settle(
-    scanned: Sequence[ScannedPair], spec: ClassSpec | None
+    scanned: Sequence[ScannedPair], options: PackOptions
 ) -> tuple[Settled, list[ScannedPair], list[Rejection]]:
     """Decide labelling, channels and dtype; pairs that do not fit are rejected.
 
     The most frequent dtype and number of channels win; grey images join an RGB dataset by repeating
     the channel.
     """
+    spec = options.classes
     labelling = _labelling(scanned, spec)
     dtype = _most_frequent([item.header.dtype for item in scanned])
     channels = _most_frequent([item.header.channels for item in scanned])
@@ -84,11 +86,12 @@ def settle(
         channels = 3
     image_labels = spec.image_labels if spec else ()
     channel_files = _most_frequent([len(item.pair.images) for item in scanned])
-    settled = Settled(labelling, channels, dtype, image_labels, channel_files)
+    spatial_dims = _most_frequent([_dims(item, options) for item in scanned])
+    settled = Settled(labelling, channels, dtype, spatial_dims, image_labels, channel_files)
     kept: list[ScannedPair] = []
     rejections: list[Rejection] = []
     for item in scanned:
-        reason = _misfit(item, settled)
+        reason = _misfit(item, settled, options)
         if reason is None:
             kept.append(item)
         else:
@@ -157,8 +160,16 @@ def _most_frequent(values: Sequence[T]) -> T:
     return min(counts, key=lambda value: (-counts[value], str(value)))
 
 
-def _misfit(item: ScannedPair, settled: Settled) -> Rejection | None:
+def _dims(item: ScannedPair, options: PackOptions) -> Literal[2, 3]:
+    return 2 if item.header.planes is None or options.slices is not None else 3
+
+
+def _misfit(item: ScannedPair, settled: Settled, options: PackOptions) -> Rejection | None:
     header = item.header
+    if _dims(item, options) != settled.spatial_dims:
+        kind, others = ("volume", "pictures") if settled.spatial_dims == 2 else ("picture", "volumes")
+        reason = f"a {kind}; the dataset is of {others}: pack them apart"
+        return Rejection(location(item.pair.images[0]), reason)
     if header.dtype != settled.dtype:
         return Rejection(
             location(item.pair.images[0]), f"dtype {header.dtype}; the dataset is {settled.dtype}"
@@ -195,9 +206,13 @@ def _parts(item: ScannedPair, options: PackOptions) -> list[tuple[int | None, Bo
     """(slice, box) of each sample of an image."""
     header = item.header
     boxes: tuple[Box | None, ...] = (None,)
+    is_volume = header.planes is not None and options.slices is None
     if options.tile_px is not None:
-        boxes = tile_boxes(header.height, header.width, options.tile_px)
-    planes: Sequence[int | None] = (None,) if header.planes is None else range(header.planes)
+        boxes = tile_boxes(
+            header.height, header.width, options.tile_px, planes=header.planes if is_volume else None
+        )
+    sliced = header.planes is not None and not is_volume
+    planes: Sequence[int | None] = range(header.planes or 0) if sliced else (None,)
     return [(plane, box) for plane in planes for box in boxes]
 
 
@@ -217,9 +232,10 @@ def _cut(
 
 def _decoded_bytes(row: PlannedRow, settled: Settled, options: PackOptions) -> int:
     header = row.source.header
-    pixels = header.height * header.width
+    planes = 1 if row.plane is not None else header.planes or 1
+    pixels = planes * header.height * header.width
     if options.size_px is not None:
         pixels = options.size_px**2
     elif row.box is not None:
-        pixels = row.box.height * row.box.width
+        pixels = (row.box.planes or 1) * row.box.height * row.box.width
     return pixels * (settled.channels * np.dtype(settled.dtype).itemsize + 1)

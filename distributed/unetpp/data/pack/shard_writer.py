@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from unetpp.core.errors import CorruptionError
@@ -20,10 +20,13 @@ from unetpp.data.pack.shard_plan import PlannedRow, PlannedShard, Settled
 from unetpp.data.pack.stats import DatasetStats, PixelStats
 from unetpp.data.sources.files import UnreadFileError, location
 from unetpp.data.sources.raster import Space
+from unetpp.data.sources.slices import slice_spacing
 
 __all__ = ["FinishedShard", "ShardTask", "WrittenShard", "write_shard"]
 
 logger = logging.getLogger(__name__)
+
+_VOLUME_DIMS = 3
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,9 @@ def _sample(row: PlannedRow, part: Part, options: PackOptions) -> Sample:
         image, mask = resize_image(image, side_px, side_px), resize_mask(mask, side_px, side_px)
         ids = None if ids is None else resize_mask(ids, side_px, side_px)
     if row.box is not None:
-        sample_id = f"{sample_id}@{row.box.top}x{row.box.left}"
+        box = row.box
+        corner = (box.top, box.left) if box.planes is None else (box.front, box.top, box.left)
+        sample_id = f"{sample_id}@{'x'.join(map(str, corner))}"
     return Sample(
         sample_id=sample_id,
         group=row.group,
@@ -137,6 +142,17 @@ def _sample(row: PlannedRow, part: Part, options: PackOptions) -> Sample:
         source=pair.images[0].path,
         source_size_px=(header.height, header.width),
         tile=row.box,
-        space=space if space != Space() else None,
         instances=ids,
+        space=None if space == Space() else _placed(space, row, options),
     )
+
+
+def _placed(space: Space, row: PlannedRow, options: PackOptions) -> Space:
+    """The spacing between the sample's own pixels; everything else stays that of the file."""
+    spacing = space.spacing
+    if row.plane is not None and options.slices is not None and len(spacing) == _VOLUME_DIMS:
+        spacing = slice_spacing(spacing, options.slices)
+    if options.size_px is not None:
+        sides = (row.source.header.height, row.source.header.width)
+        spacing = tuple(step * side / options.size_px for step, side in zip(spacing, sides, strict=False))
+    return replace(space, spacing=spacing)

@@ -49,8 +49,11 @@ class PixelStats:
         )
 
     def add(self, image: NDArray[Any], mask: NDArray[np.uint8], task: Task) -> None:
-        """Count one sample: image H W C, stored mask H W; pixels that never count are left out."""
-        pixels = image.reshape(-1, image.shape[2])
+        """Count one sample: image (*size, C), stored mask of that size.
+
+        Pixels that never count are left out.
+        """
+        pixels = image.reshape(-1, image.shape[-1])
         ignored = mask.ravel() == IGNORE
         if ignored.any():
             pixels = pixels[~ignored]
@@ -114,12 +117,15 @@ class DatasetStats:
     sizes: Counter[str] = field(default_factory=Counter)
     has_ignored: bool = False
     """Whether a row of any split holds a pixel that never counts."""
+    spacings_mm: Counter[tuple[float, ...]] = field(default_factory=Counter)
+    """Of the volumes that count for pixels."""
 
     def add(self, samples: Iterable[Sample], task: Task, *, with_pixels: bool) -> None:
         """Count samples; pixels too where asked."""
         for sample in samples:
-            height, width = sample.mask.shape
-            self.sizes[f"{height}x{width}"] += 1
+            self.sizes["x".join(map(str, sample.mask.shape))] += 1
+            if with_pixels and sample.mask.ndim == 3 and sample.space is not None:
+                self.spacings_mm[sample.space.spacing_mm] += 1
             if with_pixels:
                 self.pixels.add(sample.image, sample.mask, task)
             self.has_ignored = self.has_ignored or bool((sample.mask == IGNORE).any())
@@ -128,7 +134,15 @@ class DatasetStats:
         """Add the other's samples."""
         self.sizes += other.sizes
         self.has_ignored |= other.has_ignored
+        self.spacings_mm += other.spacings_mm
         self.pixels.merge(other.pixels)
+
+    def spacing_mm(self) -> tuple[float, ...] | None:
+        """Lower median along each axis over the volumes that tell theirs."""
+        told = [spacing for spacing in self.spacings_mm.elements() if spacing]
+        if not told:
+            return None
+        return tuple(sorted(axis)[(len(told) - 1) // 2] for axis in zip(*told, strict=True))
 
 
 def value_counts(mask: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Cut an image into boxes that cover it."""
+"""Cut an image or volume into boxes that cover it."""
 
 from collections.abc import Iterator
 
@@ -11,13 +11,15 @@ __all__ = ["strips_of", "tile_boxes"]
 _STRIP_BYTES = 32 * 2**20
 
 
-def tile_boxes(height: int, width: int, tile_px: int) -> tuple[Box, ...]:
-    """Non-overlapping squares, row by row; the last of a row or column is shifted inside.
+def tile_boxes(height: int, width: int, tile_px: int, *, planes: int | None = None) -> tuple[Box, ...]:
+    """Non-overlapping squares, or cubes of a volume, row by row; the last of an axis is shifted inside.
 
     A side shorter than the tile is covered by one box of that side.
     """
+    deep = None if planes is None else min(tile_px, planes)
     return tuple(
-        Box(top, left, min(tile_px, height), min(tile_px, width))
+        Box(top, left, min(tile_px, height), min(tile_px, width), front, deep)
+        for front in ([0] if planes is None else _starts(planes, tile_px))
         for top in _starts(height, tile_px)
         for left in _starts(width, tile_px)
     )

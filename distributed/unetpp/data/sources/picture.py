@@ -35,8 +35,7 @@ class _Picture:
     def read(self, box: Box | None = None) -> Pixels:
         if box is None:
             return Pixels(self._whole)
-        rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
-        return Pixels(self._whole[rows, columns])
+        return Pixels(self._whole[box.slices])
 
     @cached_property
     def _whole(self) -> NDArray[Any]:

@@ -15,14 +15,28 @@ from unetpp.data.images.header import Header
 __all__ = ["Box", "Pixels", "Raster", "Space", "Windowed"]
 
 
+_MM = {"mm": 1.0, "um": 1e-3, "nm": 1e-6, "cm": 10.0, "m": 1000.0}
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle of pixels in its source image."""
+    """A rectangle of pixels in its source image; a block of a volume has `planes` of them from `front` on."""
 
     top: int
     left: int
     height: int
     width: int
+    front: int = 0
+    planes: int | None = None
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        """Indices of its pixels in an array without or with channels."""
+        rows = slice(self.top, self.top + self.height)
+        columns = slice(self.left, self.left + self.width)
+        if self.planes is None:
+            return rows, columns
+        return slice(self.front, self.front + self.planes), rows, columns
 
 
 @dataclass(frozen=True)
@@ -49,16 +63,17 @@ class Space:
         return replace(self, transform=(a, b, c + a * left + b * top, d, e, f + d * left + e * top))
 
     def scaled(self, rows: float, columns: float) -> "Space":
-        """The space of larger pixels, so many times as high and as wide; `affine` stays that of the file."""
+        """The space of larger pixels, so many times as high and as wide; only `transform` becomes another."""
         if not self.transform:
             return self
         a, b, c, d, e, f = self.transform
-        height, width = self.spacing
-        return replace(
-            self,
-            spacing=(height * rows, width * columns),
-            transform=(a * columns, b * rows, c, d * columns, e * rows, f),
-        )
+        return replace(self, transform=(a * columns, b * rows, c, d * columns, e * rows, f))
+
+    @property
+    def spacing_mm(self) -> tuple[float, ...]:
+        """The spacing in millimetres; empty where it or its unit is not a length."""
+        factor = _MM.get(self.unit)
+        return () if factor is None else tuple(factor * step for step in self.spacing)
 
     def to_json(self) -> str:
         """What is known, for a shard's column `space`."""

@@ -3,6 +3,7 @@
 A volume's axes run from inferior to superior, from anterior to posterior and from right to left.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from unetpp.data.images.header import Header
 
-__all__ = ["SLICINGS", "slice_header", "slices_of", "volume_of"]
+__all__ = ["SLICINGS", "slice_header", "slice_spacing", "slices_of", "volume_of"]
 
 _AXIS = {"axial": 0, "coronal": 1, "sagittal": 2}
 SLICINGS = tuple(_AXIS)
@@ -23,6 +24,11 @@ def slice_header(header: Header, slicing: str) -> Header:
     sizes = [header.planes or 1, header.height, header.width]
     planes = sizes.pop(_AXIS[slicing])
     return replace(header, planes=planes, height=sizes[0], width=sizes[1])
+
+
+def slice_spacing(spacing: Sequence[float], slicing: str) -> tuple[float, ...]:
+    """Distances within a slice, from those of the volume's three axes."""
+    return tuple(step for axis, step in enumerate(spacing) if axis != _AXIS[slicing])
 
 
 def slices_of(volume: NDArray[Any], slicing: str) -> NDArray[Any]:

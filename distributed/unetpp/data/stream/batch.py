@@ -1,6 +1,6 @@
 """What a reading task sends to its worker: a batch, or word that the cache holds it; Arrow rows both.
 
-Shapes: N samples, H height, W width, C channels.
+Shapes: N samples, H height, W width, C channels; volumes have planes in front of H.
 """
 
 import json
@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from unetpp.data.cache.counts import NO_COUNTS, CacheCounts
-from unetpp.data.stream.schedule import Unit
+from unetpp.data.stream.stream_plan import Unit
 
 __all__ = ["CachedUnit", "HostBatch"]
 
@@ -63,7 +63,7 @@ class HostBatch:
         small = json.loads(str(table["small"][row]))
         shape, dtype = tuple(small.pop("shape")), np.dtype(small.pop("dtype"))
         images = np.frombuffer(table["images"][row].as_buffer(), dtype=dtype).reshape(shape)
-        masks = np.frombuffer(table["masks"][row].as_buffer(), dtype=np.uint8).reshape(shape[:3])
+        masks = np.frombuffer(table["masks"][row].as_buffer(), dtype=np.uint8).reshape(shape[:-1])
         return cls(
             split=small["split"],
             epoch=small["epoch"],

@@ -6,7 +6,7 @@ unit is read by the worker itself while Ray Data starts, which takes a second or
 everything there is nothing to stream, and Ray Data is not started. With `data.labels` the nodes so labelled
 read, into caches of their own, and send all pixels.
 
-Each worker runs its own ordered Ray Data execution over its share of the schedule. Splitting one
+Each worker runs its own ordered Ray Data execution over its share of the plan. Splitting one
 execution over the workers (`streaming_split`) would let the engine decide which rows a rank gets; here
 that is a pure function of (manifest, seed, epoch, step, rank), so runs with any number of workers see
 the same global batches and a run resumes at any step.
@@ -29,7 +29,7 @@ from unetpp.core.errors import own_error
 from unetpp.data.cache.reader import ShardReader
 from unetpp.data.stream.batch import CachedUnit, HostBatch
 from unetpp.data.stream.prefetch import Prefetch
-from unetpp.data.stream.schedule import Position, StreamPlan, Unit, schedule
+from unetpp.data.stream.stream_plan import Position, StreamPlan, Unit, epoch_units
 from unetpp.data.stream.unit import open_reader, open_unit
 
 __all__ = ["stream_batches"]
@@ -71,7 +71,7 @@ def _read_here(plan: StreamPlan, units: list[Unit], reader: ShardReader) -> list
 
 def _executions(plan: StreamPlan, world_size: int, start: Position) -> Iterator[list[Unit]]:
     units = chain.from_iterable(
-        schedule(plan, epoch, world_size=world_size, first_step=start.step if epoch == start.epoch else 0)
+        epoch_units(plan, epoch, world_size=world_size, first_step=start.step if epoch == start.epoch else 0)
         for epoch in range(start.epoch, plan.epochs)
     )
     while execution := list(islice(units, _UNITS_PER_EXECUTION)):

@@ -1,6 +1,6 @@
 """Rows of a shard's table as numpy views: nothing is copied, and only the rows asked for are touched.
 
-Shapes: H height, W width, C channels.
+Shapes: H height, W width, C channels; volumes have planes in front of H.
 """
 
 from typing import Any
@@ -22,10 +22,11 @@ class ShardRows:
     """
 
     def __init__(self, table: pa.Table, name: str) -> None:
+        axes = ["depth", "height", "width"] if "depth" in table.column_names else ["height", "width"]
         self.sizes: NDArray[np.int64] = np.stack(
-            [table[column].to_numpy().astype(np.int64) for column in ("height", "width")], axis=1
+            [table[column].to_numpy().astype(np.int64) for column in axes], axis=1
         )
-        """(rows, 2): height and width."""
+        """(rows, 2): height and width; (rows, 3) with planes in front for volumes."""
         self.labels: NDArray[np.int64] = (
             table["label"].combine_chunks().fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
         )
@@ -47,13 +48,12 @@ class ShardRows:
                 )
 
     def image(self, row: int) -> NDArray[Any]:
-        """(H, W, C)."""
-        height, width = self.sizes[row]
+        """(H, W, C) or (Z, H, W, C)."""
         pixels: NDArray[Any] = self._images.view(row).view(self.dtype)
-        return pixels.reshape(height, width, self.channels)
+        return pixels.reshape(*self.sizes[row], self.channels)
 
     def mask(self, row: int) -> NDArray[np.uint8]:
-        """(H, W)."""
+        """(H, W) or (Z, H, W)."""
         return self._masks.view(row).reshape(self.sizes[row])
 
     def sample_id(self, row: int) -> str:

@@ -1,6 +1,6 @@
 """From shards to a worker's batches: numpy and pyarrow, no Ray.
 
-Shapes: N samples of a batch, H height, W width, C channels.
+Shapes: N samples of a batch, H height, W width, C channels; volumes have planes in front of H.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,9 +19,9 @@ from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.crop import crop_or_pad, draw_corner
 from unetpp.data.stream.order import StepShare
 from unetpp.data.stream.rows import ShardRows
-from unetpp.data.stream.schedule import StreamPlan, Unit
+from unetpp.data.stream.stream_plan import StreamPlan, Unit
 
-__all__ = ["OpenUnit", "open_reader", "open_unit", "read_unit"]
+__all__ = ["OpenUnit", "open_reader", "open_unit"]
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,6 @@ class OpenUnit:
             counts = NO_COUNTS
 
 
-def read_unit(
-    plan: StreamPlan, unit: Unit, *, rank: int, world_size: int, reader: ShardReader | None = None
-) -> Iterator[HostBatch]:
-    """One worker's batches of a unit, in step order, from verified shards.
-
-    `reader` is the plan's own where none is given; for errors see `open_unit`.
-    """
-    opened = open_unit(plan, unit, rank=rank, world_size=world_size, reader=reader or open_reader(plan))
-    yield from opened.batches()
-
-
 def open_unit(plan: StreamPlan, unit: Unit, *, rank: int, world_size: int, reader: ShardReader) -> OpenUnit:
     """Read the shards that a worker needs for a unit.
 
@@ -113,20 +102,18 @@ def open_reader(plan: StreamPlan) -> ShardReader:
 def _pixels(
     plan: StreamPlan, unit: Unit, share: StepShare, rows: Sequence[tuple[ShardRows, int]]
 ) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-    """Images (N, H, W, C) and masks (N, H, W): training crops, or whole rows, which then have one size."""
+    """Images (N, *size, C) and masks (N, *size): training crops, or whole rows, which then have one size."""
     shard, row = rows[0]
-    side_px = plan.crop if unit.split == "train" else None
-    height, width = shard.sizes[row] if side_px is None else (side_px, side_px)
-    images = np.empty((len(rows), height, width, shard.channels), shard.dtype)
-    masks = np.empty((len(rows), height, width), np.uint8)
+    is_cut = unit.split == "train"
+    size = plan.crop if is_cut else tuple(shard.sizes[row].tolist())
+    images = np.empty((len(rows), *size, shard.channels), shard.dtype)
+    masks = np.empty((len(rows), *size), np.uint8)
     for index, (shard, row) in enumerate(rows):
         image, mask = shard.image(row), shard.mask(row)
-        if side_px is not None and mask.shape != (side_px, side_px):
+        if is_cut and mask.shape != size:
             generator = rng("crop", plan.seed, unit.epoch, int(share.positions[index]))
-            corner = draw_corner(
-                mask, side_px, generator, foreground=plan.foreground, task=plan.manifest.task
-            )
-            image, mask = crop_or_pad(image, mask, side_px, corner)
+            corner = draw_corner(mask, size, generator, foreground=plan.foreground, task=plan.manifest.task)
+            image, mask = crop_or_pad(image, mask, size, corner)
         # The only copy between the mapped file and the batch.
         images[index], masks[index] = image, mask
     return images, masks

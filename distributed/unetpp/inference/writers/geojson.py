@@ -1,6 +1,6 @@
 """GeoJSON: a polygon for each connected area of a class, along the edges of its pixels.
 
-Coordinates are those of the raster's reference system, named in the member `crs`. That can name only those with
+Coordinates are those of the raster's reference system, named in the member `crs`. That can name only one with
 an EPSG code; of another the polygons are longitude and latitude, as RFC 7946 has them, which is said.
 """
 

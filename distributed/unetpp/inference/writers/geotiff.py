@@ -22,7 +22,7 @@ from unetpp.core.storage import Storage
 from unetpp.data.sources.geo.geotiff import environment
 from unetpp.data.sources.raster import Space
 from unetpp.inference.colours import mask_palette
-from unetpp.inference.quantised import LEVELS, UNKNOWN
+from unetpp.inference.writers.quantised import LEVELS, UNKNOWN
 from unetpp.inference.writers.registry import Segmented
 
 __all__ = ["PROBABILITIES_SUFFIX", "SUFFIX", "write", "write_probabilities"]

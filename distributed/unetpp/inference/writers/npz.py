@@ -5,7 +5,7 @@ import io
 import numpy as np
 
 from unetpp.core.storage import Storage
-from unetpp.inference.quantised import LEVELS
+from unetpp.inference.writers.quantised import LEVELS
 from unetpp.inference.writers.registry import Segmented
 
 __all__ = ["PROBABILITIES_SUFFIX", "write_probabilities"]

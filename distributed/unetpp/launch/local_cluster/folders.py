@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 from unetpp.core.errors import UserError
-from unetpp.core.user_state import user_state
+from unetpp.core.local_folders import user_state
 from unetpp.launch.local_cluster.state import read_state
 
 __all__ = ["cluster_folder", "find_cluster", "remember_folder"]

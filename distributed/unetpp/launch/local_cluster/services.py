@@ -48,7 +48,7 @@ def missing_services() -> dict[str, str]:
     if importlib.util.find_spec("optuna_dashboard") is None:
         missing["optuna-dashboard"] = "pip install 'unetpp[dashboard]'"
     if importlib.util.find_spec("tensorboard") is None:
-        missing["tensorboard"] = "pip install tensorboard"
+        missing["tensorboard"] = "pip install 'unetpp[dashboard]'"
     return missing
 
 

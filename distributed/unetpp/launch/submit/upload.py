@@ -32,6 +32,8 @@ _SKIPPED_FILES = (
 )
 _GIT_TIMEOUT_S = 30
 # The zip format has no earlier time; a fixed one keeps equal files equal in bytes.
+_SHOWN = 3
+"""Entries that a summary names."""
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
 
@@ -48,17 +50,14 @@ class Upload:
         """Size before compression."""
         return sum(path.stat().st_size for path in self.files.values())
 
-    def largest(self, count: int = 3) -> list[tuple[str, int]]:
-        """The top-level entries that hold most bytes."""
+    def summary(self) -> str:
+        """The top-level entries that hold most bytes, with their sizes."""
         sizes: dict[str, int] = {}
         for name, path in self.files.items():
             top, slash, _ = name.partition("/")
             sizes[top + slash] = sizes.get(top + slash, 0) + path.stat().st_size
-        return sorted(sizes.items(), key=lambda entry: -entry[1])[:count]
-
-    def summary(self) -> str:
-        """The largest entries with their sizes."""
-        return ", ".join(f"{name} {megabytes(size)}" for name, size in self.largest())
+        largest = sorted(sizes.items(), key=lambda entry: -entry[1])[:_SHOWN]
+        return ", ".join(f"{name} {megabytes(size)}" for name, size in largest)
 
 
 def megabytes(size_bytes: int) -> str:

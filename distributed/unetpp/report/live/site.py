@@ -22,7 +22,7 @@ from unetpp.report.run.data import load_run_data
 from unetpp.report.run.page import render_run_report
 from unetpp.report.sweep.data import load_sweep_data
 from unetpp.report.sweep.page import render_sweep_report
-from unetpp.tuning.find_runs import Found, find_results
+from unetpp.tuning.find_runs import RunListing, find_results
 
 __all__ = ["Answer", "LinkedPage", "Site"]
 
@@ -66,7 +66,7 @@ class Site:
         self._cluster, self._pages = cluster, tuple(pages)
         self._samples = SamplePredictions()
         self._listing_lock, self._drawing_lock = threading.Lock(), threading.Lock()
-        self._listing: tuple[float, Found] | None = None
+        self._listing: tuple[float, RunListing] | None = None
 
     def answer(self, target: str) -> Answer:
         """Answer a GET of a path as it stands in the request; the query is ignored."""
@@ -144,7 +144,7 @@ class Site:
             return RunDir(self._at(path)).exists()
         return path in found.runs
 
-    def _found(self) -> Found:
+    def _found(self) -> RunListing:
         with self._listing_lock:
             now = time.monotonic()
             if self._listing is None or now - self._listing[0] > _LISTING_S:

@@ -15,7 +15,7 @@ from unetpp.report.run import sections
 from unetpp.report.run.data import RunData, load_run_data
 from unetpp.report.sweep import sections as sweep_sections
 from unetpp.report.sweep.data import SweepData, load_sweep_data
-from unetpp.tuning.find_runs import Found
+from unetpp.tuning.find_runs import RunListing
 
 __all__ = ["folder_view", "page_path", "run_view", "sweep_view"]
 
@@ -33,7 +33,7 @@ _Row = list[str | Block]
 _ReadRow = Callable[[str], list[str]]
 
 
-def folder_view(root: str, found: Found) -> list[Block]:
+def folder_view(root: str, found: RunListing) -> list[Block]:
     """The runs and sweeps below a folder or URI; one that cannot be read is named, with the reason."""
     unreadable: list[Block] = []
 

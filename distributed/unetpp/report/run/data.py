@@ -44,10 +44,9 @@ class RunData:
     panels: tuple[Panel, ...] = field(repr=False)
 
     @property
-    def crop_px(self) -> int:
-        """Side of the training crop; a started run has decided it."""
-        assert isinstance(self.config.data.crop, int)
-        return self.config.data.crop
+    def patch_px(self) -> tuple[int, ...]:
+        """Sides of the training crop; a started run has decided them."""
+        return self.config.patch_px
 
     @property
     def train_pixels(self) -> int:

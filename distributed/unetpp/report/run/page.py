@@ -6,8 +6,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from unetpp.models.cost import Cost, count_cost
-from unetpp.report.numbers import score
+from unetpp.models.cost import count_cost
+from unetpp.report.numbers import score, size_text
 from unetpp.report.page import render_page, write_page
 from unetpp.report.run import sections
 from unetpp.report.run.data import Panel, RunData, load_run_data
@@ -32,7 +32,8 @@ def render_run_report(data: RunData) -> str:
     """The page as text; it refers to nothing outside itself."""
     evaluation = data.evaluation
     confusion = evaluation["confusion"] if evaluation is not None else None
-    costs, cost_size_px = _costs(data)
+    latency = evaluation["latency"] if evaluation is not None else None
+    costs = count_cost(data.config.model, data.patch_px)
     return render_page(
         "run.html",
         title=data.config.name or data.uri.rpartition("/")[2],
@@ -40,8 +41,9 @@ def render_run_report(data: RunData) -> str:
         headline=sections.headline(data),
         commands=sections.next_commands(data),
         levels=sections.level_rows(data, costs),
-        cost_size_px=cost_size_px,
-        latency=evaluation["latency"] if evaluation is not None else None,
+        cost_size=size_text(data.patch_px),
+        latency_size=size_text(latency["size_px"]) if latency is not None else "",
+        latency=latency,
         device=evaluation["device"] if evaluation is not None else None,
         classes=sections.class_rows(data),
         curves=[(title, Markup(svg)) for title, svg in _curves(data)],
@@ -53,11 +55,6 @@ def render_run_report(data: RunData) -> str:
         provenance=sections.provenance_facts(data),
         timing=sections.timing_facts(data),
     )
-
-
-def _costs(data: RunData) -> tuple[dict[int, Cost], int]:
-    """Cost of every level at the side of the training crop."""
-    return count_cost(data.config.model, data.crop_px), data.crop_px
 
 
 def _figure(panel: Panel) -> dict[str, str]:

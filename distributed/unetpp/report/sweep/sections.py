@@ -209,7 +209,7 @@ def varied(trials: Iterable[TrialData]) -> list[str]:
 
 
 def _against(found: dict[str, Any]) -> str:
-    told = "" if found["distinguishable"] else ", cannot be told apart"
+    told = "" if found["distinguishable"] else ", not distinguishable"
     return (
         f"winner {found['mean_difference']:+.4f} [{found['ci_low']:+.4f}, {found['ci_high']:+.4f}], "
         f"p = {found['p_value']:.2g}{told}"

@@ -2,7 +2,8 @@
 
 Every parameter is drawn from (seed, epoch, position of the sample in the epoch), so a sample is augmented
 alike in any batch, on any worker and after a resume. Flip, rotation and zoom are one affine map and one
-resampling. Shapes: N samples, H height, W width, C channels.
+resampling. Volumes are flipped along every axis, and rotated and zoomed within their planes, whose voxels may
+be thick. Shapes: N samples, C channels, size H W (height, width), or Z H W with planes.
 """
 
 import math
@@ -26,7 +27,8 @@ class AugmentParams:
     """One row a sample, float32 unless said otherwise."""
 
     matrix: NDArray[np.float32]
-    """(N, 2, 3) output to input coordinates, in the [-1, 1] convention of `affine_grid`."""
+    """(N, 2, 3), or (N, 3, 4) for volumes: output to input coordinates x, y (, z), in the [-1, 1] convention
+    of `affine_grid`."""
     contrast: NDArray[np.float32]
     """(N,) factors."""
     brightness: NDArray[np.float32]
@@ -38,10 +40,18 @@ class AugmentParams:
 
 
 def draw_params(
-    config: AugmentConfig, *, seed: int, epoch: int, positions: NDArray[np.int64], channels: int
+    config: AugmentConfig,
+    *,
+    seed: int,
+    epoch: int,
+    positions: NDArray[np.int64],
+    channels: int,
+    spatial_dims: int = 2,
 ) -> AugmentParams:
     """Draw the parameters of a batch; each row depends on its own position only."""
-    rows = [_draw_one(config, rng("augment", seed, epoch, p), channels) for p in positions.tolist()]
+    rows = [
+        _draw_one(config, rng("augment", seed, epoch, p), channels, spatial_dims) for p in positions.tolist()
+    ]
     matrix, contrast, brightness, noise_std = (
         np.stack(column).astype(np.float32) for column in zip(*rows, strict=True)
     )
@@ -50,7 +60,7 @@ def draw_params(
 
 
 def apply_augment(images: Tensor, masks: Tensor, params: AugmentParams) -> tuple[Tensor, Tensor]:
-    """Transform normalised float32 images (N, C, H, W) and uint8 masks (N, H, W).
+    """Transform normalised float32 images (N, C, *size) and uint8 masks (N, *size).
 
     Images are mirrored beyond their border; the mask is IGNORE there.
     """
@@ -63,17 +73,18 @@ def apply_augment(images: Tensor, masks: Tensor, params: AugmentParams) -> tuple
     shifted = F.grid_sample(shifted, grid, mode="nearest", padding_mode="zeros", align_corners=False)
     masks = (shifted + IGNORE).squeeze(1).to(torch.uint8)
 
-    contrast = torch.from_numpy(params.contrast).to(device).view(-1, 1, 1, 1)
-    brightness = torch.from_numpy(params.brightness).to(device).view(*params.brightness.shape, 1, 1)
+    ones = [1] * (images.ndim - 2)
+    contrast = torch.from_numpy(params.contrast).to(device).view(-1, 1, *ones)
+    brightness = torch.from_numpy(params.brightness).to(device).view(*params.brightness.shape, *ones)
     images = images * contrast + brightness
     if params.noise_std.any():
-        std = torch.from_numpy(params.noise_std).to(device).view(-1, 1, 1, 1)
+        std = torch.from_numpy(params.noise_std).to(device).view(-1, 1, *ones)
         images = images + std * _noise(images, params.noise_seed)
     return images, masks
 
 
 def _draw_one(
-    config: AugmentConfig, generator: np.random.Generator, channels: int
+    config: AugmentConfig, generator: np.random.Generator, channels: int, spatial_dims: int
 ) -> tuple[NDArray[np.float64], float, NDArray[np.float64], float]:
     # Every draw is made whatever the configuration, so that changing one knob leaves the others' draws alone.
     flip_x, flip_y, use_affine = generator.random(3) < (config.flip, config.flip, config.affine)
@@ -86,7 +97,12 @@ def _draw_one(
         angle, zoom = 0.0, 1.0
     rotation = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]) / zoom
     flips = np.diag([-1.0 if flip_x else 1.0, -1.0 if flip_y else 1.0])
-    return np.concatenate([flips @ rotation, np.zeros((2, 1))], axis=1), contrast, brightness, noise_std
+    linear = flips @ rotation
+    if spatial_dims == 3:
+        flip_z = generator.random() < config.flip
+        linear = np.block([[linear, np.zeros((2, 1))], [np.zeros((1, 2)), -1.0 if flip_z else 1.0]])
+    matrix = np.concatenate([linear, np.zeros((spatial_dims, 1))], axis=1)
+    return matrix, contrast, brightness, noise_std
 
 
 def _noise(images: Tensor, seeds: NDArray[np.int64]) -> Tensor:

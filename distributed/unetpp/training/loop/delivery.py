@@ -1,4 +1,4 @@
-"""Takes batches from the stream and refuses any that the schedule does not hold."""
+"""Takes batches from the stream and refuses any that the plan does not hold."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from unetpp.core.errors import UnetppError
 from unetpp.data.stream.batch import HostBatch
-from unetpp.data.stream.schedule import StreamPlan
+from unetpp.data.stream.stream_plan import StreamPlan
 
 __all__ = ["Delivery"]
 

@@ -15,14 +15,19 @@ __all__ = ["to_device"]
 def to_device(batch: HostBatch, learner: Learner, *, augment: AugmentConfig | None, seed: int) -> DeviceBatch:
     """Move a batch as its raw integers, then normalise and, where asked, augment it.
 
-    The result's images keep the host layout N H W C in memory, which is channels-last for the network.
+    The result's images keep the host layout (N, *size, C) in memory, which is channels-last for the network.
     """
-    # (N, H, W, C) -> (N, C, H, W) as a view.
-    images = learner.normalise(_copy(torch.from_numpy(batch.images), learner.device).permute(0, 3, 1, 2))
+    # (N, *size, C) -> (N, C, *size) as a view.
+    images = learner.normalise(_copy(torch.from_numpy(batch.images), learner.device).movedim(-1, 1))
     masks = _copy(torch.from_numpy(batch.masks), learner.device)
     if augment is not None:
         params = draw_params(
-            augment, seed=seed, epoch=batch.epoch, positions=batch.positions, channels=images.shape[1]
+            augment,
+            seed=seed,
+            epoch=batch.epoch,
+            positions=batch.positions,
+            channels=images.shape[1],
+            spatial_dims=images.ndim - 2,
         )
         images, masks = apply_augment(images, masks, params)
     return DeviceBatch(

@@ -21,12 +21,12 @@ __all__ = ["Learner"]
 
 
 class Learner:
-    """Model, objective, optimiser, schedule and averaged weights on one device.
+    """Model, objective, optimiser, learning-rate schedule and averaged weights on one device.
 
     Args:
         config: every `auto` decided.
         manifest: the dataset.
-        total_steps: optimiser steps of the whole run, for the schedule.
+        total_steps: optimiser steps of the whole run, for the learning-rate schedule.
         device: where to train.
     """
 
@@ -38,7 +38,8 @@ class Learner:
         self.counted = CountedImages()
         if config.train.sync_bn or _workers() > 1:
             convert_bn(model, self.counted, device, sync=bool(config.train.sync_bn))
-        memory_format = torch.channels_last if config.train.channels_last else torch.contiguous_format
+        last = torch.channels_last if model.spatial_dims == 2 else torch.channels_last_3d
+        memory_format = last if config.train.channels_last else torch.contiguous_format
         self.model: UNetPlusPlus = model.to(device)
         self.model.to(memory_format=memory_format)  # type: ignore[call-overload]  # missing in torch's stubs
         self.network: nn.Module = self._wrap(config)

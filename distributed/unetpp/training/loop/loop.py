@@ -5,7 +5,7 @@
             wait for a batch; move and augment it; forward, backward, update
             yield StepInfo and receive a request
             yield PauseInfo, if a rank asked to save or to stop
-        validate on the schedule
+        validate, every `train.validate_every` epochs
         yield EpochInfo
 
 Checkpoints, logs and progress are hooks on what it yields (see hooks.py). A request of any rank is
@@ -24,7 +24,7 @@ from unetpp.core.errors import NonFiniteError, UnetppError
 from unetpp.core.manifest import Manifest
 from unetpp.data.cache.counts import NO_COUNTS, CacheCounts
 from unetpp.data.stream.batch import HostBatch
-from unetpp.data.stream.schedule import StreamPlan
+from unetpp.data.stream.stream_plan import StreamPlan
 from unetpp.training.loop.collective import max_over_ranks, sum_over_ranks
 from unetpp.training.loop.delivery import Delivery
 from unetpp.training.loop.device_batch import to_device
@@ -34,7 +34,7 @@ from unetpp.training.loop.state import EpochSums, TrainState
 from unetpp.training.loop.step import StepResult, train_step
 from unetpp.training.loop.validate import validate
 
-__all__ = ["EpochInfo", "PauseInfo", "StepInfo", "Trainee", "training"]
+__all__ = ["EpochInfo", "LoopContext", "PauseInfo", "StepInfo", "training"]
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ class EpochInfo:
     """After one epoch; the same on every rank."""
 
     metrics: dict[str, Any]
-    """epoch (1-based), step, loss, lr, images_per_s, data_wait, goodput, cache, seconds, val if validated."""
+    """epoch (1-based), step, loss, lr, images_per_s, data_wait, cache, seconds, val if validated."""
 
 
 @dataclass(frozen=True)
-class Trainee:
+class LoopContext:
     """What the loop trains and on what; fixed for the run."""
 
     learner: Learner
@@ -75,7 +75,7 @@ class Trainee:
 
 
 def training(
-    trainee: Trainee, state: TrainState, batches: Iterator[HostBatch]
+    context: LoopContext, state: TrainState, batches: Iterator[HostBatch]
 ) -> Generator[StepInfo | PauseInfo | EpochInfo, Request | None, None]:
     """Train from `state` to the last epoch, updating `state` in place before each yield.
 
@@ -83,32 +83,32 @@ def training(
         NonFiniteError: more steps than `train.max_nonfinite` had a NaN or Inf gradient.
         UnetppError: the stream did not deliver the scheduled batches or rows.
     """
-    delivery = Delivery(batches, trainee.plan, trainee.rank, trainee.world_size)
-    for epoch in range(state.epoch, trainee.config.train.epochs):
-        sums, counts = state.sums.share_of(trainee.rank), NO_COUNTS
+    delivery = Delivery(batches, context.plan, context.rank, context.world_size)
+    for epoch in range(state.epoch, context.config.train.epochs):
+        sums, counts = state.sums.share_of(context.rank), NO_COUNTS
         started_s = time.perf_counter() - sums.seconds
-        for step in range(state.step, trainee.plan.train_steps):
+        for step in range(state.step, context.plan.train_steps):
             asked_s = time.perf_counter()
             batch = delivery.take("train", epoch, step)
             wait_s = time.perf_counter() - asked_s
-            result = _step(trainee, state, batch)
+            result = _step(context, state, batch)
             counts += batch.counts
             _advance(state, sums, result, wait_s, time.perf_counter() - started_s)
-            wish = yield StepInfo(epoch, step + 1, trainee.plan.train_steps, result.loss_sum, sums)
-            agreed = max_over_ranks(wish or Request.GO_ON, trainee.learner.device)
+            request = yield StepInfo(epoch, step + 1, context.plan.train_steps, result.loss_sum, sums)
+            agreed = max_over_ranks(request or Request.GO_ON, context.learner.device)
             if agreed != Request.GO_ON:
-                state.sums = _over_ranks(trainee, sums)
+                state.sums = _over_ranks(context, sums)
                 yield PauseInfo()
             if agreed == Request.STOP:
                 return
-        metrics = _epoch_metrics(trainee, state, _over_ranks(trainee, sums))
-        metrics["cache"] = _cache_metrics(trainee, counts)
-        _assert_rows(trainee, metrics["images"])
-        if trainee.plan.validates(epoch):
-            steps = range(trainee.plan.val_steps(trainee.world_size))
+        metrics = _epoch_metrics(context, state, _over_ranks(context, sums))
+        metrics["cache"] = _cache_metrics(context, counts)
+        _assert_rows(context, metrics["images"])
+        if context.plan.validates(epoch):
+            steps = range(context.plan.val_steps(context.world_size))
             val_batches = (delivery.take("val", epoch, step) for step in steps)
-            window_px = trainee.config.window_px
-            metrics["val"] = validate(trainee.learner, val_batches, trainee.manifest, window_px)
+            window_px = context.config.window_px
+            metrics["val"] = validate(context.learner, val_batches, context.manifest, window_px)
         metrics["seconds"] = time.perf_counter() - started_s
         metrics["wall_time"] = time.time()
         state.seconds += metrics["seconds"]
@@ -116,17 +116,17 @@ def training(
         yield EpochInfo(metrics)
 
 
-def _step(trainee: Trainee, state: TrainState, host: HostBatch) -> StepResult:
-    config = trainee.config
+def _step(context: LoopContext, state: TrainState, host: HostBatch) -> StepResult:
+    config = context.config
     augment = config.augment if config.augment.enabled else None
-    batch = to_device(host, trainee.learner, augment=augment, seed=config.data.seed)
+    batch = to_device(host, context.learner, augment=augment, seed=config.data.seed)
     result = train_step(
-        trainee.learner,
+        context.learner,
         batch,
         accumulate=config.train.accumulate,
         clip=config.train.clip,
-        world_size=trainee.world_size,
-        seed=(config.train.seed, state.global_step, trainee.rank),
+        world_size=context.world_size,
+        seed=(config.train.seed, state.global_step, context.rank),
     )
     state.nonfinite_steps += not result.finite
     if state.nonfinite_steps > config.train.max_nonfinite:
@@ -151,52 +151,50 @@ def _advance(state: TrainState, sums: EpochSums, result: StepResult, wait_s: flo
     state.global_step += 1
 
 
-def _assert_rows(trainee: Trainee, images: int) -> None:
-    plan = trainee.plan
+def _assert_rows(context: LoopContext, images: int) -> None:
+    plan = context.plan
     expected = min(plan.train_steps * plan.batch_size, plan.manifest.splits["train"].rows)
     if images != expected:
         raise UnetppError(f"an epoch must train on {expected} samples; it saw {images}")
 
 
-def _over_ranks(trainee: Trainee, sums: EpochSums) -> EpochSums:
+def _over_ranks(context: LoopContext, sums: EpochSums) -> EpochSums:
     """Loss and images added up, times averaged; every rank skips the same steps."""
     totals = torch.tensor(
         [sums.loss, sums.images, sums.skipped_images, sums.wait_s, sums.seconds],
         dtype=torch.float64,
-        device=trainee.learner.device,
+        device=context.learner.device,
     )
     loss, images, skipped_images, wait_s, seconds = sum_over_ranks(totals).tolist()
     return EpochSums(
         loss=loss,
         images=int(images),
-        seconds=seconds / trainee.world_size,
-        wait_s=wait_s / trainee.world_size,
+        seconds=seconds / context.world_size,
+        wait_s=wait_s / context.world_size,
         steps=sums.steps,
         skipped_images=int(skipped_images),
         skipped_steps=sums.skipped_steps,
     )
 
 
-def _epoch_metrics(trainee: Trainee, state: TrainState, sums: EpochSums) -> dict[str, Any]:
+def _epoch_metrics(context: LoopContext, state: TrainState, sums: EpochSums) -> dict[str, Any]:
     data_wait = sums.wait_s / max(sums.seconds, 1e-9)
     return {
         "epoch": state.epoch + 1,
         "step": state.global_step,
         "loss": sums.mean_loss,
-        "lr": trainee.learner.optimizer.param_groups[0]["lr"],
+        "lr": context.learner.optimizer.param_groups[0]["lr"],
         "images": sums.images,
         "images_per_s": sums.images / max(sums.seconds, 1e-9),
         "data_wait": data_wait,
-        # Rate with real data over the rate if no step had ever waited for its batch.
-        "goodput": 1.0 - data_wait,
         "train_seconds": sums.seconds,
         "nonfinite_steps": state.nonfinite_steps,
         "skipped_steps": sums.skipped_steps,
-        "workers": trainee.world_size,
+        "workers": context.world_size,
     }
 
 
-def _cache_metrics(trainee: Trainee, counts: CacheCounts) -> dict[str, float]:
+def _cache_metrics(context: LoopContext, counts: CacheCounts) -> dict[str, float]:
     """Of this process's part of the epoch, over all workers."""
-    totals = torch.tensor(astuple(counts), dtype=torch.float64, device=trainee.learner.device)
+    totals = torch.tensor(astuple(counts), dtype=torch.float64, device=context.learner.device)
     return CacheCounts(*sum_over_ranks(totals).tolist()).to_json()

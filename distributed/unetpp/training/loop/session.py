@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Any, Protocol
 
 from unetpp.data.stream.batch import HostBatch
-from unetpp.data.stream.schedule import Position, StreamPlan
+from unetpp.data.stream.stream_plan import Position, StreamPlan
 
 __all__ = ["Request", "Session"]
 

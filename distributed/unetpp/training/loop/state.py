@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from unetpp.config.sections.train import TrainConfig
-from unetpp.data.stream.schedule import Position
+from unetpp.data.stream.stream_plan import Position
 
 __all__ = ["EpochSums", "TrainState"]
 

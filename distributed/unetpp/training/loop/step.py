@@ -22,7 +22,7 @@ __all__ = ["DeviceBatch", "StepResult", "train_step"]
 class DeviceBatch:
     """A worker's share of a global batch, ready for the network.
 
-    Shapes: images float32 (N, C, H, W), masks uint8 (N, H, W), weights float32 (N,), labels int64 (N,).
+    Shapes: images float32 (N, C, *size), masks uint8 (N, *size), weights float32 (N,), labels int64 (N,).
     """
 
     images: Tensor

@@ -12,9 +12,10 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 __all__ = ["CountedImages", "convert_bn"]
+
+BatchNorm = nn.BatchNorm2d | nn.BatchNorm3d
 
 
 class CountedImages:
@@ -47,7 +48,7 @@ def convert_bn(module: nn.Module, counted: CountedImages, device: torch.device, 
         sync: share statistics over the process group, so that a run does not depend on the number of workers.
     """
     for name, child in module.named_children():
-        if not isinstance(child, _BatchNorm):
+        if not isinstance(child, BatchNorm):
             convert_bn(child, counted, device, sync=sync)
         elif sync and device.type == "cuda":
             setattr(module, name, _FusedSyncBatchNorm(child, counted))
@@ -58,7 +59,7 @@ def convert_bn(module: nn.Module, counted: CountedImages, device: torch.device, 
 class _FusedSyncBatchNorm(nn.SyncBatchNorm):
     """Torch's kernels wherever every image counts, which is all but the last batch of an epoch."""
 
-    def __init__(self, norm: _BatchNorm, counted: CountedImages) -> None:
+    def __init__(self, norm: BatchNorm, counted: CountedImages) -> None:
         super().__init__(norm.num_features, norm.eps, norm.momentum)
         self.load_state_dict(norm.state_dict())
         self._counted = counted
@@ -71,7 +72,7 @@ class _FusedSyncBatchNorm(nn.SyncBatchNorm):
 
 
 class _CountingBatchNorm(nn.Module):
-    def __init__(self, norm: _BatchNorm, counted: CountedImages, *, sync: bool) -> None:
+    def __init__(self, norm: BatchNorm, counted: CountedImages, *, sync: bool) -> None:
         super().__init__()
         for name, parameter in norm.named_parameters(recurse=False):
             self.register_parameter(name, parameter)

@@ -1,6 +1,6 @@
 """Score every level on the validation split; counts are summed over workers, never averages."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ __all__ = ["validate"]
 
 @torch.no_grad()
 def validate(
-    learner: Learner, batches: Iterable[HostBatch], manifest: Manifest, window_px: int
+    learner: Learner, batches: Iterable[HostBatch], manifest: Manifest, window_px: Sequence[int]
 ) -> dict[str, Any]:
     """Score this rank's share of the validation split, images at their own size.
 

@@ -4,8 +4,8 @@ import logging
 import time
 
 import ray
-from ray._private.state import state
 
+from unetpp.compat.ray import draining_nodes
 from unetpp.training.loop.session import Request
 
 __all__ = ["DrainWatch"]
@@ -32,7 +32,7 @@ class DrainWatch:
         if self._noticed or time.monotonic() - self._asked_s < _EVERY_S:
             return Request.GO_ON
         self._asked_s = time.monotonic()
-        self._noticed = self._node_id in state.get_draining_nodes()
+        self._noticed = self._node_id in draining_nodes()
         if not self._noticed:
             return Request.GO_ON
         logger.warning("this machine is about to be taken away; saving a checkpoint")

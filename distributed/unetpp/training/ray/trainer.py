@@ -22,7 +22,7 @@ from unetpp.training.ray.failures import TellInterruptions
 from unetpp.training.ray.worker import (
     ProgressBoard,
     WorkerArguments,
-    release,
+    remove_placement_groups,
     start_beside_caller,
     train_worker,
 )
@@ -108,7 +108,7 @@ def _end(thread: threading.Thread, board: Any, grace_s: float) -> None:
     ray.get(board.request_stop.remote())
     thread.join(grace_s)
     if thread.is_alive():
-        release(ray.get(board.groups.remote()))
+        remove_placement_groups(ray.get(board.groups.remote()))
         thread.join(_STOP_TIMEOUT_S)
 
 

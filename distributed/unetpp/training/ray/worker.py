@@ -11,27 +11,33 @@ import ray.train
 import ray.train.torch
 import ray.util
 import torch
-from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from unetpp.compat.ray import remove_placement_group
 from unetpp.config.planning.hardware import available_cpus
 from unetpp.config.planning.shares import worker_threads
 from unetpp.core.logs import RedactSecrets, setup_logging
 from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.ray_stream import stream_batches
-from unetpp.data.stream.schedule import Position, StreamPlan
+from unetpp.data.stream.stream_plan import Position, StreamPlan
 from unetpp.training.loop.session import Request
 from unetpp.training.ray.metrics_export import Exporter, RunMetrics
 from unetpp.training.ray.preemption import DrainWatch
 from unetpp.training.run.rank import TrainJob, run_job
 
-__all__ = ["ProgressBoard", "WorkerArguments", "release", "start_beside_caller", "train_worker"]
+__all__ = [
+    "ProgressBoard",
+    "WorkerArguments",
+    "remove_placement_groups",
+    "start_beside_caller",
+    "train_worker",
+]
 
 _HEARTBEAT_S = 0.25
 
 
 class ProgressBoard:
-    """An actor between rank 0 and whoever watches: progress one way, the wish to stop the other."""
+    """An actor between rank 0 and whoever watches: progress one way, the request to stop the other."""
 
     def __init__(self) -> None:
         self._progress: dict[str, Any] = {}
@@ -83,13 +89,13 @@ def start_beside_caller(actor_class: type[Any]) -> Any:
     return ray.remote(num_cpus=0, scheduling_strategy=strategy)(actor_class).remote()
 
 
-def release(groups: Collection[str]) -> None:
+def remove_placement_groups(groups: Collection[str]) -> None:
     """Free what workers hold or held, and end those; groups that are gone are passed over.
 
     Ray Train leaves this to an actor that asks Ray's dashboard, which an embedded Ray does not have.
     """
     for group in groups:
-        ray.util.remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(group))))
+        remove_placement_group(group)
 
 
 class WorkerArguments(TypedDict):

@@ -1,4 +1,4 @@
-"""What happens beside learning, in a fixed order after each epoch.
+"""What happens beside learning: early stopping, checkpoints, metrics, trackers, in a fixed order each epoch.
 
     1. score        keep the best value and the patience count in the state        (every rank)
     2. latency      time the sub-network of every scored level, once               (rank 0)
@@ -10,10 +10,12 @@
 A checkpoint is safe before anything reports the epoch it belongs to. Metrics go before it: a run killed
 between the two trains the epoch again and replaces its line; the other way round the line would be lost.
 
-Inside an epoch there is only the checkpoint, where `cadence.py` finds it due.
+Inside an epoch there is only the checkpoint, where `CheckpointInterval` finds it due.
 """
 
 import logging
+import time
+from collections.abc import Callable
 from typing import Any
 
 from unetpp.config.run import RunConfig
@@ -25,10 +27,9 @@ from unetpp.training.loop.loop import EpochInfo, StepInfo
 from unetpp.training.loop.session import Request, Session
 from unetpp.training.loop.state import TrainState
 from unetpp.training.run.checkpoint import pack_checkpoint
-from unetpp.training.run.checkpoint_interval import Cadence
 from unetpp.training.run.trackers import Trackers
 
-__all__ = ["EpochHooks"]
+__all__ = ["CheckpointInterval", "EpochHooks"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class EpochHooks:
         learner: Learner,
         state: TrainState,
         session: Session,
-        claim: Claim | None = None,
+        claim: Claim | None,
     ) -> None:
         self._config, self._run, self._learner = config, run, learner
         self._state, self._session = state, session
@@ -51,18 +52,20 @@ class EpochHooks:
         # Epochs past the checkpoint that a lost worker had already written are trained again.
         self._epochs = [e for e in run.read_metrics() if e["epoch"] <= state.epoch] if self._is_writer else []
         self._latency_s: dict[int, float] = {}
-        self._cadence = Cadence(config.train.checkpoint_every_steps, config.train.checkpoint_minutes)
+        self._interval = CheckpointInterval(
+            config.train.checkpoint_every_steps, config.train.checkpoint_minutes
+        )
         # Last: whoever has the hooks closes the trackers.
         self._trackers = Trackers(config, run) if self._is_writer else None
 
-    def wish_after(self, info: StepInfo) -> Request:
+    def request_after(self, info: StepInfo) -> Request:
         """Whether this rank asks for a checkpoint; the writer speaks for all.
 
         After the last step of an epoch the epoch's own checkpoint follows. A run that was taken over stops.
         """
         if self._lost:
             return Request.STOP
-        due = self._is_writer and info.step < info.steps and self._cadence.is_due(self._state.global_step)
+        due = self._is_writer and info.step < info.steps and self._interval.is_due(self._state.global_step)
         return Request.SAVE if due else Request.GO_ON
 
     def after_epoch(self, info: EpochInfo) -> None:
@@ -88,7 +91,7 @@ class EpochHooks:
             assert self._state.best_value is not None
             store.mark_best(step, self._state.best_value)
         store.thin_out(self._config.train.keep_checkpoints)
-        self._cadence.saved()
+        self._interval.saved()
 
     def close(self) -> None:
         """End the trackers' runs."""
@@ -107,11 +110,10 @@ class EpochHooks:
         if "val" not in metrics:
             return
         if not self._latency_s:
-            side = int(self._config.data.crop)
             self._latency_s = measure_levels_s(
                 self._learner.model,
                 channels=int(self._config.model.in_channels),
-                size_px=(side, side),
+                size_px=self._config.patch_px,
                 device=self._learner.device,
             )
         metrics["val"]["device"] = device_name(self._learner.device)
@@ -129,3 +131,27 @@ class EpochHooks:
         self._state.best_value, self._state.best_epoch = value, metrics["epoch"]
         self._state.validations_since_best = 0
         return True
+
+
+class CheckpointInterval:
+    """Counts from the last checkpoint of any kind.
+
+    Args:
+        every_steps: steps of the run between checkpoints; 0 counts none.
+        minutes: between checkpoints; 0 counts none.
+        clock: seconds, never going back.
+    """
+
+    def __init__(self, every_steps: int, minutes: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._every_steps, self._interval_s = every_steps, minutes * 60
+        self._clock = clock
+        self._saved_s = clock()
+
+    def is_due(self, global_step: int) -> bool:
+        """Whether to save after that step of the run; a resumed run saves at the same ones."""
+        by_steps = self._every_steps > 0 and global_step % self._every_steps == 0
+        return by_steps or 0 < self._interval_s <= self._clock() - self._saved_s
+
+    def saved(self) -> None:
+        """A checkpoint has just been written."""
+        self._saved_s = self._clock()

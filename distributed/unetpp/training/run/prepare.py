@@ -5,8 +5,8 @@ import logging
 from unetpp.config import Decision, Hardware, RunConfig, config_hash, replace, resolve
 from unetpp.config.planning.node_labels import require_labelled_cluster
 from unetpp.config.planning.placement import require_places, require_readers
-from unetpp.core.cache_folder import cache_folder
 from unetpp.core.errors import ConfigError, InputError
+from unetpp.core.local_folders import cache_folder
 from unetpp.core.ownership import Ownership
 from unetpp.core.provenance import collect
 from unetpp.core.rundir import RunDir
@@ -47,7 +47,7 @@ def new_run(
     if (missing := lacks_split(manifest, "train", config.data.uri)) is not None:
         raise InputError(f"{missing}; name one that has, and score this one with evaluate data.uri=")
     if "val" in manifest.splits and manifest.splits["val"].rows:
-        require_scorable(dataset, manifest, "val")
+        require_scorable(dataset, manifest)
     if (advice := shard_advice(manifest, config.data.uri)) is not None:
         logger.warning(advice)
     resolved, decisions = resolve(config, manifest, hardware)

@@ -16,9 +16,9 @@ from unetpp.core.ownership import Claim
 from unetpp.core.rundir import RunDir
 from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.prefetch import Prefetch
-from unetpp.data.stream.schedule import StreamPlan
+from unetpp.data.stream.stream_plan import StreamPlan
 from unetpp.training.loop.learner import Learner
-from unetpp.training.loop.loop import EpochInfo, PauseInfo, StepInfo, Trainee, training
+from unetpp.training.loop.loop import EpochInfo, LoopContext, PauseInfo, StepInfo, training
 from unetpp.training.loop.session import Request, Session
 from unetpp.training.loop.state import TrainState
 from unetpp.training.run.checkpoint import agreed_checkpoint, read_state, restore_learner
@@ -65,9 +65,9 @@ def run_job(job: TrainJob, session: Session, device: torch.device) -> TrainState
         if found is not None:
             restore_learner(found[1], learner)
             logger.info("continuing from step %d: epoch %d, step %d of it", found[0], state.epoch, state.step)
-        trainee = Trainee(learner, job.config, job.manifest, plan, session.rank, session.world_size)
+        context = LoopContext(learner, job.config, job.manifest, plan, session.rank, session.world_size)
         with closing(EpochHooks(job.config, run, learner, state, session, job.claim)) as hooks:
-            _drive(trainee, state, batches, hooks, session)
+            _drive(context, state, batches, hooks, session)
     return state
 
 
@@ -78,7 +78,7 @@ def stream_plan(job: TrainJob) -> StreamPlan:
         uri=data.uri,
         manifest=job.manifest,
         batch_size=int(data.batch_size),
-        crop=int(data.crop),
+        crop=job.config.patch_px,
         foreground=float(data.foreground),
         epochs=job.config.train.epochs,
         validate_every=job.config.train.validate_every,
@@ -93,19 +93,19 @@ def stream_plan(job: TrainJob) -> StreamPlan:
 
 
 def _drive(
-    trainee: Trainee, state: TrainState, batches: Iterator[HostBatch], hooks: EpochHooks, session: Session
+    context: LoopContext, state: TrainState, batches: Iterator[HostBatch], hooks: EpochHooks, session: Session
 ) -> None:
-    events = training(trainee, state, batches)
-    wish: Request | None = None
+    events = training(context, state, batches)
+    request: Request | None = None
     while not state.finished:
         try:
-            event = events.send(wish)
+            event = events.send(request)
         except StopIteration:
             return
-        wish = None
+        request = None
         match event:
             case StepInfo():
-                wish = max(session.heartbeat(_progress(event)), hooks.wish_after(event))
+                request = max(session.heartbeat(_progress(event)), hooks.request_after(event))
             case PauseInfo():
                 hooks.save()
             case EpochInfo():

@@ -56,7 +56,7 @@ def applied_changes(config: RunConfig, stored: RunConfig) -> dict[str, Any]:
     refused = [
         f"{key}={value} (run: {kept[key]}; {_REASONS.get(key.partition('.')[0], _OTHER_REASON)})"
         for key, value in given.items()
-        if not (key.startswith("scale.") or key in _MAY_CHANGE or key in _PLACES or value == AUTO)
+        if not (key.startswith("scale.") or key in _MAY_CHANGE or key in _PLACES or _is_open(key, value))
     ]
     if refused:
         raise ConfigError(
@@ -74,6 +74,10 @@ def applied_changes(config: RunConfig, stored: RunConfig) -> dict[str, Any]:
     if "scale.address" in free and free["scale.address"] is None:
         derived |= {key: value for key, value in _OF_A_CLUSTER.items() if value != kept[key]}
     return derived | free
+
+
+def _is_open(key: str, value: Any) -> bool:
+    return value == AUTO or (value is None and key in ("model.spatial_dims", "model.pool", "data.crop_depth"))
 
 
 def last_epoch(config: RunConfig, state: TrainState) -> int:

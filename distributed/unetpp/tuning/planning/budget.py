@@ -10,27 +10,23 @@ __all__ = ["Budget", "budget_of", "estimate", "expected_epochs"]
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits of a sweep; 0 is none, but for trials."""
+    """Limits of a sweep beside its number of trials; 0 is none."""
 
-    trials: int
     hours: float = 0.0
     gpu_hours: float = 0.0
     target: float = 0.0
     """Quality that is enough."""
 
-    def exhausted(self, now_s: float, done: int, gpu_seconds: float, best: float | None) -> str | None:
+    def exhausted(self, now_s: float, gpu_seconds: float, best: float | None) -> str | None:
         """Why no further trial may start, or None.
 
         Args:
             now_s: seconds the sweep has run, before a resume and after it.
-            done: trials that ended, whatever their outcome.
             gpu_seconds: GPU time of all trials so far.
             best: best quality so far.
         """
         if self.target and best is not None and best >= self.target:
             return f"quality {best:.4f} reached tune.target={self.target:g}"
-        if done >= self.trials:
-            return f"{done} of tune.trials={self.trials} done"
         if self.hours and now_s >= self.hours * 3600:
             return f"{now_s / 3600:.2f} h reached tune.hours={self.hours:g}"
         if self.gpu_hours and gpu_seconds >= self.gpu_hours * 3600:
@@ -40,7 +36,7 @@ class Budget:
 
 def budget_of(config: TuneConfig) -> Budget:
     """The limits that a configuration sets."""
-    return Budget(config.trials, config.hours, config.gpu_hours, config.target)
+    return Budget(config.hours, config.gpu_hours, config.target)
 
 
 def expected_epochs(epochs: int, tune: TuneConfig) -> float:

@@ -46,11 +46,11 @@ def _sharing(config: RunConfig, cores: int, processes: int) -> float:
 
 def _step_seconds(config: RunConfig, manifest: Manifest, device: torch.device) -> float:
     learner = Learner(config, manifest, total_steps=_TIMED_STEPS + 1, device=device)
-    batch_size, side = int(config.data.batch_size), int(config.data.crop)
+    batch_size, size_px = int(config.data.batch_size), config.patch_px
     share = -(-batch_size // config.max_workers)
     batch = DeviceBatch(
-        images=torch.randn(share, manifest.channels, side, side, device=device),
-        masks=torch.randint(0, 2, (share, side, side), dtype=torch.uint8, device=device),
+        images=torch.randn(share, manifest.channels, *size_px, device=device),
+        masks=torch.randint(0, 2, (share, *size_px), dtype=torch.uint8, device=device),
         weights=torch.ones(share, device=device),
         labels=torch.full((share,), -1, device=device),
         global_size=share,

@@ -9,7 +9,7 @@ from typing import Any
 import ray
 from ray.tune.search import Searcher
 
-from unetpp.training.ray.worker import release
+from unetpp.training.ray.worker import remove_placement_groups
 from unetpp.tuning.ledger import Ledger
 from unetpp.tuning.ray.trainable import reported_metrics
 from unetpp.tuning.ray.unsaved import Unsaved
@@ -56,7 +56,7 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]  # ray is not typ
         cause = ray.get(self._board.failure.remote(number))
         if error:
             cause = cause or "its process died; see memory and Ray's logs"
-            release(ray.get(self._board.begin.remote(number)))
+            remove_placement_groups(ray.get(self._board.begin.remote(number)))
         with self._remembering_failure():
             self._ledger.end(number, cause)
 

@@ -21,12 +21,12 @@ from unetpp.core.provenance import collect
 from unetpp.core.rundir import RunDir
 from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.ray_stream import stream_batches
-from unetpp.data.stream.schedule import Position, StreamPlan
+from unetpp.data.stream.stream_plan import Position, StreamPlan
 from unetpp.training.loop.session import Request
 from unetpp.training.ray.metrics_export import Exporter, RunMetrics
 from unetpp.training.ray.preemption import DrainWatch
 from unetpp.training.ray.trainer import fit
-from unetpp.training.ray.worker import release
+from unetpp.training.ray.worker import remove_placement_groups
 from unetpp.training.run.rank import TrainJob, run_job
 from unetpp.tuning.ray.decisions import StopTrial
 
@@ -55,7 +55,7 @@ def run_trial(params: dict[str, Any], context: TrialContext) -> None:
     A trial that was started before continues from its checkpoint, in the same run folder.
     """
     number, config = int(params["number"]), RunConfig.model_validate(params["config"])
-    release(ray.get(context.board.begin.remote(number)))
+    remove_placement_groups(ray.get(context.board.begin.remote(number)))
     reporter = _Reporter(number, context.board)
     try:
         job = _job(config, params["decisions"], context.manifest, context.claim)

@@ -7,7 +7,7 @@ The test split is read once, for the winner, at the end.
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import count, islice
 from typing import Any
 
@@ -20,7 +20,7 @@ from unetpp.inference.evaluation_files import evaluation_name, read_per_image
 from unetpp.training.run.rank import TrainJob
 from unetpp.tuning.results.confirmed import CONFIRM_FOLDER, write_confirmed
 from unetpp.tuning.results.leaderboard import LeaderRow, complete_rows
-from unetpp.tuning.results.significance import compare
+from unetpp.tuning.results.paired_comparison import compare_paired
 
 __all__ = ["Candidate", "candidates", "confirm"]
 
@@ -87,9 +87,8 @@ def _compared(ranked: list[Candidate], scores: dict[int, dict[str, float]]) -> d
     winner = ranked[0]
     against = {
         # As JSON has it: what is read back later is the same.
-        str(other.trial): asdict(found) | {"distinguishable": found.distinguishable}
+        str(other.trial): compare_paired(scores[other.trial], scores[winner.trial]).to_json()
         for other in ranked[1:]
-        for found in [compare(scores[other.trial], scores[winner.trial], seed=0)]
     }
     return {
         "candidates": [

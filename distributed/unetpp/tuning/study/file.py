@@ -12,7 +12,7 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
-from unetpp.core.cache_folder import cache_folder
+from unetpp.core.local_folders import cache_folder
 from unetpp.core.storage import Storage
 
 __all__ = ["STUDY_FILE", "driver_file", "fetch", "reader_file", "snapshot"]

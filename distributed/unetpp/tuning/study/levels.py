@@ -1,13 +1,19 @@
 """What one training says about each depth that it contains."""
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import optuna
+
 from unetpp.config.sections.tune import MetricName, ObjectiveName
 
-__all__ = ["LevelResult", "NetworkCost", "costs", "headline", "level_results"]
+__all__ = ["LevelResult", "NetworkCost", "SharedLatency", "costs", "headline", "level_results"]
+
+_LATENCY = "latency:"
+"""Begins the study's user attributes with what was measured, in seconds."""
 
 
 class NetworkCost(Protocol):
@@ -77,3 +83,25 @@ def costs(result: LevelResult, objectives: Sequence[ObjectiveName]) -> tuple[flo
 def _finite(quality: float) -> float:
     """NaN counts as the worst: a diverged trial must not win a comparison."""
     return -math.inf if math.isnan(quality) else quality
+
+
+class SharedLatency:
+    """One latency for equal networks on equal devices: that of whichever trial measures it first.
+
+    Two trials of one architecture differ by the timer's noise. On a front of quality against latency this
+    noise alone would put a bad trial beside a good one.
+    """
+
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
+        self._known: dict[str, float] = {
+            key: value for key, value in study.user_attrs.items() if key.startswith(_LATENCY)
+        }
+
+    def of(self, network: str, device: str, measured_s: float) -> float:
+        """Seconds of a network on a device, which are `measured_s` if it is new."""
+        key = _LATENCY + hashlib.sha256(f"{network} {device}".encode()).hexdigest()[:16]
+        if key not in self._known:
+            self._known[key] = measured_s
+            self._study.set_user_attr(key, measured_s)
+        return self._known[key]

@@ -8,8 +8,9 @@ from typing import Any
 
 import optuna
 import sqlalchemy
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import RDBStorage
 
+from unetpp.compat.optuna import STORAGE_CALLS
 from unetpp.core.errors import StorageError
 from unetpp.core.storage.retry import Retry
 
@@ -82,11 +83,5 @@ def _innermost(error: BaseException) -> str:
     return " ".join(str(cause).split())
 
 
-_CALLS = {
-    *BaseStorage.__abstractmethods__,
-    # What Optuna's cache in front of a database storage calls in place of the public methods.
-    *("_create_new_trial", "_set_trial_param", "_get_trials", "_get_best_trial_id"),
-    "get_trial_id_from_study_id_trial_number",
-}
-for _name in sorted(_CALLS):
+for _name in sorted(STORAGE_CALLS):
     setattr(PatientStorage, _name, _patiently(getattr(RDBStorage, _name)))

@@ -9,7 +9,6 @@ What a running trial reported since the last snapshot is reported again by the t
 import logging
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -57,13 +56,10 @@ class StudyPublisher:
         file: the study.
         folder: of the sweep.
         claim: nothing is published any more once it was lost.
-        clock: seconds; measures what a snapshot takes.
     """
 
-    def __init__(
-        self, file: Path, folder: Storage, claim: Claim | None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._file, self._folder, self._claim, self._clock = file, folder, claim, clock
+    def __init__(self, file: Path, folder: Storage, claim: Claim | None) -> None:
+        self._file, self._folder, self._claim = file, folder, claim
         self._publishing = threading.Lock()
         self._wanted, self._ends = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -116,7 +112,7 @@ class StudyPublisher:
     def _publish(self) -> None:
         with self._publishing:
             self._wanted.clear()
-            begun_s = self._clock()
+            begun_s = time.monotonic()
             taken = self._file.with_suffix(".snapshot")
             snapshot(self._file, taken)
             try:
@@ -128,7 +124,7 @@ class StudyPublisher:
                 ) from error
             finally:
                 taken.unlink(missing_ok=True)
-            self._took_s = self._clock() - begun_s
+            self._took_s = time.monotonic() - begun_s
 
     def _upload(self, taken: Path) -> None:
         if self._claim is not None and not self._claim.holds():

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from unetpp.compat.optuna import storage_of, trial_id
 from unetpp.tuning.study.epochs import (
     NETWORKS,
     EpochRecord,
@@ -71,9 +72,9 @@ class TrialRecord:
         Raises:
             ValueError: the study has no such trial.
         """
-        self._study, self._storage, self.number = study, study._storage, number
+        self._study, self._storage, self.number = study, storage_of(study), number
         try:
-            self._id = self._storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
+            self._id = trial_id(study, number)
         except KeyError as error:
             count = len(study.get_trials(deepcopy=False))
             raise ValueError(f"the trial must be one of the study's {count}; it is {number}") from error

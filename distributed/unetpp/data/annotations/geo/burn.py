@@ -1,7 +1,7 @@
 """Polygons to pixels: a pixel is inside where its centre is.
 
-Vertices are taken into the image's reference system and joined by straight lines there. Where polygons overlap,
-the one with less area is seen. What lies beyond the image is cut off.
+Vertices are taken into the image's reference system and joined by straight lines there. Of polygons that
+overlap, the one with less area is seen. What lies beyond the image is cut off.
 """
 
 import json

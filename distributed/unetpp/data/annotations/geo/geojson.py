@@ -1,6 +1,6 @@
 """GeoJSON: a FeatureCollection of polygons.
 
-Coordinates are longitude and latitude (RFC 7946), or those of the member `crs` of earlier releases. Coordinates
+Coordinates are longitude and latitude (RFC 7946), or those of the member `crs` of earlier releases. Those
 that can be neither are taken for those of the image, which is said.
 """
 

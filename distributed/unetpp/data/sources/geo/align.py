@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.transform import Affine
 from rasterio.warp import transform as reproject
 
 from unetpp.data.images.header import Header, SampleError
@@ -28,6 +27,8 @@ _SAME_PX = 0.01
 _NODE_PX = 16
 """Distance of the centres that are projected; between them coordinates are interpolated."""
 _READ_PIXELS = 2**20
+
+Coordinates = NDArray[np.float64]
 
 
 def on_grid_of(labels: Raster, image: Raster, name: str) -> Raster:
@@ -119,21 +120,20 @@ class _Aligned:
     def _places(self, box: Box, *, nodes_only: bool = False) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Row and column of the mask in which the centre of each of the box's pixels lies."""
         x, y = pixel_centres(self.image.space, box, self.labels.space.crs, nodes_only=nodes_only)
-        columns, rows = ~Affine(*self.labels.space.transform) * (x, y)
+        columns, rows = _pixels_at(self.labels.space, x, y)
         return np.floor(rows).astype(np.int64), np.floor(columns).astype(np.int64)
 
 
 def pixel_centres(
     space: Space, box: Box, crs: str, *, nodes_only: bool = False
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[Coordinates, Coordinates]:
     """x and y of the centres of a box's pixels, or of nodes among them, in another reference system.
 
     Raises:
         SampleError: a centre has no place in that system.
     """
     rows, columns = _nodes(box.height), _nodes(box.width)
-    transform = Affine(*space.of_part(box.top, box.left).transform)
-    x, y = transform * tuple(np.meshgrid(columns + 0.5, rows + 0.5))
+    x, y = _places_of(space.of_part(box.top, box.left), *np.meshgrid(columns + 0.5, rows + 0.5))
     if not _same_crs(space.crs, crs):
         shape = x.shape
         xs, ys = reproject(CRS.from_wkt(space.crs), CRS.from_wkt(crs), x.ravel(), y.ravel())
@@ -172,10 +172,21 @@ def _lies_alike(labels: Raster, image: Raster) -> bool:
         labels.space.crs, image.space.crs
     ):
         return False
-    there, here = Affine(*labels.space.transform), Affine(*image.space.transform)
-    corners = [(0, 0), (other.width, 0), (0, other.height)]
-    moved = np.array([~there * (here * corner) for corner in corners]) - corners
-    return bool(np.abs(moved).max() < _SAME_PX)
+    corners = np.array([0, other.width, 0], np.float64), np.array([0, 0, other.height], np.float64)
+    found = _pixels_at(labels.space, *_places_of(image.space, *corners))
+    return bool(np.abs(np.subtract(found, corners)).max() < _SAME_PX)
+
+
+def _places_of(space: Space, columns: Coordinates, rows: Coordinates) -> tuple[Coordinates, Coordinates]:
+    a, b, c, d, e, f = space.transform
+    return a * columns + b * rows + c, d * columns + e * rows + f
+
+
+def _pixels_at(space: Space, x: Coordinates, y: Coordinates) -> tuple[Coordinates, Coordinates]:
+    """Columns and rows, the inverse of `_places_of`."""
+    a, b, c, d, e, f = space.transform
+    x, y, determinant = x - c, y - f, a * e - b * d
+    return (e * x - b * y) / determinant, (a * y - d * x) / determinant
 
 
 @lru_cache(maxsize=64)

@@ -1,0 +1,57 @@
+"""Ray's interfaces without a promise: all that the package uses of them.
+
+`ray._raylet.Config.initialize`: Ray reads RAY_AUTH_MODE when it is imported; its own start of a cluster
+    refreshes it so, and `ray.init` does not.
+`ray._private.services.canonicalize_bootstrap_address`: what `ray.init(address="auto")` would join; the public
+    call joins it, and waits for minutes where nothing answers.
+`ray._private.runtime_env.constants.RAY_JOB_CONFIG_JSON_ENV_VAR`: where the environment of a submitted job is,
+    which `ray.init` refuses to set twice.
+`ray._private.state.state.get_draining_nodes`: nodes that are about to be taken away; the public
+    `ray.train.get_context().get_preemption_info` waits for all ranks at each call.
+`ray.PlacementGroupID`: undocumented; the public API removes a placement group only where its handle is, and
+    what lives here is the hex number that a process has left behind.
+"""
+
+import ray
+import ray.util
+from ray._private import services
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR as JOB_CONFIG_VARIABLE
+from ray._private.state import state
+from ray._raylet import Config  # type: ignore[attr-defined]  # a Cython module without stubs
+from ray.util.placement_group import PlacementGroup
+
+__all__ = [
+    "CHECKED_VERSION",
+    "JOB_CONFIG_VARIABLE",
+    "draining_nodes",
+    "found_address",
+    "reload_auth_mode",
+    "remove_placement_group",
+]
+
+CHECKED_VERSION = "2.60.0"
+"""The release whose source says what stands above; tests/compat fails when constraints.txt pins another."""
+
+
+def reload_auth_mode() -> None:
+    """Read RAY_AUTH_MODE and the other settings from the environment again."""
+    Config.initialize("")
+
+
+def found_address() -> str:
+    """The host and port that the address `auto` means: RAY_ADDRESS, or the cluster on this machine.
+
+    Raises:
+        ConnectionError, ValueError: there is none, or more than one.
+    """
+    return str(services.canonicalize_bootstrap_address("auto"))
+
+
+def draining_nodes() -> set[str]:
+    """Hex ids of the nodes that are being drained before a preemption or a downscaling."""
+    return set(state.get_draining_nodes())
+
+
+def remove_placement_group(group: str) -> None:
+    """Free what the group with this hex id reserves, and end what runs in it; none left is no error."""
+    ray.util.remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(group))))
