@@ -3,8 +3,8 @@
     python benchmarks/large_raster.py --side 20000 --bands 3 --work build/large
     python benchmarks/large_raster.py --side 6000 --bands 1 --work build/large   # a minute
 
-The raster is noise over blobs in 8 bits, deflated in tiles of 512 px; the mask is a GeoTIFF of the blobs on the
-same grid. Both commands run as a user runs them, and what is measured is the largest resident set of their
+The raster is noise over blobs in 8 bits, deflated in tiles of 512 px; the mask is a GeoTIFF of the blobs on
+its grid. Both commands run as a user runs them, and what is measured is the largest resident set of their
 process (ru_maxrss, which counts pages of mapped files as well). The network has random weights: how it was
 trained changes neither time nor memory.
 """

@@ -151,22 +151,23 @@ def scenes(tmp_path: Path) -> Path:
 
 
 def test_predict_answers_a_geotiff_with_one_and_with_polygons(tmp_path, scenes, make_run):
-    run, out = make_run(), tmp_path / "out"
+    run, out = make_run("multiclass"), tmp_path / "out"
     result = predict_paths(run, str(scenes), str(out), PredictOptions(probabilities=True, overlay=True))
     assert result["predicted"] == 1
     with rasterio.open(out / "a.tif") as file:
         mask = file.read(1)
         assert file.transform.almost_equals(GRIDS["north up"])
     assert (mask[:8] == 255).all()
-    assert set(np.unique(mask[8:])) <= {0, 1}
     with rasterio.open(out / "a_probabilities.tif") as file:
-        np.testing.assert_array_equal(file.read(1)[8:] > 127, mask[8:] == 1)
+        chances = file.read()[:, 8:]
+        chosen = np.take_along_axis(chances, mask[None, 8:].astype(int), axis=0)
+        assert (chosen == chances.max(axis=0)).all()
     predict_paths(run, str(scenes), str(out), PredictOptions(format="geojson"))
     features = json.loads((out / "a.geojson").read_text())["features"]
-    shapes = [(feature["geometry"], 1) for feature in features]
-    assert shapes
-    back = rasterio.features.rasterize(shapes, mask.shape, transform=GRIDS["north up"])
-    np.testing.assert_array_equal(back, mask == 1)
+    names = [entry.name for entry in CLASSES["multiclass"]]
+    shapes = [(feature["geometry"], names.index(feature["properties"]["class"])) for feature in features]
+    back = rasterio.features.rasterize(shapes, mask.shape, transform=GRIDS["north up"], fill=255)
+    np.testing.assert_array_equal(back, mask)
     with pytest.raises(ExistsError):
         predict_paths(run, str(scenes), str(out), PredictOptions(format="geojson"))
 
