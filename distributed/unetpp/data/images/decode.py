@@ -17,6 +17,8 @@ from unetpp.data.images.header import Header, SampleError
 
 __all__ = ["read_header", "read_image", "read_mask"]
 
+_EXACT = 2**24
+"""Whole numbers below it are what they were before they became float32."""
 _MAGIC: tuple[tuple[bytes, ModuleType], ...] = (
     (b"\x89PNG\r\n\x1a\n", format_pillow),
     (b"\xff\xd8\xff", format_pillow),
@@ -61,10 +63,10 @@ def read_mask(data: bytes) -> NDArray[Any]:
     module = _format_of(data)
     mask: NDArray[Any] = format_pillow.index_pixels(data) if module is format_pillow else module.pixels(data)
     if mask.dtype == np.float32:
-        in_range = bool(((mask >= 0) & (mask <= np.iinfo(np.uint16).max)).all())
+        in_range = bool(((mask >= 0) & (mask < _EXACT)).all())
         if not in_range or not np.array_equal(mask, np.rint(mask)):
             raise SampleError("a floating-point mask must hold class indices 0, 1, 2 ...")
-        return mask.astype(np.uint16)
+        return mask.astype(np.uint16 if mask.max() <= np.iinfo(np.uint16).max else np.int32)
     return mask
 
 

@@ -13,7 +13,7 @@ from unetpp.data.images.header import MAX_PIXELS, Header, SampleError
 from unetpp.data.pack.classes import ClassSpec
 from unetpp.data.pack.labels import to_values
 from unetpp.data.pack.masks.annotated import DrawnMask
-from unetpp.data.pack.masks.instances import check_ids, mark_borders
+from unetpp.data.pack.masks.instances import mark_borders, whole_ids
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.sources.places import apart_by_voxels
 from unetpp.data.sources.raster import Box, Pixels, Raster
@@ -114,8 +114,7 @@ def _objects(
     else:
         if stored.shape[-1] != 1:
             raise SampleError(f"a mask of object ids has one channel, this one {stored.shape[-1]}")
-        ids = stored[..., 0].astype(np.int32)
-        check_ids(ids)
+        ids = whole_ids(stored[..., 0])
         values = (ids != 0).astype(np.uint8)
     mark_borders(values, ids, spec, border_px)
     return values, ids

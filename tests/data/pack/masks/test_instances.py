@@ -16,9 +16,10 @@ from unetpp.data.dataset.manifests import load_manifest
 from unetpp.data.dataset.parquet import iter_samples
 from unetpp.data.dataset.repack import repack
 from unetpp.data.dataset.verify import verify
+from unetpp.data.images.header import SampleError
 from unetpp.data.pack.classes import ClassSpec
 from unetpp.data.pack.discover import SourceFolder
-from unetpp.data.pack.masks.instances import border_of
+from unetpp.data.pack.masks.instances import border_of, whole_ids
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.pack import pack
 
@@ -80,6 +81,9 @@ def test_the_edge_of_the_image_is_no_border():
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int32, np.float32])
 def test_ids_of_any_type_are_packed_and_kept(tmp_path, folder, dtype):
     ids = fill(folder, dtype=dtype)
+    if np.dtype(dtype).itemsize > 2:
+        ids["i0"][ids["i0"] == 3] = 2**24 - 1
+        tifffile.imwrite(Path(folder.masks) / "i0.tif", ids["i0"].astype(dtype))
     result, found = packed(folder, tmp_path / "out", options())
     assert [c.name for c in result.manifest.classes] == ["background", "object", "border"]
     assert result.manifest.instances == BORDER
@@ -122,6 +126,12 @@ def test_a_binary_mask_is_not_taken_for_one_object(tmp_path, folder):
     tifffile.imwrite(Path(folder.masks) / "a.tif", binary)
     with pytest.raises(InputError, match="2 separate regions"):
         pack([folder], str(tmp_path / "out"), options())
+
+
+def test_fractions_and_negative_numbers_are_no_ids():
+    for values in ([0.5, 1], [-1, 1]):
+        with pytest.raises(SampleError, match="whole numbers"):
+            whole_ids(np.array([values], np.float32))
 
 
 def test_annotations_give_classes_and_ids_where_objects_touch(tmp_path, folder):

@@ -5,6 +5,8 @@ object or from the background; the image's edge is no border. An object too thin
 border, so that each one keeps an inside.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -14,7 +16,7 @@ from unetpp.core.manifest import IGNORE
 from unetpp.data.images.header import SampleError
 from unetpp.data.pack.classes import ClassEntry, ClassSpec
 
-__all__ = ["BORDER_PX", "INSIDE", "border_of", "check_ids", "instance_classes", "mark_borders"]
+__all__ = ["BORDER_PX", "INSIDE", "border_of", "instance_classes", "mark_borders", "whole_ids"]
 
 BORDER_PX = 2
 """Width of the border in each object, so four pixels between two that touch."""
@@ -54,12 +56,16 @@ def instance_classes(spec: ClassSpec | None, *, drawn: bool) -> ClassSpec:
     )
 
 
-def check_ids(ids: NDArray[np.int32]) -> None:
-    """Refuse a mask of foreground and background, whose objects would all be one.
+def whole_ids(stored: NDArray[Any]) -> NDArray[np.int32]:
+    """Ids as a mask file holds them, (Z) H W.
 
     Raises:
-        SampleError: the mask has one value and several regions.
+        SampleError: they are no whole numbers from 0, or of foreground and background, whose objects would
+            all be one.
     """
+    ids = stored.astype(np.int32)
+    if (ids != stored).any() or (ids < 0).any():
+        raise SampleError("ids of objects must be whole numbers, 0 for no object")
     values = np.unique(ids[ids != 0])
     regions = 0
     if len(values) == 1:
@@ -70,6 +76,7 @@ def check_ids(ids: NDArray[np.int32]) -> None:
             f"the mask has the one value {values[0]} in {regions} separate regions, which --instances takes "
             "for one object; number the objects 1, 2, 3 ..., for example by scipy.ndimage.label"
         )
+    return ids
 
 
 def mark_borders(values: NDArray[np.uint8], ids: NDArray[np.int32], spec: ClassSpec, width_px: int) -> None:
