@@ -130,7 +130,8 @@ def _private_uses(tree: ast.Module) -> Iterator[tuple[int, str]]:
             names = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
         elif isinstance(node, ast.Attribute):
             is_own = node.attr in own and ast.unparse(node.value) in ("self", "cls", "super()")
-            names = [] if is_own else [node.attr]
+            # The methods of a named tuple are public, whatever they begin with.
+            names = [] if is_own or node.attr in ("_replace", "_asdict", "_fields") else [node.attr]
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "setattr", "hasattr"):
             names = [entry.value for entry in node.args if isinstance(entry, ast.Constant)]
         if any(name.startswith("_") and not name.endswith("__") for name in map(str, names)):

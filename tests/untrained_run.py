@@ -104,11 +104,19 @@ def write_untrained_run(
     """Write `<name>-data` and a run with one checkpoint of random weights; returns the run's URI."""
     sizes = sizes or [(24, 24), (24, 24), (20, 33), (17, 9)]
     data = folder / f"{name}-data"
-    manifest = write_splits(data, task, sizes, resized_px)
-    model = ModelConfig(in_channels=3, num_classes=manifest.num_classes, depth=2, width=4, image_classes=0)
-    config = RunConfig(
-        data=DataConfig(uri=str(data), batch_size=2, crop=16), model=model, out=str(folder / name)
+    return write_run_of(write_splits(data, task, sizes, resized_px), data, folder / name)
+
+
+def write_run_of(manifest: Manifest, data: Path, out: Path) -> str:
+    """Write a run with one checkpoint of random weights on a packed dataset; returns the run's URI."""
+    model = ModelConfig(
+        in_channels=manifest.channels,
+        num_classes=manifest.num_classes,
+        depth=2,
+        width=4,
+        image_classes=0,
     )
+    config = RunConfig(data=DataConfig(uri=str(data), batch_size=2, crop=16), model=model, out=str(out))
     run = RunDir(config.run_uri)
     run.create(config.model_dump(mode="json"), [], manifest, {"version": "0"})
     torch.manual_seed(0)

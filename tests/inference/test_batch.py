@@ -28,7 +28,7 @@ def test_predict_mask_pixels_are_class_indices_under_class_colours(make_run, fol
     with Image.open(tmp_path / "out/a.png") as mask:
         assert mask.mode == "P"
         assert mask.getpalette()[3:6] == [0, 255, 0]
-        expected = Predictor.from_run(run).predict(read_image((folder / "a.png").read_bytes())).mask
+        expected = Predictor.from_run(run).predict(read_image((folder / "a.png").read_bytes()).values).mask
         assert np.array_equal(np.asarray(mask), expected)
 
 

@@ -48,13 +48,14 @@ def segmented(
 ):
     wkt = rasterio.CRS.from_user_input(crs).to_wkt()
     space = Space(spacing=(10, 10), crs=wkt, transform=tuple(transform[:6]))
-    return Segmented((FileRef("", "a.tif"),), space, mask, manifest_of(task), valid, chances)
+    return Segmented((FileRef("", "a.tif"),), space, mask, manifest_of(task), chances, valid)
 
 
 @pytest.mark.parametrize("grid", GRIDS)
 def test_geotiff_has_the_images_place_and_the_masks_values(tmp_path, grid):
     mask, valid = blobs(values=3), np.ones((90, 70), np.bool_)
     valid[:7] = False
+    mask = np.where(valid, mask, np.uint8(255))
     found = segmented(mask, task="multiclass", transform=GRIDS[grid], valid=valid)
     geotiff.write(found, open_storage(str(tmp_path)), "a.tif")
     with rasterio.open(tmp_path / "a.tif") as file:
@@ -79,17 +80,13 @@ def test_geotiff_is_cloud_optimised_and_its_overviews_invent_no_class(tmp_path):
 
 
 def test_geotiff_of_probabilities_is_within_half_a_level(tmp_path):
-    chances = np.random.default_rng(0).integers(0, 255, (2, 40, 30), np.uint8)
-    valid = np.ones((40, 30), np.bool_)
-    valid[3:5] = False
-    found = segmented(np.zeros((40, 30), np.uint8), task="multilabel", valid=valid, chances=chances)
+    chances = np.random.default_rng(0).integers(0, 256, (40, 30, 2), np.uint8)
+    found = segmented(np.zeros((40, 30), np.uint8), task="multilabel", chances=chances)
     geotiff.write_probabilities(found, open_storage(str(tmp_path)), "p.tif")
     with rasterio.open(tmp_path / "p.tif") as file:
         assert file.descriptions == ("vessel", "lesion")
-        assert file.scales == pytest.approx((1 / 254, 1 / 254))
-        read = file.read(masked=True)
-        np.testing.assert_array_equal(read.mask[0], ~valid)
-        np.testing.assert_array_equal(read.data[:, valid], chances[:, valid])
+        assert file.scales == pytest.approx((1 / 255, 1 / 255))
+        np.testing.assert_array_equal(file.read(), np.moveaxis(chances, -1, 0))
 
 
 @pytest.mark.parametrize("grid", GRIDS)
@@ -178,7 +175,7 @@ def test_predict_png_of_a_geotiff_where_it_is_asked_for(tmp_path, scenes, make_r
     assert result["failed"] == []
     assert (tmp_path / "out" / "a.png").exists()
     with np.load(tmp_path / "out" / "a_probabilities.npz") as found:
-        assert found["probabilities"].shape == (1, 40, 56)
+        assert found["probabilities"].shape == (40, 56, 1)
 
 
 def test_predict_in_a_form_that_cannot_be_is_refused(tmp_path, scenes, make_run):

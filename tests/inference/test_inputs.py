@@ -1,4 +1,4 @@
-"""What INPUT names: literal names first, then patterns; hidden files and linked folders are left out."""
+"""What INPUT names: literal names first, then patterns; hidden files are left out."""
 
 import shutil
 
@@ -73,10 +73,16 @@ def test_find_images_leaves_hidden_files_out_unless_named(folder, pattern):
     assert find_images(f"{folder}/._a.png").paths == ("._a.png",)
 
 
-def test_find_images_says_which_linked_folders_it_does_not_search(folder, tmp_path, caplog):
+def test_find_images_searches_linked_folders_each_once_and_says_which_links_it_passes_over(
+    folder, tmp_path, caplog
+):
     (tmp_path / "elsewhere").mkdir()
     shutil.copy(folder / "a.png", tmp_path / "elsewhere/z.png")
+    plain = find_images(str(folder)).paths
     (folder / "sub/linked").symlink_to(tmp_path / "elsewhere")
-    assert "sub/linked/z.png" not in find_images(str(folder)).paths
-    assert "sub/linked" in caplog.text
+    (folder / "again").symlink_to(folder / "sub")
+    (folder / "sub/up").symlink_to(tmp_path)
+    (folder / "sub/loop").symlink_to(folder)
+    assert find_images(str(folder)).paths == tuple(sorted([*plain, "sub/linked/z.png"]))
+    assert "3 linked folder(s)" in caplog.text
     assert find_images(str(folder / "sub/linked")).paths == ("z.png",)

@@ -53,6 +53,14 @@ def test_overlays_folder_that_is_a_link_to_the_images_is_refused(folder, tmp_pat
         check(folder, tmp_path / "out", overlay=True)
 
 
+def test_out_that_the_images_link_to_is_refused(folder, tmp_path):
+    (tmp_path / "out").mkdir()
+    (folder / "sub/results").symlink_to(tmp_path / "out")
+    with pytest.raises(InputError, match="the next call would take"):
+        check(folder, tmp_path / "out")
+    check(f"{folder}/*.png", tmp_path / "out")
+
+
 @pytest.mark.parametrize("source", ["", "/**/*.png"])
 def test_out_below_the_searched_folder_is_refused(folder, source):
     with pytest.raises(InputError, match="the next call would take"):

@@ -9,13 +9,14 @@ import torch
 from rasterio.transform import from_origin
 
 from unetpp.core.errors import InputError
+from unetpp.core.manifest import IGNORE
 from unetpp.data.images.header import Header
 from unetpp.data.sources.raster import Pixels, Space
 from unetpp.inference import batch, strips
 from unetpp.inference.batch import PredictOptions, predict_paths
 from unetpp.inference.predictor import Predictor
 from unetpp.inference.strips import is_large, segment_large
-from unetpp.inference.writers.quantised import quantised
+from unetpp.inference.volumes import STEPS
 from unetpp.models.inference import predict_logits
 from unetpp.models.load import load_run
 from unetpp.models.strips import predict_strips
@@ -61,8 +62,8 @@ def test_a_large_raster_has_the_mask_of_a_whole_one_without_being_read_whole(mak
     with segment_large(predictor, raster, probabilities=True) as found:
         assert (found.mask != expected.mask).mean() < 1e-3  # where rounding decides
         assert found.valid is None
-        levels = found.probabilities.astype(int) - quantised(expected.probabilities)
-        assert np.abs(levels).max() <= 1
+        levels = np.moveaxis(found.probabilities, -1, 0) - expected.probabilities * STEPS
+        assert np.abs(levels).max() < 1
     assert max(raster.rows) <= 32
     assert sum(raster.rows) < 2 * 150
 
@@ -74,6 +75,7 @@ def test_a_large_raster_tells_where_it_holds_no_data(make_run):
     pixels = np.full((100, 60, 3), 80, np.uint8)
     with segment_large(predictor, Recording(pixels, valid), probabilities=False) as found:
         np.testing.assert_array_equal(found.valid, valid)
+        np.testing.assert_array_equal(found.mask == IGNORE, ~valid)
 
 
 def test_a_model_of_resized_images_refuses_a_large_raster(make_run):

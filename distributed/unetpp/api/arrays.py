@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from unetpp.api.packing import PackRequest, pack_folders
 from unetpp.core.errors import InputError
-from unetpp.data.pack.discover import mask_stem
 from unetpp.data.pack.pack import PackResult, Progress
 
 __all__ = ["Arrays", "pack_arrays"]
+
+_BY_NAME = r"^(.+)\.npy$"
+"""Names are taken as they are: `x_mask` is no mask of `x`."""
 
 Arrays = Iterable[tuple[str, NDArray[Any], NDArray[Any]]]
 """(name, image, mask): image H x W[ x C], mask H x W of class indices or booleans."""
@@ -37,7 +39,7 @@ def pack_arrays(
     """
     if request.address is not None:
         raise InputError("address: arrays are packed on this machine; leave it out, or pack files")
-    here = replace(request, workers=request.workers or 0)
+    here = replace(request, workers=request.workers or 0, pair=_BY_NAME)
     with tempfile.TemporaryDirectory(prefix="unetpp-arrays-") as folder:
         roots = {split: Path(folder, split or "all") for split in arrays}
         names = {
@@ -64,7 +66,7 @@ def _write(root: Path, samples: Arrays) -> dict[str, str]:
         if name in names:
             raise InputError(f"two arrays are named {name!r}; give each its own name")
         names.add(name)
-        for path, value in ((f"images/{name}.npy", image), (f"masks/{mask_stem(name)}.npy", mask)):
+        for path, value in ((f"images/{name}.npy", image), (f"masks/{name}.npy", mask)):
             if not isinstance(value, np.ndarray):
                 raise InputError(f"{name!r}: {type(value).__name__} is no NumPy array; use numpy.asarray")
             np.save(root / path, value, allow_pickle=False)

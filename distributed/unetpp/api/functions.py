@@ -165,7 +165,7 @@ def evaluate(
 def predict(
     run: Place, source: Place, out: Place, *, progress: bool = False, **options: Any
 ) -> PredictResult:
-    """Segment image files; each mask has its image's stem, size and place, PNG for pictures.
+    """Segment image files; each mask has its image's stem, size and form: PNG, NIfTI, DICOM SEG or GeoTIFF.
 
     Args:
         run: a run's folder or URI.

@@ -8,14 +8,15 @@ from pathlib import Path
 from unetpp.config.planning.hardware import available_cpus
 from unetpp.core.errors import InputError
 from unetpp.core.manifest import Instances
+from unetpp.data.images.pixels import Reading
 from unetpp.data.pack.classes import load_classes
 from unetpp.data.pack.discover import SourceFolder
-from unetpp.data.pack.groups import load_group_rule
 from unetpp.data.pack.masks.instances import BORDER_PX
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.pack import PackResult, Progress, pack
 from unetpp.data.pack.rejections import STRICT, RejectionLimit
 from unetpp.data.pack.runners import SwitchingRunner, TaskRunner, run_here
+from unetpp.data.pack.splitting.groups import load_group_rule
 
 __all__ = ["PackRequest", "pack_folders"]
 
@@ -33,10 +34,18 @@ class PackRequest:
     tile: int | None = None
     slices: str | None = None
     instances: str | None = None
+    spacing: tuple[float, ...] | None = None
+    """Millimetres: Z, Y, X, or Y, X of slices."""
+    window: tuple[float, float] | None = None
+    """Centre and width."""
     classes: Path | None = None
     class_field: str | None = None
     """Attribute of GeoJSON or GeoPackage masks that tells the class."""
     group: str | None = None
+    pair: str | None = None
+    alpha: str | None = None
+    nan: str | None = None
+    pages: str | None = None
     workers: int | None = None
     """Ray tasks at once; 0 uses none, None as many as the work is worth."""
     address: str | None = None
@@ -63,8 +72,12 @@ def pack_folders(
         tile_px=request.tile,
         slices=request.slices,
         instances=_instances(request.instances),
+        spacing_mm=request.spacing,
+        window=request.window,
         classes=load_classes(request.classes) if request.classes else None,
         group=load_group_rule(request.group),
+        pair=request.pair,
+        reading=Reading.of({"alpha": request.alpha, "nan": request.nan, "pages": request.pages}),
         **fractions,
     )
     with _runner(request.workers, request.address) as runner:

@@ -57,10 +57,7 @@ class ClassInfo(_Frozen):
 
 
 class ChannelStats(_Frozen):
-    """Statistics of one image channel over the train split, or all there is without one, in raw units.
-
-    Pixels that never count are left out.
-    """
+    """Pixel statistics of one image channel over the train split, or all there is without one; raw units."""
 
     mean: float
     std: float
@@ -90,7 +87,7 @@ class Manifest(_Frozen):
     """IGNORE where some pixels may not count, else None."""
     spatial_dims: Literal[2, 3] = 2
     """3 where samples are volumes."""
-    spacing_mm: tuple[float, ...] | None = None
+    voxel_mm: tuple[float, ...] | None = None
     """Of volumes: median over the train rows of the distance between planes, rows and columns."""
     channels: int
     dtype: Literal["uint8", "uint16", "float32"]
@@ -102,8 +99,14 @@ class Manifest(_Frozen):
     """Direction of the slices that volumes were packed as."""
     instances: Instances | None = None
     """Where masks were ids of objects, which the rows then hold as well."""
+    reading: dict[str, str] = {}
+    """Options that settled how files are read, by name; images to predict are read alike."""
     channel_files: int = 1
     """Files that hold the channels of one image; above 1 they are CASE_0000, CASE_0001 ..."""
+    spacing_mm: tuple[float, ...] | None = None
+    """Distance of pixels that images were resampled to: Z, H, W, or H, W."""
+    window: tuple[float, float] | None = None
+    """Centre and width of the values that images were clipped to."""
     sizes: dict[str, int]
     """Rows per "HEIGHTxWIDTH" ("PLANESxHEIGHTxWIDTH" for volumes), all splits."""
     class_pixels: tuple[int, ...]

@@ -12,13 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetpp.core.errors import InputError, StorageError
-from unetpp.core.manifest import Manifest
+from unetpp.core.manifest import IGNORE
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
-from unetpp.data.images.nodata import filled
+from unetpp.data.images.channels import match_channels
+from unetpp.data.images.header import Header
+from unetpp.data.images.pixels import Pixels, Reading, complete
 from unetpp.data.sources.channels import open_channels
-from unetpp.data.sources.files import UnreadFileError
+from unetpp.data.sources.files import FileRef, UnreadFileError
 from unetpp.data.sources.raster import Space
+from unetpp.data.sources.spacing import shape_of
 from unetpp.inference.inputs import ImageSet, InputImage, find_images
 from unetpp.inference.objects.find import find_objects
 from unetpp.inference.outputs import (
@@ -32,8 +35,7 @@ from unetpp.inference.outputs import (
 from unetpp.inference.overlay import overlay_png
 from unetpp.inference.predictor import Predictor
 from unetpp.inference.strips import is_large, segment_large
-from unetpp.inference.volumes import check_any, fullest_slice, segment
-from unetpp.inference.writers.quantised import quantised
+from unetpp.inference.volumes import check_any, fullest_slice, prepared, segment
 from unetpp.inference.writers.registry import (
     Segmented,
     finish,
@@ -65,10 +67,10 @@ class PredictOptions:
     """Replace outputs that exist."""
     strict: bool = False
     """Stop at the first image that cannot be predicted."""
-    format: str | None = None
-    """Writer of the masks; None for objects where the network was trained on them, else as the image came."""
     probabilities: bool = False
-    """Also write those of each class, in 8 bits."""
+    """Also write those of each class, beside the mask."""
+    format: str | None = None
+    """Writer of the masks; None for the form the image came in."""
 
 
 _DEFAULT = PredictOptions()
@@ -86,7 +88,8 @@ def predict_paths(
     form the image came in: PNG for pictures, NIfTI for NIfTI, GeoTIFF for images with a place on the Earth.
 
     A mask has the size of its image. Its pixel values are class indices (binary: 0 and 1; multilabel: bit k
-    set where label k is present); a palette shows them in the class colours.
+    set where label k is present); a palette shows them in the class colours. Where the image holds no data
+    the mask is 255.
 
     Args:
         on_image: called with (images done, images in all) after each one.
@@ -105,7 +108,7 @@ def predict_paths(
     images = find_images(source, manifest.channel_files)
     target = open_storage(out)
     outputs = output_names(
-        images, overlay=options.overlay, wanted=options.format, probabilities=options.probabilities
+        images, overlay=options.overlay, probabilities=options.probabilities, wanted=options.format
     )
     refuse_images(target, images, outputs)
     if not options.overwrite:
@@ -142,7 +145,11 @@ def _predict_all(
     records: list[Any] = []
     storage_failures = 0
     total = len(images.images)
-    for done, (image, decoded) in enumerate(_decode_ahead(images, predictor.run.manifest), start=1):
+    manifest = predictor.run.manifest
+    # A volume has the bytes of some hundred pictures.
+    ahead = _AHEAD if manifest.slices is None and manifest.spatial_dims == 2 else 1
+    reading = Reading.of(manifest.reading)
+    for done, (image, decoded) in enumerate(_decode_ahead(images, ahead, reading), start=1):
         path = image.name
         try:
             records.append(_predict_one(predictor, decoded.result(), image, target, options))
@@ -168,78 +175,83 @@ def _reason(error: Exception) -> str:
 
 @dataclass(frozen=True)
 class _Opened:
+    header: Header
     space: Space
-    pixels: NDArray[Any]
-    """Filled where there is no data; a large raster is not decoded here and has none."""
-    valid: NDArray[np.bool_] | None = None
-    is_large: bool = False
+    pixels: Pixels | None
+    """None of a raster so large that it is read when it is predicted."""
 
 
-def _decode_ahead(images: ImageSet, manifest: Manifest) -> Iterator[tuple[InputImage, Future[_Opened]]]:
-    """Read and decode in threads, in order, `_AHEAD` images before they are needed."""
-    with ThreadPoolExecutor(_AHEAD) as pool:
+def _decode_ahead(
+    images: ImageSet, ahead: int, reading: Reading
+) -> Iterator[tuple[InputImage, Future[_Opened]]]:
+    """Read and decode in threads, in order, so many images before they are needed."""
+    with ThreadPoolExecutor(ahead) as pool:
         waiting: deque[tuple[InputImage, Future[_Opened]]] = deque()
         for image in images.images:
-            waiting.append((image, pool.submit(_decode, image, manifest)))
-            if len(waiting) > _AHEAD:
+            waiting.append((image, pool.submit(_decode, image, reading)))
+            if len(waiting) > ahead:
                 yield waiting.popleft()
         yield from waiting
 
 
-def _decode(image: InputImage, manifest: Manifest) -> _Opened:
-    with open_channels(image.files) as raster:
-        if is_large(raster):
-            return _Opened(raster.space, np.empty(0), is_large=True)
-        pixels = raster.read()
-        fill = [stats.mean for stats in manifest.channel_stats] * (
-            pixels.values.shape[-1] == manifest.channels
-        )
-        return _Opened(raster.space, filled(pixels.values, pixels.valid, fill or None), pixels.valid)
+def _decode(image: InputImage, reading: Reading) -> _Opened:
+    with open_channels(_read_alike(image, reading)) as raster:
+        pixels = None if is_large(raster) else complete(raster.read(), reading)
+        return _Opened(raster.header, raster.space, pixels)
 
 
 def _predict_one(
     predictor: Predictor, opened: _Opened, image: InputImage, target: Storage, options: PredictOptions
 ) -> Any:
-    if opened.is_large:
-        return _predict_large(predictor, image, target, options)
     manifest = predictor.run.manifest
-    pixels = check_any(opened.pixels, manifest)
-    probabilities, objects = None, None
-    with_objects = needs_objects(image.files[0], options.format)
-    if (options.probabilities or with_objects) and pixels.ndim == 3:
-        prediction = predictor.predict(pixels)
-        mask = prediction.mask
-        probabilities = quantised(prediction.probabilities) if options.probabilities else None
-        objects = find_objects(prediction.probabilities, manifest, opened.valid) if with_objects else None
-    else:
-        mask = segment(predictor, pixels)
-    found = Segmented(image.files, opened.space, mask, manifest, opened.valid, probabilities, objects)
+    if opened.pixels is None:
+        return _predict_large(predictor, image, target, options)
+    values, valid = opened.pixels.values, opened.pixels.valid
+    pixels = check_any(prepared(values, opened.header, opened.space, manifest), manifest)
+    with_objects = needs_objects(image.files[0], options.format) and opened.header.planes is None
+    with_chances = options.probabilities or with_objects
+    result = segment(predictor, pixels, shape_of(opened.header), probabilities=with_chances)
+    objects = find_objects(_chances(result.probabilities), manifest, valid) if with_objects else None
+    if valid is not None:
+        result.mask[~valid] = IGNORE
+    found = Segmented(image.files, opened.space, result.mask, manifest, result.probabilities, valid, objects)
     record = _write(found, image, target, options)
     if options.overlay:
-        shown = fullest_slice(pixels, mask, manifest.slices)
+        whole = match_channels(values, manifest.channels)
+        shown = fullest_slice(whole, result.mask, manifest.slices)
         target.write(overlay_name(image), overlay_png(*shown, manifest))
     return record
 
 
+def _chances(probabilities: NDArray[np.uint8] | None) -> NDArray[np.float32]:
+    """(K, H, W) of H W K in steps of 1 / 255."""
+    assert probabilities is not None
+    chances: NDArray[np.float32] = np.divide(np.moveaxis(probabilities, -1, 0), 255, dtype=np.float32)
+    return chances
+
+
 def _predict_large(predictor: Predictor, image: InputImage, target: Storage, options: PredictOptions) -> Any:
+    manifest = predictor.run.manifest
     with (
-        open_channels(image.files) as raster,
+        open_channels(_read_alike(image, Reading.of(manifest.reading))) as raster,
         segment_large(predictor, raster, probabilities=options.probabilities) as found,
     ):
-        manifest = predictor.run.manifest
         segmented = Segmented(
-            image.files, raster.space, found.mask, manifest, found.valid, found.probabilities
+            image.files, raster.space, found.mask, manifest, found.probabilities, found.valid
         )
         record = _write(segmented, image, target, options)
-        if options.overlay:
-            logger.warning(
-                "%s: no overlay is drawn of an image this large; open the mask in a viewer", image.name
-            )
+    if options.overlay:
+        logger.warning("%s is too large for an overlay; open its mask in a viewer", image.name)
     return record
 
 
 def _write(segmented: Segmented, image: InputImage, target: Storage, options: PredictOptions) -> Any:
     record = write_mask(segmented, target, mask_name(image, options.format), options.format)
-    if segmented.probabilities is not None:
+    if options.probabilities:
         write_probabilities(segmented, target, probabilities_name(image, options.format), options.format)
     return record
+
+
+def _read_alike(image: InputImage, reading: Reading) -> list[FileRef]:
+    """The image's files, understood as those of the training data were."""
+    return [replace(file, reading=reading) for file in image.files]

@@ -11,7 +11,7 @@ from unetpp.core.errors import InputError
 from unetpp.core.storage import Storage, open_storage
 from unetpp.data.sources.channels import group_channels
 from unetpp.data.sources.files import FileRef
-from unetpp.data.sources.registry import format_of, list_sources, stem_of, suffixes
+from unetpp.data.sources.registry import format_of, list_sources, source_ref, stem_of, suffixes
 
 __all__ = ["ImageSet", "InputImage", "find_images", "split_glob"]
 
@@ -67,7 +67,7 @@ def find_images(source: str, channel_files: int = 1) -> ImageSet:
     if not pattern and _is_file(root):
         root, name = _split_file(root)
         storage, pattern = open_storage(root), glob.escape(name)
-        refs = [FileRef(storage.uri, name)]
+        refs = [source_ref(storage, name)]
     elif not pattern and (found := _image_folder(root)):
         storage, ref = found
         refs, pattern = [ref], glob.escape(ref.path)
@@ -76,13 +76,19 @@ def find_images(source: str, channel_files: int = 1) -> ImageSet:
         refs = [ref for ref in list_sources(storage) if _matches(ref.path, pattern)]
     if not refs:
         raise InputError(f"no images at {source}; looked for {' '.join(suffixes())}")
-    images = _channel_images(refs) if channel_files > 1 else [InputImage(ref.path, (ref,)) for ref in refs]
+    images = _channel_images(refs) if channel_files > 1 else [_image(storage, ref) for ref in refs]
     _refuse_duplicates([image.name for image in images])
     return ImageSet(storage, tuple(sorted(images, key=lambda image: image.name)), pattern)
 
 
+def _image(storage: Storage, ref: FileRef) -> InputImage:
+    # A folder that is a series itself is known by its own name.
+    name = storage.uri.rstrip("/").rpartition("/")[2] if ref.path == "." else ref.path
+    return InputImage(name, (ref,))
+
+
 def _image_folder(source: str) -> tuple[Storage, FileRef] | None:
-    """A folder that is one image, and the storage of the folder it lies in."""
+    """A folder whose name says that it is one image, and the storage of the folder it lies in."""
     if format_of(source.rstrip("/")) is None:
         return None
     root, name = _split_file(source.rstrip("/"))
@@ -112,11 +118,11 @@ def split_glob(source: str) -> tuple[str, str]:
 
 
 def _is_file(source: str) -> bool:
-    if format_of(source) is None:
-        return False
     storage = open_storage(source)
     if storage.is_local:
         return storage.local_path().is_file()
+    if format_of(source) is None:
+        return False
     root, name = _split_file(source)
     # Some stores list an object as the only one "below" itself.
     return not any(storage.list()) and open_storage(root).exists(name)

@@ -1,10 +1,11 @@
 """Where masks go, and what must not be there: images, or files the user did not mean to replace."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.storage import Storage
+from unetpp.data.images.listing import searched_trees
 from unetpp.data.sources.registry import stem_of
 from unetpp.inference.inputs import ImageSet, InputImage
 from unetpp.inference.writers.registry import (
@@ -31,43 +32,38 @@ def mask_name(image: InputImage, wanted: str | None = None) -> str:
     return stem_of(image.name) + (mask_suffix(image.files[0], wanted) or "")
 
 
-def probabilities_name(image: InputImage, wanted: str | None = None) -> str:
-    """Path of an image's probabilities below the output folder."""
-    return f"{stem_of(image.name)}_probabilities{probabilities_suffix(image.files[0], wanted)}"
-
-
 def overlay_name(image: InputImage) -> str:
     """Path of an image's overlay below the output folder."""
     return f"{_OVERLAY_FOLDER}/{stem_of(image.name)}.png"
 
 
+def probabilities_name(image: InputImage, wanted: str | None = None) -> str:
+    """Path of an image's probabilities below the output folder."""
+    return f"{stem_of(image.name)}_probabilities{probabilities_suffix(image.files[0], wanted)}"
+
+
 def output_names(
-    images: ImageSet, *, overlay: bool = False, wanted: str | None = None, probabilities: bool = False
-) -> list[str]:
-    """Paths, below the output folder, of all that is written for some images.
+    images: ImageSet, *, overlay: bool = False, probabilities: bool = False, wanted: str | None = None
+) -> Sequence[str]:
+    """Paths of all that is written, below the output folder.
 
     Raises:
-        InputError: there is no such writer.
+        InputError: the wanted writer cannot answer one of the images.
     """
-    names = list(together(wanted))
+    overlays = [overlay_name(image) for image in images.images] if overlay else []
+    beside = [probabilities_name(image, wanted) for image in images.images] if probabilities else []
+    return [*together(wanted), *_mask_names(images, wanted), *beside, *overlays]
+
+
+def _mask_names(images: ImageSet, wanted: str | None) -> Iterator[str]:
     for image in images.images:
         first = image.files[0]
         own = [suffix] if (suffix := mask_suffix(first, wanted)) else []
-        names += [stem_of(image.name) + ending for ending in (*own, *further_suffixes(first, wanted))]
-    if overlay:
-        names += [overlay_name(image) for image in images.images]
-    if probabilities:
-        names += [probabilities_name(image, wanted) for image in images.images]
-    return names
+        yield from (stem_of(image.name) + ending for ending in (*own, *further_suffixes(first, wanted)))
 
 
 def refuse_images(target: Storage, images: ImageSet, outputs: Sequence[str]) -> None:
     """Keep masks and images apart, wherever links lead.
-
-    Args:
-        target: the output folder.
-        images: that are to be predicted.
-        outputs: paths that are to be written, see `output_names`.
 
     Raises:
         InputError: an image lies inside the output folder, a mask would replace one, or a later call would
@@ -88,10 +84,8 @@ def refuse_images(target: Storage, images: ImageSet, outputs: Sequence[str]) -> 
             f"{len(inside)} of the images lie inside --out {target.uri}, first {inside[0]!r}: "
             "masks would replace images or be taken for them; name an --out that holds none"
         )
-    root = _real(images.storage)
-    again = [
-        path for path in written if path.startswith(f"{root}/") and images.matches(path[len(root) + 1 :])
-    ]
+    trees = searched_trees(images.storage) if images.storage.is_local else {_real(images.storage): ""}
+    again = [path for path in written if _is_searched(path, trees, images)]
     if again:
         raise InputError(
             f"--out {target.uri} lies inside the INPUT folder {images.storage.uri}: the next call would take "
@@ -111,6 +105,15 @@ def refuse_existing(target: Storage, outputs: Sequence[str]) -> None:
             f"{len(existing)} outputs exist in {target.uri}, first {existing[0]!r}; "
             f"name another --out or replace them with --overwrite"
         )
+
+
+def _is_searched(path: str, trees: Mapping[str, str], images: ImageSet) -> bool:
+    """Whether a file at this place would be found as an image, also through a link."""
+    return any(
+        images.matches(os.path.join(relative, path.removeprefix(f"{place}/")))
+        for place, relative in trees.items()
+        if path.startswith(f"{place}/")
+    )
 
 
 def _real(storage: Storage, path: str = "") -> str:

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unetpp.core.errors import InputError
-from unetpp.data.images.nodata import filled
+from unetpp.core.manifest import IGNORE
+from unetpp.data.images.pixels import Reading, complete
 from unetpp.data.sources.raster import Box, Raster, Windowed
+from unetpp.data.sources.window import clip
 from unetpp.inference.predictor import Predictor, check_image
-from unetpp.inference.writers.quantised import quantised
+from unetpp.inference.volumes import STEPS
 
 __all__ = ["LargeMask", "is_large", "segment_large"]
 
@@ -28,7 +30,7 @@ _WHOLE_PIXELS = 2**24
 
 @dataclass(frozen=True)
 class LargeMask:
-    """What is predicted of an image: mask H W, probabilities K H W in 8 bits, where there is data H W."""
+    """What is predicted of an image, as `Segmented` has it: mask H W, IGNORE where there is no data."""
 
     mask: NDArray[np.uint8]
     probabilities: NDArray[np.uint8] | None
@@ -54,6 +56,7 @@ def segment_large(predictor: Predictor, raster: Raster, *, probabilities: bool) 
         SampleError: the file is damaged.
     """
     header, manifest = raster.header, predictor.run.manifest
+    reading = Reading.of(manifest.reading)
     if manifest.resized_px is not None:
         raise InputError(
             f"the model sees whole images as {manifest.resized_px} x {manifest.resized_px} pixels, "
@@ -66,15 +69,15 @@ def segment_large(predictor: Predictor, raster: Raster, *, probabilities: bool) 
         valid: NDArray[np.bool_] | None = None
         kept: NDArray[np.uint8] | None = None
         if probabilities:
-            kept = np.memmap(place / "probabilities", np.uint8, "w+", shape=(manifest.num_classes, *size))
+            kept = np.memmap(place / "probabilities", np.uint8, "w+", shape=(*size, manifest.num_classes))
 
         def read(top: int, stop: int) -> Tensor:
-            pixels = raster.read(Box(top, 0, stop - top, header.width))
+            pixels = complete(raster.read(Box(top, 0, stop - top, header.width)), reading)
             if pixels.valid is not None:
                 nonlocal valid
                 valid = _all_true(place / "valid", size) if valid is None else valid
                 valid[top:stop] = pixels.valid
-            values = filled(pixels.values, pixels.valid, [stats.mean for stats in manifest.channel_stats])
+            values = clip(pixels.values, manifest.window)
             # (H, W, C) -> (1, C, H, W)
             return torch.from_numpy(np.array(check_image(values, manifest))).permute(2, 0, 1)[None]
 
@@ -82,7 +85,10 @@ def segment_large(predictor: Predictor, raster: Raster, *, probabilities: bool) 
             for top, part, chances in predictor.predict_strips(size, read):
                 mask[top : top + len(part)] = part
                 if kept is not None:
-                    kept[:, top : top + len(part)] = quantised(chances)
+                    # (K, rows, W) -> (rows, W, K)
+                    kept[top : top + len(part)] = np.rint(chances * STEPS).astype(np.uint8).transpose(1, 2, 0)
+                if valid is not None:
+                    mask[top : top + len(part)][~valid[top : top + len(part)]] = IGNORE
             return True
 
         predictor.fit(size, run)

@@ -1,16 +1,49 @@
-"""Pictures and volumes alike; a volume is predicted slice by slice where its training data was packed so."""
+"""Pictures and volumes alike; a volume is predicted slice by slice where its training data was packed so.
 
+Images are brought to the spacing and the window of the training data; probabilities are brought back to the
+image's own grid, where they decide on the mask.
+
+Shapes: Z planes, H height, W width, C image channels, K classes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetpp.core.errors import InputError
-from unetpp.core.manifest import Manifest
+from unetpp.core.manifest import Manifest, Task
+from unetpp.data.images.header import Header
+from unetpp.data.sources.raster import Space
 from unetpp.data.sources.slices import slices_of, volume_of
+from unetpp.data.sources.spacing import grid_at, resample_image
+from unetpp.data.sources.window import clip
 from unetpp.inference.predictor import Predictor, check_image
 
-__all__ = ["check_any", "fullest_slice", "segment"]
+__all__ = ["STEPS", "Result", "check_any", "fullest_slice", "prepared", "segment"]
+
+STEPS = 255
+"""Probabilities are held and written as whole numbers of 1 / STEPS."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """On the image's own grid: the mask (Z) H W, and probabilities uint8 (Z) H W K in steps of 1 / 255."""
+
+    mask: NDArray[np.uint8]
+    probabilities: NDArray[np.uint8] | None
+
+
+def prepared(pixels: NDArray[Any], header: Header, space: Space, manifest: Manifest) -> NDArray[Any]:
+    """A picture H W C or a volume Z H W C with the spacing and window of the training data.
+
+    Raises:
+        InputError: the image does not tell its spacing, which the training data was resampled by.
+    """
+    grid = grid_at(header, space, manifest.spacing_mm, manifest.slices)
+    return resample_image(clip(pixels, manifest.window), grid)
 
 
 def check_any(pixels: NDArray[Any], manifest: Manifest) -> NDArray[Any]:
@@ -32,20 +65,25 @@ def check_any(pixels: NDArray[Any], manifest: Manifest) -> NDArray[Any]:
     return pixels
 
 
-def _other_channels(found: int, manifest: Manifest) -> str:
-    said = f"the image has {found} channels, the model takes {manifest.channels}"
-    if manifest.channel_files > 1:
-        said += f" from {manifest.channel_files} files, CASE_0000, CASE_0001 ...; give them all"
-    return said
+def segment(
+    predictor: Predictor, pixels: NDArray[Any], grid: tuple[int, ...], *, probabilities: bool
+) -> Result:
+    """Predict an image as `prepared` and `check_any` leave it.
 
-
-def segment(predictor: Predictor, pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """The mask H W of a picture, or Z H W of a volume, in the image's own axes."""
-    slicing = predictor.run.manifest.slices
-    if pixels.ndim < 4 or slicing is None:
-        return predictor.mask(pixels)
-    masks = [predictor.mask(plane) for plane in slices_of(pixels, slicing)]
-    return np.ascontiguousarray(volume_of(np.stack(masks), slicing))
+    Args:
+        predictor: of the run.
+        pixels: H W C or Z H W C.
+        grid: sizes (Z,) H, W of the image's own grid.
+        probabilities: whether they are asked for.
+    """
+    if not probabilities and pixels.shape[:-1] == grid:
+        return Result(_by_slices(predictor, pixels, predictor.mask), None)
+    both = _by_slices(predictor, pixels, lambda plane: _mask_and_probabilities(predictor, plane))
+    mask, quantised = both[..., 0], both[..., 1:]
+    if pixels.shape[:-1] != grid:
+        quantised = resample_image(quantised, grid)
+        mask = _decided(quantised, predictor.run.manifest.task)
+    return Result(mask, quantised if probabilities else None)
 
 
 def fullest_slice(
@@ -57,3 +95,34 @@ def fullest_slice(
     masks = slices_of(mask, slicing)
     index = int(np.count_nonzero(masks, axis=(1, 2)).argmax())
     return slices_of(pixels, slicing)[index], masks[index]
+
+
+def _by_slices(
+    predictor: Predictor, pixels: NDArray[Any], compute: Callable[[NDArray[Any]], NDArray[np.uint8]]
+) -> NDArray[np.uint8]:
+    slicing = predictor.run.manifest.slices
+    if pixels.ndim < 4 or slicing is None:
+        return compute(pixels)
+    found = np.stack([compute(plane) for plane in slices_of(pixels, slicing)])
+    return np.ascontiguousarray(volume_of(found, slicing))
+
+
+def _mask_and_probabilities(predictor: Predictor, plane: NDArray[Any]) -> NDArray[np.uint8]:
+    """H W 1+K."""
+    found = predictor.predict(plane)
+    quantised = np.rint(found.probabilities * STEPS).astype(np.uint8)
+    return np.stack([found.mask, *quantised], axis=-1)
+
+
+def _decided(quantised: NDArray[np.uint8], task: Task) -> NDArray[np.uint8]:
+    if task == "multiclass":
+        return np.asarray(quantised.argmax(axis=-1), dtype=np.uint8)
+    bits = np.array([1 << k for k in range(quantised.shape[-1])], dtype=np.uint8)
+    return np.asarray(((quantised > STEPS // 2) * bits).sum(axis=-1), dtype=np.uint8)
+
+
+def _other_channels(found: int, manifest: Manifest) -> str:
+    said = f"the image has {found} channels, the model takes {manifest.channels}"
+    if manifest.channel_files > 1:
+        said += f" from {manifest.channel_files} files, CASE_0000, CASE_0001 ...; give them all"
+    return said

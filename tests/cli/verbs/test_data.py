@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,16 @@ def test_data_pack_reports_rows_splits_and_manifest(app, cells, tmp_path):
         "manifest": f"{tmp_path}/out/manifest-00001.json",
     }
     assert Path(result["manifest"]).exists()
+
+
+def test_data_pack_pairs_by_an_expression(app, cells, tmp_path):
+    for kind, name in (("images", "scan"), ("masks", "drawn")):
+        (tmp_path / kind).mkdir()
+        for file in sorted((cells / kind).iterdir()):
+            shutil.copy(file, tmp_path / kind / f"{name}-{file.stem}{'ab'[kind == 'masks']}{file.suffix}")
+    with pytest.raises(InputError, match=r"no mask has this stem.*--pair"):
+        run(app, *pack_arguments(tmp_path, tmp_path / "out"))
+    assert run(app, *pack_arguments(tmp_path, tmp_path / "out"), "--pair", r"-(\d+)")["rows"] == 10
 
 
 def test_data_verify_is_ok_until_a_byte_changes_then_exits_1(app, cells, tmp_path):

@@ -9,7 +9,7 @@ from unetpp.config.planning.volumes import patch_of, pooling_of
 
 
 def volumes(make_manifest, size, spacing):
-    changes = {"spatial_dims": 3, "spacing_mm": spacing}
+    changes = {"spatial_dims": 3, "voxel_mm": spacing}
     return make_manifest(sizes={size: 3}).model_copy(update=changes)
 
 
@@ -29,7 +29,7 @@ def test_few_planes_are_never_pooled_below_four():
 def test_patch_of_cubes_is_a_cube_and_of_thick_slices_covers_the_same_distance(make_manifest):
     cubes = volumes(make_manifest, "155x240x240", (1.0, 1.0, 1.0))
     assert patch_of(cubes) == (64, 64)
-    thick = cubes.model_copy(update={"spacing_mm": (4.0, 1.0, 1.0)})
+    thick = cubes.model_copy(update={"voxel_mm": (4.0, 1.0, 1.0)})
     planes, side = patch_of(thick)
     assert abs(planes * 4 - side) <= 4
 

@@ -4,7 +4,7 @@ import pytest
 
 from unetpp.core.errors import InputError
 from unetpp.data.pack.discover import SourceFolder, discover
-from unetpp.data.pack.groups import load_group_rule
+from unetpp.data.pack.splitting.groups import load_group_rule
 
 
 def touch(folder: str, *names: str) -> None:
@@ -50,6 +50,38 @@ def test_discover_in_one_folder_tells_masks_by_their_ending(folder):
     touch(folder.images, "a.png", "a_mask.png", "b_sat.jpg", "b_mask.png")
     both = SourceFolder(folder.images, folder.images + "/")
     assert matched(both) == [("a", "a.png", "a_mask.png"), ("b_sat", "b_sat.jpg", "b_mask.png")]
+
+
+def test_discover_in_one_folder_tells_masks_by_their_words_wherever_they_stand(folder):
+    touch(folder.images, "img_1.png", "mask_1.png", "c/images/x.png", "c/masks/x.png")
+    both = SourceFolder(folder.images, folder.images)
+    assert matched(both) == [
+        ("c/images/x", "c/images/x.png", "c/masks/x.png"),
+        ("img_1", "img_1.png", "mask_1.png"),
+    ]
+
+
+def test_discover_takes_no_mask_for_an_image_where_masks_lie_below_the_images(folder):
+    touch(folder.images, "a.png", "annotated/a.png")
+    pairs, rejections = discover([SourceFolder(folder.images, f"{folder.images}/annotated")])
+    assert ([pair.sample_id for pair in pairs], rejections) == (["a"], [])
+
+
+def test_discover_searches_linked_folders_once(folder, tmp_path):
+    touch(str(tmp_path / "pool"), "p/a.png", "p/b.png")
+    touch(folder.masks, "p/a.png", "p/b.png")
+    (Path(folder.images) / "p").symlink_to(tmp_path / "pool/p")
+    (Path(folder.images) / "again").symlink_to(tmp_path / "pool")
+    (tmp_path / "pool/loop").symlink_to(tmp_path / "pool")
+    assert [pair.sample_id for pair in discover([folder])[0]] == ["again/p/a", "again/p/b"]
+
+
+def test_discover_with_an_expression_that_gives_two_images_one_id_packs_neither(folder):
+    touch(folder.images, "a.1.png", "a.1.jpg", "b.png")
+    touch(folder.masks, "png1.png", "jpg1.png", "b.png")
+    pairs, rejections = discover([folder], r"(?P<id>b|png1|jpg1|(?<=a\.1\.)(png|jpg))")
+    assert not {pair.sample_id for pair in pairs} & {"a.1"}
+    assert rejections
 
 
 def test_discover_names_files_without_partner_and_stems_used_twice(folder):

@@ -1,7 +1,6 @@
 """What packing writes is pinned: a change of it would make old and new datasets differ without a word.
 
-The rows depend on this code and on how Pillow resizes; a shard's bytes also on pyarrow, whose version they
-hold.
+Rows depend on this code and on how Pillow resizes; the bytes of a shard on pyarrow too.
 """
 
 import hashlib

@@ -14,12 +14,12 @@ from unetpp.data.dataset.parquet import iter_samples
 from unetpp.data.dataset.verify import verify
 from unetpp.data.pack.classes import ClassSpec
 from unetpp.data.pack.discover import SourceFolder
-from unetpp.data.pack.groups import load_group_rule
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.pack import Progress, pack
 from unetpp.data.pack.rejections import STRICT
 from unetpp.data.pack.runners import run_here
 from unetpp.data.pack.shard_writer import write_shard
+from unetpp.data.pack.splitting.groups import load_group_rule
 
 GREY = np.arange(64, dtype=np.uint8).reshape(8, 8) * 3
 MASK = (GREY > 90).astype(np.uint8)
@@ -64,6 +64,37 @@ def test_pack_stores_every_pixel_of_every_pair(tmp_path, folder, save):
     assert not (tmp_path / "out" / "rejected.jsonl").exists()
     assert not list((tmp_path / "out").glob("packing-*"))
     assert verify(Storage(str(tmp_path / "out"))).ok
+
+
+def test_pack_of_channel_files_joins_them_and_counts_all_in_the_digest(tmp_path, folder, save):
+    for index in range(4):
+        for channel in range(2):
+            image = Path(folder.images) / f"case{index}_{channel:04d}.png"
+            save(image, GREY + np.uint8(index + 50 * channel))
+        save(Path(folder.masks) / f"case{index}.png", MASK)
+    first = pack([folder], str(tmp_path / "out"), ALL_TRAIN).manifest
+    found = samples(tmp_path / "out")
+    assert first.channels == 2
+    assert sorted(found) == [f"case{index}" for index in range(4)]
+    np.testing.assert_array_equal(found["case3"].image, np.dstack([GREY + np.uint8(3), GREY + np.uint8(53)]))
+    save(Path(folder.images) / "case1_0001.png", GREY)
+    second = pack([folder], str(tmp_path / "out"), ALL_TRAIN, overwrite=True).manifest
+    assert second.fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [(GREY[:4], "differ in shape and dtype"), (GREY.astype(np.uint16), "differ in shape and dtype")],
+    ids=["size", "dtype"],
+)
+def test_pack_of_channel_files_that_differ_rejects_the_image(tmp_path, folder, save, other, reason):
+    for index in range(3):
+        save(Path(folder.images) / f"case{index}_0000.png", GREY)
+        save(Path(folder.images) / f"case{index}_0001.png", other if index == 1 else GREY)
+        save(Path(folder.masks) / f"case{index}.png", MASK)
+    pack([folder], str(tmp_path / "out"), ALL_TRAIN)
+    assert sorted(samples(tmp_path / "out")) == ["case0", "case2"]
+    assert reason in rejected(tmp_path / "out")["case1_0000.png"]
 
 
 def test_pack_of_the_same_files_elsewhere_gives_the_same_shards(tmp_path, cells):

@@ -31,7 +31,7 @@ def packed(folder, out, **options):
 
 def test_volumes_are_rows_with_planes_and_their_spacing(folder, tmp_path):
     manifest, samples = packed(folder, tmp_path / "out")
-    assert (manifest.spatial_dims, manifest.spacing_mm) == (3, (3.0, 1.0, 1.0))
+    assert (manifest.spatial_dims, manifest.voxel_mm) == (3, (3.0, 1.0, 1.0))
     assert manifest.sizes == {"8x24x20": 5}
     assert manifest.max_size_px == SHAPE
     assert samples["case0"].image.shape == (*SHAPE, 1)

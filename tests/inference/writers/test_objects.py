@@ -68,8 +68,9 @@ def run(tmp_path_factory):
 
 def found(run, path):
     predictor = Predictor.from_run(run)
-    prediction = predictor.predict(read_image(path.read_bytes()))
-    return find_objects(prediction.probabilities, predictor.run.manifest)
+    prediction = predictor.predict(read_image(path.read_bytes()).values)
+    steps = np.rint(prediction.probabilities * 255).astype(np.float32) / 255
+    return find_objects(steps, predictor.run.manifest)
 
 
 def test_a_run_on_ids_answers_with_ids_and_a_table(run, tmp_path):

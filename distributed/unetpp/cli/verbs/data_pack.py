@@ -16,13 +16,52 @@ __all__ = ["pack"]
 
 _SHOWN_REJECTIONS = 5
 
-_Instances = Annotated[
+Slices = Annotated[
+    str | None,
+    typer.Option(metavar="DIRECTION", help="Pack volumes as slices: axial, coronal or sagittal."),
+]
+Instances = Annotated[
     str | None,
     typer.Option(metavar="border", help="Masks are object ids, packed as inside and border."),
 ]
-_ClassField = Annotated[
+ClassField = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Attribute of GeoJSON or GeoPackage masks that tells the class."),
+]
+Group = Annotated[
+    str | None,
+    typer.Option(help="Samples kept in one split: a regex on ids, or a CSV sample,group."),
+]
+Workers = Annotated[
+    int | None, typer.Option(min=0, help="Ray tasks at once; 0 uses none [default: once worth it].")
+]
+MaxRejected = Annotated[
+    str | None,
+    typer.Option(metavar="N|P%", help="Most files that may be left out [default: any number]."),
+]
+Pair = Annotated[
+    str | None,
+    typer.Option(metavar="REGEX", help="Pair by what its one group finds in paths of images and of masks."),
+]
+Alpha = Annotated[
+    str | None,
+    typer.Option(metavar="keep|drop", help="A TIFF's band tagged as alpha that is not constant."),
+]
+Nan = Annotated[
+    str | None,
+    typer.Option(metavar="ignore", help="Leave pixels out that are NaN or infinite [default: refuse]."),
+]
+Pages = Annotated[
+    str | None,
+    typer.Option(metavar="channels", help="What pages of plain TIFFs are [default: planes of a volume]."),
+]
+Spacing = Annotated[
+    str | None,
+    typer.Option(metavar="[Z,]Y,X", help="Resample to these millimetres; Y,X stay within slices."),
+]
+Window = Annotated[
+    str | None,
+    typer.Option(metavar="CENTRE,WIDTH", help="Clip values, of CT in Hounsfield units: 40,400."),
 ]
 
 
@@ -34,26 +73,21 @@ def pack(
     test: Annotated[float | None, typer.Option(help="Fraction for testing [default: 0.1].")] = None,
     size: Annotated[int | None, typer.Option(help="Resize every image to a square of N pixels.")] = None,
     tile: Annotated[int | None, typer.Option(help="Cut every image into squares of N pixels.")] = None,
-    slices: Annotated[
-        str | None,
-        typer.Option(metavar="DIRECTION", help="Pack volumes as slices: axial, coronal or sagittal."),
-    ] = None,
-    instances: _Instances = None,
+    slices: Slices = None,
+    instances: Instances = None,
+    spacing: Spacing = None,
+    window: Window = None,
     classes: Annotated[Path | None, typer.Option(help="Class names and colours: txt, json or yaml.")] = None,
-    class_field: _ClassField = None,
-    group: Annotated[
-        str | None,
-        typer.Option(help="Samples kept in one split: a regex on ids, or a CSV sample,group."),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=0, help="Ray tasks at once; 0 uses none [default: once worth it].")
-    ] = None,
+    class_field: ClassField = None,
+    group: Group = None,
+    pair: Pair = None,
+    alpha: Alpha = None,
+    nan: Nan = None,
+    pages: Pages = None,
+    workers: Workers = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster to pack on [default: here].")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on the first bad file.")] = False,
-    max_rejected: Annotated[
-        str | None,
-        typer.Option(metavar="N|P%", help="Most files that may be left out [default: any number]."),
-    ] = None,
+    max_rejected: MaxRejected = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Commit a new version.")] = False,
     json: Json = False,
 ) -> None:
@@ -69,9 +103,15 @@ def pack(
         tile=tile,
         slices=slices,
         instances=instances,
+        spacing=_numbers(spacing, "--spacing", (2, 3)),
+        window=_numbers(window, "--window", (2,)),
         classes=classes,
         class_field=class_field,
         group=group,
+        pair=pair,
+        alpha=alpha,
+        nan=nan,
+        pages=pages,
         workers=workers,
         address=address,
         strict=strict,
@@ -98,6 +138,22 @@ def _by_split(values: Sequence[str], flag: str) -> dict[str | None, str]:
         if split in found:
             raise InputError(f"{flag} is given twice for {split or 'one set'}; use {flag} train=DIR")
         found[split] = folder
+    return found
+
+
+def _numbers(text: str | None, flag: str, lengths: Sequence[int]) -> Any:
+    from unetpp.core.errors import InputError
+
+    if text is None:
+        return None
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if len(found) not in lengths:
+        raise InputError(
+            f"{flag} {text} must be {' or '.join(map(str, lengths))} numbers with commas between"
+        )
     return found
 
 

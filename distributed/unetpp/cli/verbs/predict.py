@@ -26,20 +26,21 @@ def register(app: typer.Typer) -> None:
         strict: Annotated[
             bool, typer.Option("--strict", help="Stop at the first image that cannot be predicted.")
         ] = False,
+        probabilities: Annotated[
+            bool, typer.Option("--probabilities", help="Also write each class's, in steps of 1/255.")
+        ] = False,
         form: Annotated[
             str | None,
             typer.Option(
                 "--format",
                 metavar="NAME",
-                help="png, geotiff, geojson, nifti, instances, coco or yolo [default: as the image came].",
+                help="png, geotiff, geojson, nifti, dicom-seg, instances, coco or yolo "
+                "[default: as the image came].",
             ),
         ] = None,
-        probabilities: Annotated[
-            bool, typer.Option("--probabilities", help="Also write those of each class, in 8 bits.")
-        ] = False,
         json: Json = False,
     ) -> None:
-        """Segment images; each mask has its image's stem, size and place, PNG for pictures.
+        """Segment images; each mask has its image's stem, size and form: PNG, NIfTI, DICOM SEG, GeoTIFF.
 
         A run on object ids writes TIFF images of ids and a CSV of objects.
 
@@ -47,7 +48,7 @@ def register(app: typer.Typer) -> None:
         """
         from unetpp.inference.batch import PredictOptions, predict_paths
 
-        options = PredictOptions(level, overlay, overwrite, strict, form, probabilities)
+        options = PredictOptions(level, overlay, overwrite, strict, probabilities, form)
         with ImageProgress("predicting") as progress:
             result = predict_paths(run, source, out, options, on_image=progress)
         failed = result["failed"]

@@ -164,7 +164,7 @@ def _pool(given: _Given) -> tuple[tuple[tuple[int, ...], ...], str]:
     side = side if data.crop == AUTO else data.crop
     spacing = spacing_of(manifest)
     lengths = " x ".join(f"{length:g}" for length in spacing)
-    told = f"voxels of {lengths} mm" if manifest.spacing_mm else "voxels of unknown spacing, taken as cubes"
+    told = f"voxels of {lengths} mm" if manifest.voxel_mm else "voxels of unknown spacing, taken as cubes"
     pool = pooling_of((planes, side, side), spacing, int(given.config.model.depth))
     return pool, f"{told}, patches of {planes} planes"
 

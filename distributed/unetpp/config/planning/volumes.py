@@ -47,7 +47,7 @@ def pooling_of(patch_px: Sequence[int], spacing: Sequence[float], depth: int) ->
 
 def spacing_of(manifest: Manifest) -> tuple[float, ...]:
     """Millimetres between voxels; 1 along each axis where the files did not tell."""
-    return manifest.spacing_mm or (1.0, 1.0, 1.0)
+    return manifest.voxel_mm or (1.0, 1.0, 1.0)
 
 
 def _shapes(manifest: Manifest) -> list[tuple[int, ...]]:

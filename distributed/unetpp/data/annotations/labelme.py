@@ -107,7 +107,7 @@ def _pixels(kind: str, points: Any, mask: Any, header: Header) -> NDArray[np.boo
 def _pasted(text: Any, corner: NDArray[np.float64], height: int, width: int) -> NDArray[np.bool_]:
     """A small mask image, in base64, whose upper left pixel is at `corner`."""
     try:
-        part = read_mask(base64.b64decode(text, validate=True))[:, :, 0] != 0
+        part = read_mask(base64.b64decode(text, validate=True)).values[:, :, 0] != 0
     except (binascii.Error, TypeError, ValueError) as error:
         raise SampleError(f"a mask shape holds no base64 text: {error}") from error
     left, top = np.rint(corner).astype(int)

@@ -9,6 +9,7 @@ from unetpp.core.storage import Storage
 from unetpp.data.dataset.chunks import cut_by_bytes
 from unetpp.data.dataset.contents import read_contents, write_contents
 from unetpp.data.dataset.manifests import commit_manifest, list_versions, load_manifest
+from unetpp.data.dataset.membership import read_membership, write_membership
 from unetpp.data.dataset.parquet import encode_shard, iter_samples, shard_info
 from unetpp.data.dataset.shard_size import target_bytes
 
@@ -45,6 +46,7 @@ def repack(
         splits[name] = SplitInfo(rows=split.rows, shards=tuple(shards))
     if (contents := read_contents(source, manifest)) is not None:
         write_contents(target, manifest.fingerprint, contents)
+    write_membership(target, manifest.fingerprint, read_membership(source, manifest))
     repacked = manifest.model_copy(update={"version": "00001", "splits": splits, "command": command_line()})
     commit_manifest(target, repacked)
     return repacked

@@ -25,9 +25,11 @@ class Sample:
     """Height and width of the source file's pixels or planes, before tiling or resizing."""
     tile: Box | None = None
     space: Space | None = None
-    """Where its pixels lie in the world, if the source file says so; `affine` is that of the whole file."""
+    """Where the source file's pixels lie in the world, if it says so."""
     instances: NDArray[np.int32] | None = None
     """H W: whose pixel it is, 0 for no object; only in datasets of objects."""
+    valid: NDArray[np.bool_] | None = None
+    """False where the image holds no data, H W; known while packing only, the mask is ignored there."""
 
     @property
     def decoded_bytes(self) -> int:

@@ -1,19 +1,19 @@
 """Image files to arrays: the format is told by the first bytes, never by the name.
 
 Rules: alpha is dropped, palettes of images become RGB, EXIF orientation is applied, grey stays one channel,
-TIFF and NPY may have any number of channels. Images come out as uint8, uint16 or float32, H W C.
+TIFF and NPY may have any number of channels. Images come out as uint8, uint16 or float32, H W C, volumes in
+TIFF as Z H W C.
 """
 
 from types import ModuleType
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unetpp.data.images import npy as format_npy
 from unetpp.data.images import pillow as format_pillow
-from unetpp.data.images import tiff as format_tiff
 from unetpp.data.images.header import Header, SampleError
+from unetpp.data.images.pixels import PLAIN, Pixels, Reading
+from unetpp.data.images.tiff import reader as format_tiff
 
 __all__ = ["read_header", "read_image", "read_mask"]
 
@@ -32,42 +32,51 @@ _MAGIC: tuple[tuple[bytes, ModuleType], ...] = (
 )
 
 
-def read_header(data: bytes) -> Header:
-    """Shape and dtype of an encoded image, without decoding its pixels.
+def read_header(data: bytes, reading: Reading = PLAIN) -> Header:
+    """Shape and dtype of an encoded image, as a rule without decoding its pixels.
 
     Raises:
         SampleError: the reason why the file cannot be used.
+        UndecidedError: it has two meanings, and `reading` says nothing of them.
     """
-    found: Header = _format_of(data).header(data)
+    module = _format_of(data)
+    if module is format_tiff:
+        return format_tiff.header(data, reading)
+    found: Header = module.header(data)
     return found
 
 
-def read_image(data: bytes) -> NDArray[Any]:
-    """Decode an image, H W C.
+def read_image(data: bytes, reading: Reading = PLAIN) -> Pixels:
+    """Decode an image.
 
     Raises:
         SampleError: the reason why the file cannot be used.
+        UndecidedError: it has two meanings, and `reading` says nothing of them.
     """
-    image: NDArray[Any] = _format_of(data).pixels(data)
-    if image.dtype == np.float32 and not np.isfinite(image).all():
-        raise SampleError("the image holds NaN or Inf; replace them")
-    return image
+    module = _format_of(data)
+    return format_tiff.pixels(data, reading) if module is format_tiff else Pixels(module.pixels(data))
 
 
-def read_mask(data: bytes) -> NDArray[Any]:
-    """Decode a mask's stored values, H W C: palette indices, grey values, colours or one channel per label.
+def read_mask(data: bytes, reading: Reading = PLAIN) -> Pixels:
+    """Decode a mask's stored values: palette indices, grey values, colours or one channel per label.
+
+    Where a mask holds no data its values are 0.
 
     Raises:
         SampleError: the reason why the file cannot be used.
     """
     module = _format_of(data)
-    mask: NDArray[Any] = format_pillow.index_pixels(data) if module is format_pillow else module.pixels(data)
+    if module is format_tiff:
+        pixels = format_tiff.index_pixels(data, reading)
+    else:
+        pixels = Pixels(format_pillow.index_pixels(data) if module is format_pillow else module.pixels(data))
+    mask = pixels.values if pixels.valid is None else pixels.values * pixels.valid[..., None]
     if mask.dtype == np.float32:
         in_range = bool(((mask >= 0) & (mask < _EXACT)).all())
         if not in_range or not np.array_equal(mask, np.rint(mask)):
             raise SampleError("a floating-point mask must hold class indices 0, 1, 2 ...")
-        return mask.astype(np.uint16 if mask.max() <= np.iinfo(np.uint16).max else np.int32)
-    return mask
+        mask = mask.astype(np.uint16 if mask.max() <= np.iinfo(np.uint16).max else np.int32)
+    return Pixels(mask, pixels.valid)
 
 
 def _format_of(data: bytes) -> ModuleType:

@@ -1,6 +1,6 @@
 """What every image file reader shares: the header, the limits, the dtypes and the reason for a refusal."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -11,9 +11,11 @@ from unetpp.core.errors import InputError
 __all__ = [
     "MAX_CHANNELS",
     "MAX_PIXELS",
+    "MAX_ROW_BYTES",
     "Dtype",
     "Header",
     "SampleError",
+    "UndecidedError",
     "canonical",
     "canonical_dtype",
     "check_limits",
@@ -24,7 +26,7 @@ Dtype = Literal["uint8", "uint16", "float32"]
 MAX_PIXELS = 2**27
 """Largest height * width that is decoded, 134 megapixels; larger files are refused by their header."""
 MAX_CHANNELS = 64
-_MAX_BYTES = 2**30
+MAX_ROW_BYTES = 2**30
 """A parquet page and an arrow binary value end at 2 GiB; half of that leaves room for the mask."""
 _MAX_VOLUME_BYTES = 2**32
 """A volume is held whole while its slices are cut."""
@@ -32,6 +34,10 @@ _MAX_VOLUME_BYTES = 2**32
 
 class SampleError(InputError):
     """An image or mask that cannot be packed; the message is the reason written to rejected.jsonl."""
+
+
+class UndecidedError(InputError):
+    """A file with two meanings between which an option decides; packing ends, rather than leave files out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,10 @@ class Header:
     dtype: Dtype
     planes: int | None = None
     """Of a volume; None for a picture."""
+    may_lack_data: bool = field(default=False, compare=False)
+    """Whether some pixels may hold no data, which decoding tells."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What was understood of the file beyond its plain pixels, for its user to know."""
 
 
 def check_limits(header: Header, *, by_windows: bool = False) -> Header:
@@ -68,13 +78,13 @@ def check_limits(header: Header, *, by_windows: bool = False) -> Header:
         raise SampleError(
             f"channels={header.channels} exceed {MAX_CHANNELS}; arrays are height, width, channels"
         )
-    if not by_windows and pixels * header.channels * np.dtype(header.dtype).itemsize > _MAX_BYTES:
+    if not by_windows and pixels * header.channels * np.dtype(header.dtype).itemsize > MAX_ROW_BYTES:
         raise SampleError(
             f"{header.height}x{header.width}x{header.channels} {header.dtype} exceed "
-            f"{_MAX_BYTES} bytes; cut the image"
+            f"{MAX_ROW_BYTES} bytes; cut the image"
         )
     volume_bytes = (header.planes or 1) * pixels * header.channels * np.dtype(header.dtype).itemsize
-    if volume_bytes > _MAX_VOLUME_BYTES:
+    if volume_bytes > _MAX_VOLUME_BYTES and not by_windows:
         raise SampleError(
             f"a volume of {header.planes}x{header.height}x{header.width}x{header.channels} {header.dtype} "
             f"exceeds {_MAX_VOLUME_BYTES} bytes (decompression bomb?); cut it"

@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+__all__ = ["resize_image", "resize_mask", "resize_valid"]
+
 Label = TypeVar("Label", np.uint8, np.int32)
 
-__all__ = ["resize_image", "resize_mask"]
+_ROUNDING = 1e-4
 
 
 def resize_image(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
@@ -25,6 +27,11 @@ def resize_mask(mask: NDArray[Label], height: int, width: int) -> NDArray[Label]
         return mask
     resized = Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST)
     return np.asarray(resized, dtype=mask.dtype)
+
+
+def resize_valid(valid: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
+    """False where a pixel without data has a share in the resized image, H W."""
+    return resize_image(valid[:, :, None].astype(np.float32), height, width)[:, :, 0] > 1 - _ROUNDING
 
 
 def _resize_plane(plane: NDArray[Any], height: int, width: int) -> NDArray[Any]:

@@ -58,8 +58,8 @@ class Journal:
             logger.info("resuming: %d shards are finished", len(self.finished))
 
     def add(self, finished: FinishedShard) -> None:
-        """Record a finished shard."""
-        if (finished.split, finished.index) in self.finished:
+        """Record a finished shard, unless its statistics cannot be counted again from what is stored."""
+        if finished.lacks_data or (finished.split, finished.index) in self.finished:
             return
         self._lines.append(_dump(finished))
         self._pending += 1

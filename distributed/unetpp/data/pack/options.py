@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from unetpp.core.errors import InputError
 from unetpp.core.manifest import Instances
+from unetpp.data.images.pixels import PLAIN, Reading
 from unetpp.data.pack.classes import ClassSpec
-from unetpp.data.pack.groups import EACH_ALONE, GroupRule
+from unetpp.data.pack.splitting.groups import EACH_ALONE, GroupRule
 from unetpp.data.sources.slices import SLICINGS
+from unetpp.data.sources.window import Window
 
 __all__ = ["PackOptions"]
 
@@ -26,13 +28,31 @@ class PackOptions:
     """Volumes become the slices along this direction."""
     instances: Instances | None = None
     """Mask values are ids of objects, which become classes like this."""
+    spacing_mm: tuple[float, ...] | None = None
+    """Images are resampled to this distance of pixels: Z, H, W of volumes, or H, W of slices and pictures."""
+    window: Window | None = None
+    """Values outside are clipped to it."""
     group: GroupRule = EACH_ALONE
     """Samples of one group stay in one split."""
+    reading: Reading = PLAIN
+    """What the files leave open and the user has settled."""
+    pair: str | None = None
+    """An expression whose group an image shares with its mask; by default their names decide."""
 
     def check(self) -> None:
         """Raises InputError if the options contradict each other."""
         if self.slices not in (None, *SLICINGS):
             raise InputError(f"--slices {self.slices} must be one of {', '.join(SLICINGS)}")
+        if self.spacing_mm is not None and (len(self.spacing_mm) not in (2, 3) or min(self.spacing_mm) <= 0):
+            raise InputError(
+                f"--spacing {self.spacing_mm} must be Z,Y,X or Y,X millimetres above 0; use 3,1,1"
+            )
+        if self.window is not None and self.window[1] <= 0:
+            raise InputError(f"--window {self.window} must be CENTRE,WIDTH with a width above 0; use 40,400")
+        if self.spacing_mm is not None and self.size_px is not None:
+            raise InputError(
+                "--spacing and --size exclude each other; one of them settles how large pixels are"
+            )
         if self.size_px is not None and self.tile_px is not None:
             raise InputError("--size and --tile exclude each other; resize whole images or cut them")
         for name, value in (("size", self.size_px), ("tile", self.tile_px)):

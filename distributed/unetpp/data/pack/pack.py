@@ -20,21 +20,22 @@ from functools import partial
 from importlib.metadata import version
 
 import unetpp
-from unetpp.core.errors import ExistsError, InputError, StorageError
-from unetpp.core.manifest import IGNORE, MANIFEST_POINTER, Manifest, ShardInfo, SplitInfo
+from unetpp.core.errors import CorruptionError, ExistsError, InputError, StorageError
+from unetpp.core.manifest import MANIFEST_POINTER, Manifest, ShardInfo, SplitInfo
 from unetpp.core.provenance import command_line
 from unetpp.core.storage import Storage, open_storage, preflight
 from unetpp.data.dataset.contents import write_contents
-from unetpp.data.dataset.manifests import commit_manifest, next_version
-from unetpp.data.pack.classes import ClassSpec
+from unetpp.data.dataset.manifests import commit_manifest, load_manifest, next_version
+from unetpp.data.dataset.membership import Membership, read_membership, write_membership
 from unetpp.data.pack.discover import Pair, Rejection, SourceFolder, discover
 from unetpp.data.pack.journal import Journal
 from unetpp.data.pack.masks.annotated import annotated_classes, require_overlap
 from unetpp.data.pack.masks.instances import instance_classes
+from unetpp.data.pack.masks.segments import segment_classes
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.rejections import RejectionLimit, Rejections
 from unetpp.data.pack.runners import TaskRunner, run_here
-from unetpp.data.pack.scan import ScannedPair, scan_pair
+from unetpp.data.pack.scan import ScannedPair, say_notes, scan_pair
 from unetpp.data.pack.shard_plan import (
     SPLITS,
     PlannedShard,
@@ -45,6 +46,7 @@ from unetpp.data.pack.shard_plan import (
     settle,
 )
 from unetpp.data.pack.shard_writer import ShardTask, WrittenShard, write_shard
+from unetpp.data.pack.splitting.stability import membership_of, say_splits
 from unetpp.data.pack.stats import DatasetStats, PixelStats
 
 __all__ = ["PackResult", "Progress", "pack"]
@@ -105,19 +107,25 @@ def pack(
     options.check()
     storage = open_storage(out)
     _check_absent(storage, overwrite=overwrite)
-    pairs, unpaired = discover(folders)
-    options = replace(options, classes=_classes(pairs, options))
+    pairs, unpaired = discover(folders, options.pair, options.reading)
+    classes = annotated_classes(pairs, segment_classes(pairs, options.classes))
+    if options.instances is not None:
+        classes = instance_classes(classes, drawn=any(pair.annotation is not None for pair in pairs))
+    options = replace(options, classes=classes)
     preflight(storage, write=True)
     rejections = Rejections(storage, max_rejected)
     job = _Run(storage, run, on_progress, rejections, files=len(pairs) + len(unpaired))
     rejections.add(unpaired)
     scanned = _scan(job, pairs, options)
+    say_notes(scanned)
     require_overlap((item.pair.annotation, item.values) for item in scanned)
     settled, kept, misfits = settle(scanned, options)
     rejections.add(misfits)
     rejections.require_rows(len(kept))
     rejections.require_few(job.files)
-    shards = plan_shards(kept, settled, options)
+    previous = _previous_membership(storage) if overwrite else {}
+    shards = plan_shards(kept, settled, options, previous)
+    say_splits(shards, previous, options)
     _warn_of_leaks(shards)
     digest = fingerprint(kept, shards, options)
     version_id = next_version(storage)
@@ -125,19 +133,13 @@ def pack(
     journal.load()
     tally = _write(job, shards, settled, options, journal)
     rejections.write()
-    _require_planned_splits(tally, shards)
+    _require_planned_splits(tally, shards, rejections)
     manifest = _manifest(tally, settled, options, version_id=version_id, digest=digest)
     write_contents(storage, digest, tally.images)
+    write_membership(storage, digest, {**previous, **membership_of(shards)})
     commit_manifest(storage, manifest)
     journal.delete()
     return PackResult(manifest, tuple(rejections.files.values()))
-
-
-def _classes(pairs: Sequence[Pair], options: PackOptions) -> ClassSpec | None:
-    spec = annotated_classes(pairs, options.classes)
-    if options.instances is None:
-        return spec
-    return instance_classes(spec, drawn=any(pair.annotation is not None for pair in pairs))
 
 
 def _check_absent(storage: Storage, *, overwrite: bool) -> None:
@@ -145,6 +147,17 @@ def _check_absent(storage: Storage, *, overwrite: bool) -> None:
         raise ExistsError(
             f"{storage.uri} holds a dataset already; use another --out, or --overwrite for a new version"
         )
+
+
+def _previous_membership(storage: Storage) -> Membership:
+    if not storage.exists(MANIFEST_POINTER):
+        return {}
+    try:
+        return read_membership(storage, load_manifest(storage))
+    except (CorruptionError, InputError) as error:
+        # To pack again is the way out of a damaged dataset.
+        logger.warning("the splits of the version before cannot be read, images are split anew: %s", error)
+        return {}
 
 
 def _scan(job: _Run, pairs: Sequence[Pair], options: PackOptions) -> list[ScannedPair]:
@@ -225,10 +238,10 @@ def _write(
     return tally
 
 
-def _require_planned_splits(tally: _Tally, shards: Sequence[PlannedShard]) -> None:
+def _require_planned_splits(tally: _Tally, shards: Sequence[PlannedShard], rejections: Rejections) -> None:
     for split in {shard.split: None for shard in shards}:
         if not tally.shards[split]:
-            raise InputError(f"no {split} image could be decoded; see the reasons in rejected.jsonl")
+            raise rejections.refusal(f"no {split} image could be decoded")
 
 
 def _manifest(
@@ -244,9 +257,9 @@ def _manifest(
         version=version_id,
         task=settled.labelling.task,
         classes=settled.labelling.classes,
-        ignore_index=IGNORE if tally.stats.has_ignored else settled.labelling.ignore_index,
+        ignore_index=settled.labelling.ignore_index,
         spatial_dims=settled.spatial_dims,
-        spacing_mm=tally.stats.spacing_mm(),
+        voxel_mm=tally.stats.spacing_mm(),
         channels=settled.channels,
         dtype=settled.dtype,
         splits=splits,
@@ -254,7 +267,10 @@ def _manifest(
         resized_px=options.size_px,
         slices=options.slices,
         instances=options.instances,
+        reading=options.reading.settled(),
         channel_files=settled.channel_files,
+        spacing_mm=options.spacing_mm,
+        window=options.window,
         sizes=dict(sorted(tally.stats.sizes.items())),
         class_pixels=tuple(pixels.class_pixels.tolist()),
         foreground_histogram=tuple(pixels.foreground_histogram.tolist()),

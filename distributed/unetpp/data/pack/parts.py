@@ -2,7 +2,7 @@
 
 A raster that reads by windows is read tile by tile; any other is decoded once for all its parts.
 
-Arrays: image H W C, mask H W.
+Arrays: image (Z) H W C, mask (Z) H W.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,16 +18,23 @@ from unetpp.core.manifest import IGNORE
 from unetpp.data.dataset.contents import image_digest, strips_digest
 from unetpp.data.images.channels import match_channels
 from unetpp.data.images.header import SampleError
-from unetpp.data.images.nodata import filled
 from unetpp.data.pack.masks.annotated import open_mask
 from unetpp.data.pack.options import PackOptions
-from unetpp.data.pack.read_pair import MaskValues, read_pixels, read_values
+from unetpp.data.pack.read_pair import (
+    Valid,
+    both_valid,
+    by_windows,
+    read_ids,
+    read_pixels,
+    read_space,
+    read_values,
+)
 from unetpp.data.pack.scan import ScannedPair, pair_digest
 from unetpp.data.pack.shard_plan import PlannedRow, Settled
 from unetpp.data.sources.boxes import strips_of
 from unetpp.data.sources.channels import open_channels
 from unetpp.data.sources.files import FileRef
-from unetpp.data.sources.raster import Box, Pixels, Raster, Space, Windowed
+from unetpp.data.sources.raster import Box, Drawn, Pixels, Raster, Space
 
 __all__ = ["Part", "open_parts"]
 
@@ -38,6 +45,7 @@ class Part:
 
     image: NDArray[Any]
     mask: NDArray[np.uint8]
+    valid: Valid
     digest: str
     space: Space
     ids: NDArray[np.int32] | None = None
@@ -54,12 +62,14 @@ def open_parts(
         SampleError: a file changed since it was scanned, or is damaged.
         UnreadFileError: it is missing or refused.
     """
-    with open_channels(source.pair.images) as image, open_mask(source.pair, image, options.classes) as mask:
+    with (
+        open_channels(source.pair.images) as image,
+        open_mask(source.pair, image, options.classes) as mask,
+    ):
         if pair_digest(image, mask) != source.digest:
             raise SampleError("the file changed while it was packed; pack again")
         pair = _Pair(source, settled, options, image, mask)
-        by_windows = options.tile_px is not None and options.instances is None
-        if by_windows and isinstance(image, Windowed) and source.header.planes is None:
+        if options.tile_px is not None and by_windows(image, options) and not isinstance(mask, Drawn):
             yield pair.read_window
         else:
             yield _Whole(pair).cut
@@ -74,19 +84,13 @@ class _Pair:
     mask: Raster
 
     def read_window(self, row: PlannedRow) -> Part | None:
-        box = row.box
-        if box is None:
-            raise ValueError("windows are read of tiles")
-        pixels = self.pixels(box)
+        assert row.box is not None
+        pixels = self.pixels(row.box)
         if pixels.valid is not None and not pixels.valid.any():
             return None
         digest = _streamed_digest(self.source.pair.images, self.source.digest, self.settled.channels)
-        return Part(
-            filled(pixels.values, pixels.valid),
-            self.stored_mask(pixels.valid, box).values,
-            digest,
-            self.image.space.of_part(box.top, box.left),
-        )
+        space = self.image.space.of_part(row.box.top, row.box.left)
+        return Part(pixels.values, self.stored_mask(pixels.valid, row.box), pixels.valid, digest, space)
 
     def pixels(self, box: Box | None) -> Pixels:
         """(Z) H W C with the dataset's channels."""
@@ -99,14 +103,14 @@ class _Pair:
             raise SampleError(f"pixels {values.shape} {values.dtype.name} differ from the file's header")
         return Pixels(values, pixels.valid)
 
-    def stored_mask(self, valid: NDArray[np.bool_] | None, box: Box | None) -> MaskValues:
+    def stored_mask(self, valid: Valid, box: Box | None) -> NDArray[np.uint8]:
         """(Z) H W; IGNORE where image or mask hold nothing."""
-        found: MaskValues = read_values(self.mask, self.image, self.options, box)
-        stored = self.settled.labelling.apply(found.values)
-        for known in (valid, found.valid):
-            if known is not None:
-                stored[~known] = IGNORE
-        return MaskValues(stored, ids=found.ids)
+        values, mask_valid = read_values(self.mask, self.image, self.options, box)
+        stored = self.settled.labelling.apply(values)
+        counted = both_valid(valid, mask_valid)
+        if counted is not None:
+            stored[~counted] = IGNORE
+        return stored
 
 
 class _Whole:
@@ -115,9 +119,9 @@ class _Whole:
     def __init__(self, pair: _Pair) -> None:
         pixels = pair.pixels(None)
         self._image, self._valid = pixels.values, pixels.valid
-        labels = pair.stored_mask(pixels.valid, None)
-        self._mask, self._ids = labels.values, labels.ids
-        self._space = pair.image.space
+        self._mask = pair.stored_mask(pixels.valid, None)
+        self._ids = None if pair.options.instances is None else read_ids(pair.mask, pair.image, pair.options)
+        self._space = read_space(pair.image, pair.options)
         self._digests: dict[int | None, str] = {}
 
     def cut(self, row: PlannedRow) -> Part | None:
@@ -129,19 +133,18 @@ class _Whole:
             self._digests[row.plane] = image_digest(image)
         space = self._space
         if row.box is not None:
-            box = row.box
-            ids = None if ids is None else ids[box.slices]
-            image, mask = image[box.slices].copy(), mask[box.slices].copy()
-            valid = None if valid is None else valid[box.slices]
-            space = space.of_part(box.top, box.left)
+            image, mask = image[row.box.slices].copy(), mask[row.box.slices].copy()
+            valid = None if valid is None else valid[row.box.slices]
+            ids = None if ids is None else ids[row.box.slices]
+            space = space.of_part(row.box.top, row.box.left)
             if valid is not None and not valid.any():
                 return None
-        return Part(filled(image, valid), mask, self._digests[row.plane], space, ids)
+        return Part(image, mask, valid, self._digests[row.plane], space, ids)
 
 
 @lru_cache(maxsize=256)
 def _streamed_digest(refs: tuple[FileRef, ...], digest: str, channels: int) -> str:  # noqa: ARG001  # of one content
-    """`image_digest` of an image that is not held whole; read once in each process."""
+    """`image_digest` of an image that is not held whole, as its file holds it; read once in each process."""
     with open_channels(refs) as raster:
         header = raster.header
         strips = (match_channels(raster.read(box).values, channels) for box in strips_of(raster))

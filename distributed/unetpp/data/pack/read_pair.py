@@ -3,37 +3,39 @@
 Arrays: H W C of a picture, Z H W C of a volume; its Z slices lie in the direction asked for, if one was.
 """
 
-from dataclasses import dataclass
-from typing import Any
+import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unetpp.data.images.header import MAX_PIXELS, Header, SampleError
-from unetpp.data.pack.classes import ClassSpec
+from unetpp.data.images.header import MAX_PIXELS, MAX_ROW_BYTES, Header, SampleError
+from unetpp.data.images.pixels import Pixels, complete
 from unetpp.data.pack.labels import to_values
 from unetpp.data.pack.masks.annotated import DrawnMask
 from unetpp.data.pack.masks.instances import mark_borders, whole_ids
+from unetpp.data.pack.masks.segments import segment_values
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.sources.places import apart_by_voxels
-from unetpp.data.sources.raster import Box, Pixels, Raster
+from unetpp.data.sources.raster import Box, Drawn, Raster, Space, Windowed
 from unetpp.data.sources.slices import SLICINGS, slice_header, slices_of
+from unetpp.data.sources.spacing import grid_at, resample_image, resample_labels, shape_of, space_at
+from unetpp.data.sources.window import clip
 
-__all__ = ["MaskValues", "read_header", "read_pixels", "read_values"]
+__all__ = [
+    "Valid",
+    "both_valid",
+    "by_windows",
+    "read_header",
+    "read_ids",
+    "read_pixels",
+    "read_space",
+    "read_valid",
+    "read_values",
+]
 
-
-@dataclass(frozen=True)
-class MaskValues:
-    """One value per pixel, (Z) H W; `valid` is False where the mask tells nothing, None if it tells all.
-
-    `ids` tell whose pixel it is where masks are of objects, 0 for no object.
-    """
-
-    values: NDArray[np.uint8]
-    valid: NDArray[np.bool_] | None = None
-    ids: NDArray[np.int32] | None = None
-
-
+Valid = NDArray[np.bool_] | None
+"""False where a pixel (Z) H W holds no data, None where all do."""
 _SAME_PLACE = 0.1
 """Voxels; what programs lose when they write an affine in single precision is a thousandth of one."""
 
@@ -42,7 +44,7 @@ def read_header(image: Raster, options: PackOptions) -> Header:
     """Shape of what packing sees of an image.
 
     Raises:
-        SampleError: a volume, and options for pictures, or too large to be a sample.
+        SampleError: a volume, and options for pictures; or too large to be a sample.
     """
     header = image.header
     if options.tile_px is None and header.height * header.width > MAX_PIXELS:
@@ -50,8 +52,11 @@ def read_header(image: Raster, options: PackOptions) -> Header:
             f"{header.height}x{header.width} pixels exceed the limit of {MAX_PIXELS} of one sample; "
             "pack tiles with --tile 512"
         )
+    grid = grid_at(header, image.space, options.spacing_mm, options.slices)
+    header = replace(header, height=grid[-2], width=grid[-1])
     if header.planes is None:
         return header
+    header = replace(header, planes=grid[0])
     if options.slices is None:
         if options.instances is not None:
             raise SampleError(
@@ -60,26 +65,74 @@ def read_header(image: Raster, options: PackOptions) -> Header:
             )
         if options.size_px is not None:
             raise SampleError("--size is for pictures, this is a volume; leave it out, or use --slices")
+        _require_row(header, options)
         return header
     return slice_header(header, options.slices)
 
 
+def _require_row(header: Header, options: PackOptions) -> None:
+    row_bytes = math.prod(shape_of(header)) * header.channels * np.dtype(header.dtype).itemsize
+    if options.tile_px is None and row_bytes > MAX_ROW_BYTES:
+        raise SampleError(
+            f"a volume of {row_bytes} bytes exceeds the {MAX_ROW_BYTES} of a row; cut it with --tile, or use "
+            "--slices"
+        )
+
+
+def by_windows(image: Raster, options: PackOptions) -> bool:
+    """Whether boxes of an image can be packed without reading the whole."""
+    # Objects are not cut: their borders depend on what lies around.
+    is_plain = options.spacing_mm is None and options.instances is None
+    return isinstance(image, Windowed) and image.header.planes is None and is_plain
+
+
 def read_pixels(image: Raster, options: PackOptions, box: Box | None = None) -> Pixels:
-    """The image or a box of it, as slices where it is a volume."""
-    pixels = image.read(box)
-    if pixels.values.ndim == 3 or options.slices is None:
-        return pixels
-    valid = None if pixels.valid is None else slices_of(pixels.valid, options.slices)
-    return Pixels(slices_of(pixels.values, options.slices), valid)
+    """The image, as slices where it is a volume, with neutral values where it holds no data.
+
+    Args:
+        image: that is packed.
+        options: what becomes of it.
+        box: a part, of an image that is read `by_windows`; it may hold no data at all.
+
+    Raises:
+        SampleError: it cannot be used, or no pixel holds data.
+    """
+    pixels = complete(image.read(box), options.reading)
+    if box is not None:
+        return Pixels(clip(pixels.values, options.window), pixels.valid)
+    if pixels.valid is not None and not pixels.valid.any():
+        raise SampleError("no pixel of the image holds data")
+    grid = grid_at(image.header, image.space, options.spacing_mm, options.slices)
+    valid = None if pixels.valid is None else resample_labels(pixels.valid, grid)
+    values = resample_image(clip(pixels.values, options.window), grid)
+    return _as_slices(Pixels(values, valid), options)
 
 
-def read_values(mask: Raster, image: Raster, options: PackOptions, box: Box | None = None) -> MaskValues:
-    """The values, or those of a box, of a mask that has the image's size and place.
+def read_space(image: Raster, options: PackOptions) -> Space:
+    """Where the pixels of `read_pixels` lie, before they are cut into slices."""
+    grid = grid_at(image.header, image.space, options.spacing_mm, options.slices)
+    return space_at(image.space, shape_of(image.header), grid)
+
+
+def read_valid(image: Raster, options: PackOptions, box: Box | None = None) -> Valid:
+    """Where the image, or a box of it, holds data; decodes only an image that may lack some."""
+    header = image.header
+    if header.may_lack_data or (options.reading.nan == "ignore" and header.dtype == "float32"):
+        return read_pixels(image, options, box).valid
+    return None
+
+
+def read_values(
+    mask: Raster, image: Raster, options: PackOptions, box: Box | None = None
+) -> tuple[NDArray[np.uint8], Valid]:
+    """One value per pixel, (Z) H W, of a mask that has the image's size and place, and where it holds data.
+
+    A box is part of an image that is read `by_windows`.
 
     Raises:
         SampleError: another size or place, or no mask.
     """
-    header = read_header(image, options)
+    sizes = shape_of(image.header)
     apart = apart_by_voxels(image, mask)
     if apart > _SAME_PLACE:
         raise SampleError(
@@ -87,37 +140,54 @@ def read_values(mask: Raster, image: Raster, options: PackOptions, box: Box | No
             "resample it to the image's grid, by nearest"
         )
     if box is not None:
-        _require_size((mask.header.height, mask.header.width), (header.height, header.width))
-    pixels = mask.read(box)
-    stored: NDArray[Any] = pixels.values
-    if stored.ndim == 4 and options.slices is not None:
-        stored = slices_of(stored, options.slices)
-    ids: NDArray[np.int32] | None = None
+        _require_size((mask.header.height, mask.header.width), sizes)
+        part = mask.read(box)
+        return to_values(part.values, options.classes), part.valid
+    pixels = Pixels(segment_values(mask, image, options.classes)) if isinstance(mask, Drawn) else mask.read()
+    _require_size(pixels.values.shape[:-1], sizes)
+    grid = grid_at(image.header, image.space, options.spacing_mm, options.slices)
+    valid = None if pixels.valid is None else resample_labels(pixels.valid, grid)
+    pixels = _as_slices(Pixels(resample_labels(pixels.values, grid), valid), options)
+    stored = pixels.values
     if options.instances is not None and options.classes is not None:
-        values, ids = _objects(mask, stored, options.classes, options.instances.border_px)
-    else:
-        # (Z, H, W, C) -> (Z * H, W, C): planes of a volume follow the same rules as a picture.
-        values = to_values(stored.reshape(-1, *stored.shape[-2:]), options.classes)
-        values = values.reshape(stored.shape[:-1])
-    if box is None:
-        planes = () if header.planes is None else (header.planes,)
-        _require_size(values.shape, (*planes, header.height, header.width))
-    return MaskValues(values, pixels.valid, ids)
+        ids = read_ids(mask, image, options)
+        values = (stored[..., 0] if isinstance(mask, DrawnMask) else ids != 0).astype(np.uint8)
+        mark_borders(values, ids, options.classes, options.instances.border_px)
+        return values, pixels.valid
+    # (Z, H, W, C) -> (Z * H, W, C): planes of a volume follow the same rules as a picture.
+    values = to_values(stored.reshape(-1, *stored.shape[-2:]), options.classes).reshape(stored.shape[:-1])
+    return values, pixels.valid
 
 
-def _objects(
-    mask: Raster, stored: NDArray[Any], spec: ClassSpec, border_px: int
-) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Values with the border's class, and ids, of a whole mask of objects."""
+def read_ids(mask: Raster, image: Raster, options: PackOptions) -> NDArray[np.int32]:
+    """Whose pixel each is, (Z) H W, of a mask of objects that `read_values` takes; 0 for no object.
+
+    Raises:
+        SampleError: they are no ids.
+    """
     if isinstance(mask, DrawnMask):
-        values, ids = stored[..., 0].copy(), mask.ids()
+        ids = mask.ids()
     else:
+        stored = mask.read().values
         if stored.shape[-1] != 1:
             raise SampleError(f"a mask of object ids has one channel, this one {stored.shape[-1]}")
         ids = whole_ids(stored[..., 0])
-        values = (ids != 0).astype(np.uint8)
-    mark_borders(values, ids, spec, border_px)
-    return values, ids
+    grid = grid_at(image.header, image.space, options.spacing_mm, options.slices)
+    return _as_slices(Pixels(resample_labels(ids[..., None], grid)), options).values[..., 0]
+
+
+def both_valid(image: Valid, mask: Valid) -> Valid:
+    """Pixels that count: those where image and mask hold data."""
+    if image is None or mask is None:
+        return mask if image is None else image
+    return image & mask
+
+
+def _as_slices(pixels: Pixels, options: PackOptions) -> Pixels:
+    if pixels.values.ndim == 3 or options.slices is None:
+        return pixels
+    valid = None if pixels.valid is None else slices_of(pixels.valid, options.slices)
+    return Pixels(slices_of(pixels.values, options.slices), valid)
 
 
 def _require_size(mask: tuple[int, ...], image: tuple[int, ...]) -> None:

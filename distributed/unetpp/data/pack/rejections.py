@@ -94,14 +94,12 @@ class Rejections:
     def require_rows(self, rows: int) -> None:
         """Raises InputError if there is nothing to pack."""
         if not rows:
-            raise self._refusal(
-                f"no image and mask pair can be packed, {len(self.files)} files were rejected"
-            )
+            raise self.refusal(f"no image and mask pair can be packed, {len(self.files)} files were rejected")
 
     def require_few(self, files: int) -> None:
         """Raises InputError if more of so many files are left out than the limit allows."""
         if self._limit is not None and not self._limit.allows(len(self.files), files):
-            raise self._refusal(
+            raise self.refusal(
                 f"{len(self.files)} of {files} files cannot be packed, more than --max-rejected "
                 f"{self._limit.text}; correct them or allow more"
             )
@@ -116,7 +114,8 @@ class Rejections:
         else:
             self._storage.delete(REJECTED)
 
-    def _refusal(self, rule: str) -> InputError:
+    def refusal(self, rule: str) -> InputError:
+        """An error that shows the first reasons; all are in rejected.jsonl."""
         self.write()
         reasons = [f"{rejection.file}: {rejection.reason}" for rejection in self.files.values()]
         shown = "; ".join(reasons[:_SHOWN]) + (" ..." if len(reasons) > _SHOWN else "")

@@ -4,13 +4,14 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 import numpy as np
 
-from unetpp.core.manifest import SCHEMA_VERSION
+from unetpp.core.manifest import IGNORE, SCHEMA_VERSION
 from unetpp.data.dataset.chunks import cut_by_bytes
+from unetpp.data.dataset.membership import Membership
 from unetpp.data.dataset.shard_size import target_bytes
 from unetpp.data.images.header import Dtype, SampleError
 from unetpp.data.pack.classes import ClassSpec
@@ -18,7 +19,7 @@ from unetpp.data.pack.discover import Rejection
 from unetpp.data.pack.labels import Labelling, infer_labelling, labelling_of
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.scan import ScannedPair
-from unetpp.data.pack.split import Member, assign_splits
+from unetpp.data.pack.splitting.assign import Member, assign_splits, kept_groups
 from unetpp.data.sources.boxes import tile_boxes
 from unetpp.data.sources.files import location
 from unetpp.data.sources.raster import Box
@@ -80,13 +81,15 @@ def settle(
     """
     spec = options.classes
     labelling = _labelling(scanned, spec)
+    if any(item.lacks_data for item in scanned):
+        labelling = replace(labelling, ignore_index=IGNORE)
     dtype = _most_frequent([item.header.dtype for item in scanned])
     channels = _most_frequent([item.header.channels for item in scanned])
     if {item.header.channels for item in scanned} == {1, 3}:
         channels = 3
     image_labels = spec.image_labels if spec else ()
-    channel_files = _most_frequent([len(item.pair.images) for item in scanned])
     spatial_dims = _most_frequent([_dims(item, options) for item in scanned])
+    channel_files = _most_frequent([len(item.pair.images) for item in scanned])
     settled = Settled(labelling, channels, dtype, spatial_dims, image_labels, channel_files)
     kept: list[ScannedPair] = []
     rejections: list[Rejection] = []
@@ -99,10 +102,15 @@ def settle(
     return settled, kept, rejections
 
 
-def plan_shards(kept: Sequence[ScannedPair], settled: Settled, options: PackOptions) -> list[PlannedShard]:
-    """Assign rows to splits and shards; tiles of one image stay in one split and follow each other."""
+def plan_shards(
+    kept: Sequence[ScannedPair], settled: Settled, options: PackOptions, previous: Membership
+) -> list[PlannedShard]:
+    """Assign rows to splits and shards; tiles of one image stay in one split and follow each other.
+
+    Images of the previous version stay where they were.
+    """
     groups = {item.pair.sample_id: options.group(item.pair.sample_id) for item in kept}
-    splits = _splits(kept, settled, options, groups)
+    splits = _splits(kept, settled, options, groups, previous)
     rows: dict[str, list[PlannedRow]] = {split: [] for split in SPLITS}
     # Hash order spreads neighbours, such as frames of one video, over all shards.
     for item in sorted(kept, key=lambda item: hashlib.sha256(item.pair.sample_id.encode()).digest()):
@@ -131,6 +139,9 @@ def fingerprint(kept: Sequence[ScannedPair], shards: Sequence[PlannedShard], opt
         "tile_px": options.tile_px,
         **({} if options.instances is None else {"instances": options.instances.model_dump()}),
         **({} if options.slices is None else {"slices": options.slices}),
+        **options.reading.settled(),
+        **({} if options.spacing_mm is None else {"spacing_mm": options.spacing_mm}),
+        **({} if options.window is None else {"window": options.window}),
         "classes": options.classes.model_dump() if options.classes else None,
         "rows": sorted([sample_id, *row] for sample_id, row in rows.items()),
         "pairs": len(kept),
@@ -166,17 +177,14 @@ def _dims(item: ScannedPair, options: PackOptions) -> Literal[2, 3]:
 
 def _misfit(item: ScannedPair, settled: Settled, options: PackOptions) -> Rejection | None:
     header = item.header
+    at = location(item.pair.images[0])
     if _dims(item, options) != settled.spatial_dims:
         kind, others = ("volume", "pictures") if settled.spatial_dims == 2 else ("picture", "volumes")
-        reason = f"a {kind}; the dataset is of {others}: pack them apart"
-        return Rejection(location(item.pair.images[0]), reason)
+        return Rejection(at, f"a {kind}; the dataset is of {others}: pack them apart")
     if header.dtype != settled.dtype:
-        return Rejection(
-            location(item.pair.images[0]), f"dtype {header.dtype}; the dataset is {settled.dtype}"
-        )
+        return Rejection(at, f"dtype {header.dtype}; the dataset is {settled.dtype}")
     if header.channels not in (settled.channels, 1 if settled.channels == 3 else settled.channels):
-        reason = f"channels={header.channels}; the dataset has {settled.channels}"
-        return Rejection(location(item.pair.images[0]), reason)
+        return Rejection(at, f"channels={header.channels}; the dataset has {settled.channels}")
     try:
         settled.labelling.check(item.values)
     except SampleError as error:
@@ -185,7 +193,11 @@ def _misfit(item: ScannedPair, settled: Settled, options: PackOptions) -> Reject
 
 
 def _splits(
-    kept: Sequence[ScannedPair], settled: Settled, options: PackOptions, groups: Mapping[str, str]
+    kept: Sequence[ScannedPair],
+    settled: Settled,
+    options: PackOptions,
+    groups: Mapping[str, str],
+    previous: Membership,
 ) -> dict[str, str]:
     if kept[0].pair.split is not None:
         return {item.pair.sample_id: str(item.pair.split) for item in kept}
@@ -198,7 +210,7 @@ def _splits(
         for item in kept
     ]
     fractions = {"train": 1 - options.val - options.test, "val": options.val, "test": options.test}
-    by_group = assign_splits(members, fractions)
+    by_group = assign_splits(members, fractions, kept_groups(groups, previous))
     return {sample_id: by_group[group] for sample_id, group in groups.items()}
 
 

@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+import numpy as np
+
 from unetpp.core.errors import CorruptionError
-from unetpp.core.manifest import ShardInfo
+from unetpp.core.manifest import IGNORE, ShardInfo
 from unetpp.core.storage import Storage
 from unetpp.data.dataset.parquet import encode_shard, read_shard, samples_of, shard_info
 from unetpp.data.dataset.sample import Sample
 from unetpp.data.images.header import SampleError
-from unetpp.data.images.resize import resize_image, resize_mask
+from unetpp.data.images.resize import resize_image, resize_mask, resize_valid
 from unetpp.data.pack.discover import Rejection
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.parts import Part, open_parts
@@ -39,6 +41,8 @@ class FinishedShard:
     rejections: tuple[Rejection, ...]
     images: tuple[str, ...] = ()
     """Digest of each row's image, see contents.py."""
+    lacks_data: bool = False
+    """Whether pixels hold no data, which stored rows do not tell: its statistics need the source files."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,10 @@ def write_shard(task: ShardTask) -> WrittenShard:
         data = encode_shard(samples)
         info = shard_info(task.shard.split, task.shard.index, samples, data)
         task.storage.write(info.name, data)
-    finished = FinishedShard(task.shard.split, task.shard.index, info, tuple(rejections), tuple(images))
+    lacks_data = any(sample.valid is not None for sample in samples)
+    finished = FinishedShard(
+        task.shard.split, task.shard.index, info, tuple(rejections), tuple(images), lacks_data
+    )
     return WrittenShard(finished, _stats(task, samples))
 
 
@@ -121,14 +128,18 @@ def _rejection(source: ScannedPair, error: SampleError | UnreadFileError) -> Rej
 
 
 def _sample(row: PlannedRow, part: Part, options: PackOptions) -> Sample:
+    image, mask, valid, space = part.image, part.mask, part.valid, part.space
+    ids = part.ids
     pair, header = row.source.pair, row.source.header
-    image, mask, space, ids = part.image, part.mask, part.space, part.ids
     sample_id = pair.sample_id if row.plane is None else f"{pair.sample_id}#{row.plane:04d}"
     if options.size_px is not None:
-        side_px = options.size_px
-        space = space.scaled(mask.shape[0] / side_px, mask.shape[1] / side_px)
-        image, mask = resize_image(image, side_px, side_px), resize_mask(mask, side_px, side_px)
-        ids = None if ids is None else resize_mask(ids, side_px, side_px)
+        space = space.scaled(mask.shape[0] / options.size_px, mask.shape[1] / options.size_px)
+        image = resize_image(image, options.size_px, options.size_px)
+        mask = resize_mask(mask, options.size_px, options.size_px)
+        ids = None if ids is None else resize_mask(ids, options.size_px, options.size_px)
+        if valid is not None:
+            valid = resize_valid(valid, options.size_px, options.size_px)
+            mask = np.where(valid, mask, np.uint8(IGNORE))
     if row.box is not None:
         box = row.box
         corner = (box.top, box.left) if box.planes is None else (box.front, box.top, box.left)
@@ -142,13 +153,14 @@ def _sample(row: PlannedRow, part: Part, options: PackOptions) -> Sample:
         source=pair.images[0].path,
         source_size_px=(header.height, header.width),
         tile=row.box,
-        instances=ids,
         space=None if space == Space() else _placed(space, row, options),
+        valid=valid,
+        instances=ids,
     )
 
 
 def _placed(space: Space, row: PlannedRow, options: PackOptions) -> Space:
-    """The spacing between the sample's own pixels; everything else stays that of the file."""
+    """The spacing between the sample's own pixels beside its transform; `affine` stays that of the file."""
     spacing = space.spacing
     if row.plane is not None and options.slices is not None and len(spacing) == _VOLUME_DIMS:
         spacing = slice_spacing(spacing, options.slices)

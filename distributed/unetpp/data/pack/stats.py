@@ -48,15 +48,15 @@ class PixelStats:
             np.zeros(_DECILES, np.int64),
         )
 
-    def add(self, image: NDArray[Any], mask: NDArray[np.uint8], task: Task) -> None:
-        """Count one sample: image (*size, C), stored mask of that size.
-
-        Pixels that never count are left out.
-        """
-        pixels = image.reshape(-1, image.shape[-1])
-        ignored = mask.ravel() == IGNORE
-        if ignored.any():
-            pixels = pixels[~ignored]
+    def add(
+        self,
+        image: NDArray[Any],
+        mask: NDArray[np.uint8],
+        task: Task,
+        valid: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Count one sample: image (*size, C), stored mask of that size; pixels not valid are left out."""
+        pixels = image.reshape(-1, image.shape[-1]) if valid is None else image[valid]
         for start in range(0, len(pixels), _BLOCK_PIXELS):
             self._add_block(pixels[start : start + _BLOCK_PIXELS])
         counts = value_counts(mask)
@@ -115,8 +115,6 @@ class DatasetStats:
 
     pixels: PixelStats
     sizes: Counter[str] = field(default_factory=Counter)
-    has_ignored: bool = False
-    """Whether a row of any split holds a pixel that never counts."""
     spacings_mm: Counter[tuple[float, ...]] = field(default_factory=Counter)
     """Of the volumes that count for pixels."""
 
@@ -127,13 +125,11 @@ class DatasetStats:
             if with_pixels and sample.mask.ndim == 3 and sample.space is not None:
                 self.spacings_mm[sample.space.spacing_mm] += 1
             if with_pixels:
-                self.pixels.add(sample.image, sample.mask, task)
-            self.has_ignored = self.has_ignored or bool((sample.mask == IGNORE).any())
+                self.pixels.add(sample.image, sample.mask, task, sample.valid)
 
     def merge(self, other: "DatasetStats") -> None:
         """Add the other's samples."""
         self.sizes += other.sizes
-        self.has_ignored |= other.has_ignored
         self.spacings_mm += other.spacings_mm
         self.pixels.merge(other.pixels)
 

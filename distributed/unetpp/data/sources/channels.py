@@ -64,7 +64,11 @@ class _Stack:
     @property
     def header(self) -> Header:
         headers = [raster.header for raster in self.rasters]
-        return replace(headers[0], channels=sum(header.channels for header in headers))
+        return replace(
+            headers[0],
+            channels=sum(header.channels for header in headers),
+            may_lack_data=any(header.may_lack_data for header in headers),
+        )
 
     @property
     def space(self) -> Space:

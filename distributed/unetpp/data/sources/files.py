@@ -12,6 +12,7 @@ from typing import Any
 
 from unetpp.core.errors import AccessError
 from unetpp.core.storage import Storage, open_storage
+from unetpp.data.images.pixels import PLAIN, Reading
 
 __all__ = [
     "FileRef",
@@ -37,6 +38,10 @@ class FileRef:
     path: str
     members: tuple[str, ...] = ()
     """Paths of its files where `path` is a folder that is one image, such as a DICOM series or OME-Zarr."""
+    reading: Reading = PLAIN
+    """What the user has settled of what the file leaves open."""
+    format: str = ""
+    """Name of its format where the path's ending does not tell."""
 
 
 class UnreadFileError(Exception):

@@ -4,12 +4,10 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
-
-from numpy.typing import NDArray
 
 from unetpp.data.images.decode import read_header, read_image, read_mask
 from unetpp.data.images.header import Header
+from unetpp.data.images.pixels import Reading
 from unetpp.data.sources.files import FileRef, read_file
 from unetpp.data.sources.raster import Box, Pixels, Space
 
@@ -21,12 +19,12 @@ class _Picture:
 
     space = Space()
 
-    def __init__(self, data: bytes, decode: Callable[[bytes], NDArray[Any]]) -> None:
-        self._data, self._decode = data, decode
+    def __init__(self, ref: FileRef, decode: Callable[[bytes, Reading], Pixels]) -> None:
+        self._data, self._reading, self._decode = read_file(ref), ref.reading, decode
 
     @cached_property
     def header(self) -> Header:
-        return read_header(self._data)
+        return read_header(self._data, self._reading)
 
     @cached_property
     def digest(self) -> bytes:
@@ -34,21 +32,22 @@ class _Picture:
 
     def read(self, box: Box | None = None) -> Pixels:
         if box is None:
-            return Pixels(self._whole)
-        return Pixels(self._whole[box.slices])
+            return self._whole
+        values, valid = self._whole.values, self._whole.valid
+        return Pixels(values[box.slices], None if valid is None else valid[box.slices])
 
     @cached_property
-    def _whole(self) -> NDArray[Any]:
-        return self._decode(self._data)
+    def _whole(self) -> Pixels:
+        return self._decode(self._data, self._reading)
 
 
 @contextmanager
 def open_image(ref: FileRef) -> Iterator[_Picture]:
     """See `registry`."""
-    yield _Picture(read_file(ref), read_image)
+    yield _Picture(ref, read_image)
 
 
 @contextmanager
 def open_labels(ref: FileRef) -> Iterator[_Picture]:
     """See `registry`."""
-    yield _Picture(read_file(ref), read_mask)
+    yield _Picture(ref, read_mask)

@@ -4,6 +4,7 @@ Arrays are H W C for a picture and Z H W C for a volume: Z planes, H height, W w
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetpp.data.images.header import Header
+from unetpp.data.images.pixels import Pixels
 
-__all__ = ["Box", "Pixels", "Raster", "Space", "Windowed"]
+__all__ = ["Box", "Drawn", "FromSeries", "Pixels", "Raster", "Space", "Windowed"]
 
 
 _MM = {"mm": 1.0, "um": 1e-3, "nm": 1e-6, "cm": 10.0, "m": 1000.0}
@@ -92,12 +94,47 @@ class Space:
         )
 
 
-@dataclass(frozen=True)
-class Pixels:
-    """`values` H W C or Z H W C; `valid` without C is False where a pixel holds no data, None if all do."""
+@runtime_checkable
+class FromSeries(Protocol):
+    """What a raster has besides if it is a DICOM series."""
 
-    values: NDArray[Any]
-    valid: NDArray[np.bool_] | None = None
+    @property
+    def series(self) -> str:
+        """SeriesInstanceUID."""
+        ...
+
+    @property
+    def instances(self) -> frozenset[str]:
+        """SOPInstanceUID of each file."""
+        ...
+
+
+@runtime_checkable
+class Drawn(Protocol):
+    """What a mask has besides if it has pixels only on the grid of an image, such as a DICOM SEG."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its classes, sorted."""
+        ...
+
+    def drawn_on(self, image: "Raster", names: Sequence[str]) -> NDArray[np.uint8]:
+        """0 or 1 for each name on the image's grid, H W C or Z H W C; other classes are left out.
+
+        Raises:
+            SampleError: it is of another image, or does not lie on the grid.
+        """
+        ...
+
+
+@runtime_checkable
+class Windowed(Protocol):
+    """What a raster has besides if its `read` decodes no more than the box, so that it may exceed memory."""
+
+    @property
+    def block_px(self) -> tuple[int, int]:
+        """Height and width of the blocks that are decoded at once."""
+        ...
 
 
 class Raster(Protocol):
@@ -124,14 +161,4 @@ class Raster(Protocol):
         Raises:
             SampleError: damaged, or a kind of file that has no plain pixels.
         """
-        ...
-
-
-@runtime_checkable
-class Windowed(Protocol):
-    """What a raster has besides if its `read` decodes no more than the box, so that it may exceed memory."""
-
-    @property
-    def block_px(self) -> tuple[int, int]:
-        """Height and width of the blocks that are decoded at once."""
         ...

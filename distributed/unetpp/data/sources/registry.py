@@ -9,6 +9,7 @@ Formats whose libraries are an extra are imported when a file of theirs is opene
 which one to install.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
@@ -19,6 +20,7 @@ from unetpp.core.errors import InputError
 from unetpp.core.storage import Storage
 from unetpp.data.images.listing import list_images
 from unetpp.data.sources.files import FileRef
+from unetpp.data.sources.medical.dicom_listing import group_dicom, is_dicom, may_be_dicom
 from unetpp.data.sources.microscopy.zarr_listing import is_inside, zarr_folders
 from unetpp.data.sources.raster import Raster
 
@@ -26,10 +28,13 @@ __all__ = [
     "FORMATS",
     "Format",
     "format_of",
+    "format_of_ref",
     "holds_labels",
     "list_sources",
+    "missing_library",
     "open_image",
     "open_labels",
+    "source_ref",
     "stem_of",
     "suffixes",
 ]
@@ -47,16 +52,19 @@ class Format:
     """Of unetpp, which brings the libraries; None where the base installation has them."""
 
 
-_OME_ZARR = "ome-zarr"
+_DICOM = "DICOM"
+_OME_ZARR = "OME-Zarr"
+
 FORMATS = (
     Format(
         "picture",
         (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".webp"),
         "unetpp.data.sources.picture",
     ),
+    Format("TIFF", (".ome.tif", ".ome.tiff", ".tif", ".tiff"), "unetpp.data.sources.geo.choose"),
+    Format(_DICOM, (".dcm", ".dicom", ".ima"), "unetpp.data.sources.medical.dicom", extra="medical"),
     Format(_OME_ZARR, (".ome.zarr", ".zarr"), "unetpp.data.sources.microscopy.ome_zarr", extra="microscopy"),
-    Format("tiff", (".ome.tif", ".ome.tiff", ".tif", ".tiff"), "unetpp.data.sources.geo.choose"),
-    Format("nifti", (".nii", ".nii.gz"), "unetpp.data.sources.medical.nifti", extra="formats"),
+    Format("NIfTI", (".nii", ".nii.gz"), "unetpp.data.sources.medical.nifti", extra="medical"),
 )
 
 
@@ -78,19 +86,51 @@ def stem_of(path: str) -> str:
     """The path without its format's ending: `a/x.nii.gz` is `a/x`."""
     lower = path.lower()
     length = max((len(suffix) for suffix in suffixes() if lower.endswith(suffix)), default=0)
-    return path[:-length] if length else str(PurePosixPath(path).with_suffix(""))
+    if length:
+        return path[:-length]
+    # A number at the end is no ending: scanners name files by UIDs such as 1.2.840.113.
+    suffix = PurePosixPath(path).suffix
+    return path if suffix[1:].isdigit() else str(PurePosixPath(path).with_suffix(""))
+
+
+def format_of_ref(ref: FileRef) -> Format | None:
+    """The format of a listed file or folder."""
+    named = next((entry for entry in FORMATS if entry.name == ref.format), None)
+    return named or format_of(ref.path)
 
 
 def list_sources(storage: Storage) -> list[FileRef]:
-    """The images below a storage at any depth, sorted; hidden files and folders are left out.
+    """The images below a storage at any depth, see `list_images`; a DICOM series or OME-Zarr is one."""
+    paths = list_images(storage, ("",))
+    zarrs = zarr_folders(storage.list()) if any(".zarr/" in path.lower() for path in paths) else {}
+    paths = [path for path in paths if not any(is_inside(path, folder) for folder in zarrs)]
+    dicom = [path for path in paths if _is_dicom(storage, path)]
+    others = set(dicom)
+    refs = [FileRef(storage.uri, path) for path in paths if format_of(path) and path not in others]
+    refs += [FileRef(storage.uri, path, members) for path, members in zarrs.items()]
+    if dicom:
+        refs += _dicom_images(storage, dicom)
+    return sorted(refs, key=lambda ref: ref.path)
 
-    A folder of an OME-Zarr is one image. Linked folders are not searched, which is said.
-    """
-    folders = zarr_folders(storage.list())
-    refs = [FileRef(storage.uri, path) for path in list_images(storage, suffixes())]
-    outside = [ref for ref in refs if not any(is_inside(ref.path, folder) for folder in folders)]
-    images = [FileRef(storage.uri, path, members) for path, members in folders.items()]
-    return sorted([*outside, *images], key=lambda ref: ref.path)
+
+def source_ref(storage: Storage, path: str) -> FileRef:
+    """One file by its path, whose content tells the format where the name does not."""
+    return FileRef(storage.uri, path, format=_DICOM if _is_dicom(storage, path) else "")
+
+
+def _is_dicom(storage: Storage, path: str) -> bool:
+    entry = format_of(path)
+    if entry is not None:
+        return entry.name == _DICOM
+    return may_be_dicom(path) and is_dicom(storage, path)
+
+
+def _dicom_images(storage: Storage, paths: Sequence[str]) -> list[FileRef]:
+    try:
+        images = group_dicom(storage, paths)
+    except ImportError as error:
+        raise missing_library(paths[0], next(e for e in FORMATS if e.name == _DICOM), error) from error
+    return [FileRef(storage.uri, path, members, format=_DICOM) for path, members in images]
 
 
 def holds_labels(ref: FileRef) -> bool:
@@ -122,10 +162,15 @@ def open_labels(ref: FileRef) -> AbstractContextManager[Raster]:
 
 def _module(ref: FileRef) -> ModuleType:
     # A name without a known ending may still hold a picture: its first bytes tell.
-    entry = format_of(ref.path) or FORMATS[0]
+    entry = format_of_ref(ref) or FORMATS[0]
     try:
         return import_module(entry.module)
     except ImportError as error:
-        raise InputError(
-            f"{ref.path} is {entry.name}, which needs {error.name}: pip install 'unetpp[{entry.extra}]'"
-        ) from error
+        raise missing_library(ref.path, entry, error) from error
+
+
+def missing_library(path: str, entry: Format, error: ImportError) -> InputError:
+    """What to say where the library of a file's format is not installed."""
+    return InputError(
+        f"{path} is {entry.name}, which needs {error.name}: pip install 'unetpp[{entry.extra}]'"
+    )

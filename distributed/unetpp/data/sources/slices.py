@@ -12,11 +12,16 @@ from numpy.typing import NDArray
 
 from unetpp.data.images.header import Header
 
-__all__ = ["SLICINGS", "slice_header", "slice_spacing", "slices_of", "volume_of"]
+__all__ = ["SLICINGS", "across", "slice_header", "slice_spacing", "slices_of", "volume_of"]
 
 _AXIS = {"axial": 0, "coronal": 1, "sagittal": 2}
 SLICINGS = tuple(_AXIS)
 """Directions a volume can be cut along."""
+
+
+def across(slicing: str | None) -> int:
+    """Axis of a volume that runs across the slices, that of axial ones where no direction is named."""
+    return _AXIS[slicing or "axial"]
 
 
 def slice_header(header: Header, slicing: str) -> Header:

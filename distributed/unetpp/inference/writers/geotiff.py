@@ -22,7 +22,7 @@ from unetpp.core.storage import Storage
 from unetpp.data.sources.geo.geotiff import environment
 from unetpp.data.sources.raster import Space
 from unetpp.inference.colours import mask_palette
-from unetpp.inference.writers.quantised import LEVELS, UNKNOWN
+from unetpp.inference.volumes import STEPS
 from unetpp.inference.writers.registry import Segmented
 
 __all__ = ["PROBABILITIES_SUFFIX", "SUFFIX", "write", "write_probabilities"]
@@ -39,10 +39,7 @@ def write(segmented: Segmented, target: Storage, name: str) -> None:
         dataset.write_colormap(1, _colours(manifest))
         dataset.update_tags(1, **{f"CLASS_{value}": label for value, label in _names(manifest).items()})
         for window in _windows(*mask.shape):
-            part = np.array(mask[window.toslices()])
-            if segmented.valid is not None:
-                part[~segmented.valid[window.toslices()]] = IGNORE
-            dataset.write(part, 1, window=window)
+            dataset.write(np.asarray(mask[window.toslices()]), 1, window=window)
 
 
 def write_probabilities(segmented: Segmented, target: Storage, name: str) -> None:
@@ -50,16 +47,15 @@ def write_probabilities(segmented: Segmented, target: Storage, name: str) -> Non
     probabilities = segmented.probabilities
     if probabilities is None:
         raise ValueError("no probabilities were kept")
+    height, width, count = probabilities.shape
     with _created(
-        target, name, segmented.space, probabilities.shape, UNKNOWN, overviews="average"
+        target, name, segmented.space, (count, height, width), None, overviews="average"
     ) as dataset:
-        dataset.scales = [1 / LEVELS] * dataset.count
+        dataset.scales = [1 / STEPS] * dataset.count
         dataset.descriptions = [entry.name for entry in segmented.manifest.classes]
-        for window in _windows(*probabilities.shape[1:]):
-            part = np.array(probabilities[(slice(None), *window.toslices())])
-            if segmented.valid is not None:
-                part[:, ~segmented.valid[window.toslices()]] = UNKNOWN
-            dataset.write(part, window=window)
+        for window in _windows(height, width):
+            # (row, column, band) -> (band, row, column)
+            dataset.write(np.moveaxis(probabilities[window.toslices()], -1, 0), window=window)
 
 
 @contextmanager

@@ -1,11 +1,11 @@
-"""Probabilities as a compressed NumPy archive: `probabilities` K H W in 8 bits, their `scale`, `classes`."""
+"""Probabilities as NumPy arrays: `probabilities` uint8 (Z) H W K, `scale` to make them 0 to 1, `classes`."""
 
 import io
 
 import numpy as np
 
 from unetpp.core.storage import Storage
-from unetpp.inference.writers.quantised import LEVELS
+from unetpp.inference.volumes import STEPS
 from unetpp.inference.writers.registry import Segmented
 
 __all__ = ["PROBABILITIES_SUFFIX", "write_probabilities"]
@@ -15,13 +15,12 @@ PROBABILITIES_SUFFIX = ".npz"
 
 def write_probabilities(segmented: Segmented, target: Storage, name: str) -> None:
     """See `registry`."""
-    if segmented.probabilities is None:
-        raise ValueError("no probabilities were kept")
-    data = io.BytesIO()
+    assert segmented.probabilities is not None
+    file = io.BytesIO()
     np.savez_compressed(
-        data,
+        file,
         probabilities=segmented.probabilities,
-        scale=np.float32(1 / LEVELS),
+        scale=np.float32(1 / STEPS),
         classes=np.array([entry.name for entry in segmented.manifest.classes]),
     )
-    target.write(name, data.getvalue())
+    target.write(name, file.getvalue())

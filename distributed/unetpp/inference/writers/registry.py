@@ -5,7 +5,10 @@ A writer is a module beside this one with
     SUFFIX                                               # of the mask's file
     write(segmented: Segmented, target: Storage, name)   # the mask at `name`
 
-and, where its format can hold them, PROBABILITIES_SUFFIX and write_probabilities(segmented, target, name).
+and, where probabilities have a form of their own,
+
+    PROBABILITIES_SUFFIX
+    write_probabilities(segmented: Segmented, target: Storage, name)
 
 A writer of objects has NEEDS_OBJECTS = True, and may have
 
@@ -31,7 +34,7 @@ from unetpp.core.storage import Storage
 from unetpp.data.sources.files import FileRef
 from unetpp.data.sources.geo.choose import has_place
 from unetpp.data.sources.raster import Space
-from unetpp.data.sources.registry import format_of
+from unetpp.data.sources.registry import Format, format_of_ref, missing_library
 from unetpp.inference.objects.find import Objects, object_classes
 
 __all__ = [
@@ -45,7 +48,6 @@ __all__ = [
     "trained_writer",
     "write_mask",
     "write_probabilities",
-    "writers",
 ]
 
 
@@ -59,10 +61,10 @@ class Segmented:
     mask: NDArray[np.uint8]
     """H W, or Z H W of a volume."""
     manifest: Manifest
-    valid: NDArray[np.bool_] | None = None
-    """H W, False where the image holds no data; None where it does everywhere."""
     probabilities: NDArray[np.uint8] | None = None
-    """K H W, see `quantised`; None unless they were asked for."""
+    """H W K or Z H W K in steps of 1 / 255, where asked for."""
+    valid: NDArray[np.bool_] | None = None
+    """H W, False where the image holds no data and the mask is IGNORE; None where it does everywhere."""
     objects: Objects | None = None
     """Of a picture, where the writer needs them."""
 
@@ -81,8 +83,10 @@ class Segmented:
 
 
 _DEFAULT = "png"
+_NPZ = "unetpp.inference.writers.npz"
 _WRITERS = {
     "coco": "unetpp.inference.writers.coco",
+    "dicom-seg": "unetpp.inference.writers.dicom_seg",
     "geojson": "unetpp.inference.writers.geojson",
     "geotiff": "unetpp.inference.writers.geotiff",
     "instances": "unetpp.inference.writers.instances",
@@ -91,15 +95,8 @@ _WRITERS = {
     "yolo": "unetpp.inference.writers.yolo",
 }
 """Module by the name of the writer."""
-_PROBABILITIES = "unetpp.inference.writers.npz"
-"""Of images whose own writer holds none."""
-_ANSWERS = {"nifti": "nifti"}
-"""Writer by the name of the image's format, where that alone decides."""
-
-
-def writers() -> tuple[str, ...]:
-    """What can be asked for, sorted."""
-    return tuple(sorted(_WRITERS))
+_ANSWERS = {"DICOM": "dicom-seg", "NIfTI": "nifti"}
+"""Writer by the name of the image's format; such an image is the only one that it can answer."""
 
 
 def trained_writer(wanted: str | None, manifest: Manifest) -> str | None:
@@ -143,7 +140,7 @@ def mask_suffix(image: FileRef, wanted: str | None = None) -> str | None:
         wanted: a writer; by default the form the image came in.
 
     Raises:
-        InputError: there is no such writer, or its libraries are missing.
+        InputError: there is no such writer, it cannot answer this image, or its library is missing.
     """
     suffix: str | None = _writer(image, wanted).SUFFIX
     return suffix
@@ -155,38 +152,50 @@ def write_mask(segmented: Segmented, target: Storage, name: str, wanted: str | N
 
 
 def probabilities_suffix(image: FileRef, wanted: str | None = None) -> str:
-    """Ending of the file of probabilities for an image of this file."""
+    """Ending of the probabilities' file for an image of this file."""
     suffix: str = _probabilities_writer(image, wanted).PROBABILITIES_SUFFIX
     return suffix
 
 
 def write_probabilities(segmented: Segmented, target: Storage, name: str, wanted: str | None = None) -> None:
-    """Write the probabilities of each class beside a mask."""
+    """Write probabilities in the form of the mask, or as NumPy arrays."""
     _probabilities_writer(segmented.files[0], wanted).write_probabilities(segmented, target, name)
 
 
 def _probabilities_writer(image: FileRef, wanted: str | None) -> ModuleType:
-    writer = _writer(image, wanted)
-    return writer if hasattr(writer, "write_probabilities") else import_module(_PROBABILITIES)
+    module = _writer(image, wanted)
+    return module if hasattr(module, "write_probabilities") else import_module(_NPZ)
 
 
 def _writer(image: FileRef, wanted: str | None) -> ModuleType:
-    return _load(wanted or _answer(image))
-
-
-def _load(name: str) -> ModuleType:
-    if name not in _WRITERS:
-        raise InputError(f"--format {name} must be one of {', '.join(writers())}")
+    entry = format_of_ref(image)
+    own = _own(image, entry)
+    name = wanted or own
+    if name not in _WRITERS or (name in _ANSWERS.values() and name != own):
+        possible = ", ".join(sorted((_WRITERS.keys() - _ANSWERS.values()) | {own}))
+        raise InputError(f"--format {name} must be one of {possible} for {image.path}")
     try:
         return import_module(_WRITERS[name])
     except ImportError as error:
-        raise InputError(f"--format {name} needs {error.name}: pip install 'unetpp[formats]'") from error
+        if wanted is None and entry is not None:
+            raise missing_library(image.path, entry, error) from error
+        raise _missing(name, error) from error
 
 
-def _answer(image: FileRef) -> str:
-    entry = format_of(image.path)
+def _load(name: str) -> ModuleType:
+    try:
+        return import_module(_WRITERS[name])
+    except ImportError as error:
+        raise _missing(name, error) from error
+
+
+def _missing(name: str, error: ImportError) -> InputError:
+    return InputError(f"--format {name} needs {error.name}: pip install 'unetpp[formats]'")
+
+
+def _own(image: FileRef, entry: Format | None) -> str:
     if entry is None:
         return _DEFAULT
-    if entry.name == "tiff":
+    if entry.name == "TIFF":
         return "geotiff" if has_place(image) else _DEFAULT
     return _ANSWERS.get(entry.name, _DEFAULT)

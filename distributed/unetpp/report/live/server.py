@@ -74,7 +74,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self._refuse
         raise AttributeError(name)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         logger.debug(format, *args)
 
     def _refuse(self) -> None:

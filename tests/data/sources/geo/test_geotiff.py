@@ -1,6 +1,7 @@
 """GeoTIFF through rasterio: the pixels of the plain reader, and places, nodata and windows."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import Affine, from_origin
 
 from unetpp.data.images.decode import read_header, read_image, read_mask
-from unetpp.data.images.header import SampleError
-from unetpp.data.images.nodata import filled, valid_pixels
+from unetpp.data.images.header import SampleError, UndecidedError
+from unetpp.data.images.pixels import Reading, complete
 from unetpp.data.sources.files import FileRef, UnreadFileError
 from unetpp.data.sources.geo import choose, geotiff
 from unetpp.data.sources.raster import Box, Windowed
@@ -52,11 +53,11 @@ def test_both_readers_give_the_same_pixels(tmp_path_factory, dtype, channels, op
     ref, data = FileRef(str(folder), "a.tif"), (folder / "a.tif").read_bytes()
     with geotiff.open_image(ref) as raster:
         assert raster.header == read_header(data)
-        np.testing.assert_array_equal(raster.read().values, read_image(data))
+        np.testing.assert_array_equal(raster.read().values, read_image(data).values)
         assert raster.read().valid is None
-        assert raster.read(Box(3, 5, 7, 11)).values.tolist() == read_image(data)[3:10, 5:16].tolist()
+        assert raster.read(Box(3, 5, 7, 11)).values.tolist() == read_image(data).values[3:10, 5:16].tolist()
     with geotiff.open_labels(ref) as labels:
-        np.testing.assert_array_equal(labels.read().values, read_mask(data))
+        np.testing.assert_array_equal(labels.read().values, read_mask(data).values)
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
@@ -99,15 +100,33 @@ def test_nodata_is_no_data(save_geo, dtype, nodata, expected):
         assert found.valid is not None
         assert found.valid.astype(int).tolist() == expected
         assert raster.read(Box(1, 0, 1, 2)).valid is None
-        assert np.isfinite(filled(found.values, found.valid)).all()
-        assert (filled(found.values, found.valid)[~found.valid] != nodata).all()
+        assert raster.header.may_lack_data
+        filled = complete(found, Reading()).values
+        assert np.isfinite(filled).all()
+        assert (filled[~found.valid] != nodata).all()
 
 
-def test_nan_without_nodata_is_refused(save_geo):
+def test_nan_without_nodata_is_left_to_what_was_said_of_it(save_geo):
     pixels = np.zeros((4, 4, 1), np.float32)
     pixels[1, 1] = np.nan
-    with open_image(save_geo("a.tif", pixels)) as raster, pytest.raises(SampleError, match="NaN"):
+    with open_image(save_geo("a.tif", pixels)) as raster:
+        with pytest.raises(SampleError, match="NaN"):
+            complete(raster.read(), Reading())
+        valid = complete(raster.read(), Reading(nan="ignore")).valid
+    assert valid is not None
+    assert (~valid).sum() == 1
+
+
+def test_near_infrared_tagged_as_alpha_is_asked_for(save_geo):
+    pixels = np.random.default_rng(0).integers(1, 200, (4, 6, 4), np.uint8)
+    ref = save_geo("a.tif", pixels, photometric="RGB", alpha="YES")
+    with open_image(ref) as raster, pytest.raises(UndecidedError, match="--alpha keep"):
         raster.read()
+    with open_image(replace(ref, reading=Reading(alpha="keep"))) as raster:
+        np.testing.assert_array_equal(raster.read().values, pixels)
+        assert raster.read().valid is None
+    with open_image(replace(ref, reading=Reading(alpha="drop"))) as raster:
+        np.testing.assert_array_equal(raster.read().values, pixels[..., :3])
 
 
 def test_alpha_and_masks_inside_tell_where_data_is(save_geo):
@@ -211,11 +230,6 @@ def test_one_giant_block_cannot_be_read_by_windows(save_geo, monkeypatch):
     _header(save_geo("a.tif", np.zeros((256, 256, 1), np.uint8), blockysize=4))
     with pytest.raises(SampleError, match="TILED=YES"):
         _header(save_geo("b.tif", np.zeros((256, 256, 1), np.uint8), blockysize=256))
-
-
-def test_valid_pixels_without_nodata_are_all():
-    assert valid_pixels(np.zeros((2, 2, 2), np.uint8), (None, None)) is None
-    assert valid_pixels(np.ones((2, 2, 2), np.uint8), (0, 0)) is None
 
 
 @pytest.mark.s3

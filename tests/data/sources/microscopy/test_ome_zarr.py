@@ -82,6 +82,9 @@ def test_full_resolution_is_read_with_planes_and_channels(tmp_path, version, axe
         window = raster.read(Box(3, 2, 5, 6)).values
         np.testing.assert_array_equal(window, values[..., 3:8, 2:8, :])
         assert raster.header.channels == expected[-1]
+        if len(expected) == 4:
+            block = raster.read(Box(3, 2, 5, 6, 1, 2)).values
+            np.testing.assert_array_equal(block, values[1:3, 3:8, 2:8])
 
 
 @pytest.mark.parametrize("version", VERSIONS)

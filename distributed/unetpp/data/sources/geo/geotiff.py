@@ -21,8 +21,15 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
-from unetpp.data.images.header import Header, SampleError, canonical, canonical_dtype, check_limits
-from unetpp.data.images.nodata import valid_pixels
+from unetpp.data.images.header import (
+    Header,
+    SampleError,
+    UndecidedError,
+    canonical,
+    canonical_dtype,
+    check_limits,
+)
+from unetpp.data.images.tiff.nodata import valid_pixels
 from unetpp.data.sources.files import FileRef, content_digest, open_parts, source_storage
 from unetpp.data.sources.raster import Box, Pixels, Space
 
@@ -44,8 +51,9 @@ class _GeoTiff:
         self._bands = [
             band
             for band, meaning in zip(dataset.indexes, dataset.colorinterp, strict=True)
-            if meaning != ColorInterp.alpha
+            if meaning != ColorInterp.alpha or (ref.reading.alpha == "keep" and not labels)
         ]
+        self._alpha = [band for band in dataset.indexes if band not in self._bands]
         self._palette = None if labels else _palette(dataset)
         _check(dataset, self._bands)
 
@@ -59,7 +67,10 @@ class _GeoTiff:
     def header(self) -> Header:
         channels = len(self._bands) if self._palette is None else 3
         dtype = np.dtype(np.uint8 if self._palette is not None else self._dataset.dtypes[0])
-        header = Header(self._dataset.height, self._dataset.width, channels, canonical_dtype(dtype))
+        masked = any(flags != [MaskFlags.all_valid] for flags in self._dataset.mask_flag_enums)
+        header = Header(
+            self._dataset.height, self._dataset.width, channels, canonical_dtype(dtype), may_lack_data=masked
+        )
         return check_limits(header, by_windows=True)
 
     @cached_property
@@ -90,24 +101,31 @@ class _GeoTiff:
             stored = np.asarray(np.iinfo(stored.dtype).max - stored)
         if self._labels:
             return _whole_numbers(stored, valid)
-        values = canonical(stored)
-        finite = np.isfinite(values).all(axis=-1) if values.dtype == np.float32 else np.True_
-        if not (finite if valid is None else finite | ~valid).all():
-            raise SampleError("the image holds NaN or Inf outside of its nodata; replace them")
-        return values
+        return canonical(stored)
 
     def _valid(self, stored: NDArray[Any], window: Window) -> NDArray[np.bool_] | None:
-        nodata = [self._dataset.nodatavals[band - 1] for band in self._bands]
-        if self._labels:
-            nodata = [None if value == 0 else value for value in nodata]
-        valid = valid_pixels(stored, nodata)
-        flags = {flag for flags in self._dataset.mask_flag_enums for flag in flags}
-        if MaskFlags.per_dataset not in flags or self._labels:
-            return valid
-        # An alpha band or a mask inside the file.
-        shown = self._dataset.dataset_mask(window=window) != 0
-        valid = shown if valid is None else valid & shown
-        return None if valid.all() else valid
+        nodata = self._dataset.nodata
+        known = None if nodata is None or (self._labels and nodata == 0) else valid_pixels(stored, nodata)
+        if not self._labels:
+            for shown in self._shown(window):
+                known = shown if known is None else known & shown
+        return None if known is None or known.all() else known
+
+    def _shown(self, window: Window) -> Iterator[NDArray[np.bool_]]:
+        """Where an alpha band and a mask inside the file show pixels."""
+        for band in self._alpha:
+            alpha = self._dataset.read(band, window=window)
+            opaque = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "iu" else 1
+            if self._ref.reading.alpha is None and not ((alpha == 0) | (alpha == opaque)).all():
+                raise UndecidedError(
+                    f"band {band} is tagged as alpha but holds other values than transparent and opaque; "
+                    "--alpha keep takes it for data, such as near infrared that programs tag so, "
+                    "--alpha drop leaves it out"
+                )
+            yield alpha != 0
+        flags = [flag for flags in self._dataset.mask_flag_enums for flag in flags]
+        if MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags:
+            yield self._dataset.dataset_mask(window=window) != 0
 
 
 @contextmanager

@@ -45,4 +45,4 @@ def _rounded(values: NDArray[Any]) -> NDArray[Any]:
             f"a floating-point mask must hold whole numbers, this one holds {values[off].flat[0]:g}: "
             "probabilities, or labels resampled with interpolation; threshold them or resample by nearest"
         )
-    return whole
+    return np.asarray(whole)

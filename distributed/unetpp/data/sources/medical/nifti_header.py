@@ -28,7 +28,7 @@ _CONFLICT_MM = 0.1
 
 @dataclass(frozen=True)
 class NiftiHeader:
-    """A file's grid: `shape` are the stored sizes of the three spatial axes, `affine` is theirs in mm (RAS)."""
+    """A file's grid: `shape` are the stored sizes of its spatial axes, `affine` is theirs in mm (RAS)."""
 
     shape: tuple[int, int, int]
     channels: int
@@ -58,8 +58,8 @@ def load_nifti(path: Path) -> Any:
         raise SampleError(f"damaged NIfTI header: {error}") from error
     if not isinstance(image, nibabel.Nifti1Pair):
         raise SampleError(
-            f"the file is {type(image).__name__.removesuffix('Image')}, not NIfTI, and does not tell left from "
-            "right; convert it with a program that knows its orientation"
+            f"the file is {type(image).__name__.removesuffix('Image')}, not NIfTI, and does not tell left "
+            "from right; convert it with a program that knows its orientation"
         )
     return image
 
@@ -121,7 +121,7 @@ def _axes(image: Any) -> tuple[tuple[int, int, int], int]:
 
 
 def _require_channels(header: Any, volumes: int) -> None:
-    """Raises SampleError where the fourth axis is time: sampled in steps that are not the placeholder 0 or 1."""
+    """Raises SampleError where the fourth axis is time: its step is not the placeholder 0 or 1."""
     step = float(header["pixdim"][4])
     unit = header.get_xyzt_units()[1]
     is_timed = unit in _TIME_UNITS and step not in (0.0, 1.0)
@@ -139,8 +139,8 @@ def _affine(image: Any, name: str) -> NDArray[np.float64]:
     sform, scode = header.get_sform(coded=True)
     if qcode and scode and not _agree(qform, sform, image.shape):
         _warn_once(
-            f"{name}: the header holds two places of the volume that disagree, qform (code {qcode}) and sform "
-            f"(code {scode}); the sform is used, as nibabel does (ITK may use the qform)"
+            f"{name}: the header holds two places of the volume that disagree, qform (code {qcode}) and "
+            f"sform (code {scode}); the sform is used, as nibabel does (ITK may use the qform)"
         )
     if not qcode and not scode:
         _warn_once(

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from unetpp.data.images.header import Header, SampleError, canonical_dtype, check_limits
+from unetpp.data.images.header import Header, SampleError, canonical, canonical_dtype, check_limits
 from unetpp.data.sources.raster import Space
 
-__all__ = ["UNITS_UM", "canonical_labels", "header_of", "space_of", "standard"]
+__all__ = ["UNITS_UM", "canonical_image", "canonical_labels", "header_of", "space_of", "standard"]
 
 UNITS_UM = {
     **dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometer", "micrometre", "\\u00b5m"), 1.0),
@@ -65,6 +65,18 @@ def space_of(um: Mapping[str, float], *, is_volume: bool) -> Space:
     if not all(np.isfinite(size) and size > 0 for size in spacing):
         return Space()
     return Space(spacing=spacing, unit="um")
+
+
+def canonical_image(array: NDArray[Any]) -> NDArray[Any]:
+    """Pixels in the stored dtype.
+
+    Raises:
+        SampleError: NaN or Inf.
+    """
+    pixels = canonical(array)
+    if pixels.dtype == np.float32 and not np.isfinite(pixels).all():
+        raise SampleError("the image holds NaN or Inf; replace them")
+    return pixels
 
 
 def canonical_labels(array: NDArray[Any]) -> NDArray[Any]:

@@ -19,8 +19,14 @@ from numpy.typing import NDArray
 
 from unetpp.data.images.header import Header, SampleError
 from unetpp.data.sources.files import FileRef, local_path, read_file
-from unetpp.data.sources.microscopy.axes import UNITS_UM, canonical_labels, header_of, space_of, standard
-from unetpp.data.sources.microscopy.tiff_stack import canonical_image
+from unetpp.data.sources.microscopy.axes import (
+    UNITS_UM,
+    canonical_image,
+    canonical_labels,
+    header_of,
+    space_of,
+    standard,
+)
 from unetpp.data.sources.raster import Box, Pixels, Raster, Space
 
 __all__ = ["open_image", "open_labels"]
@@ -69,6 +75,8 @@ class _Array:
         header = self.header
         box = box or Box(0, 0, header.height, header.width)
         window = {"Y": slice(box.top, box.top + box.height), "X": slice(box.left, box.left + box.width)}
+        if box.planes is not None:
+            window["Z"] = slice(box.front, box.front + box.planes)
         try:
             array = np.asarray(self._array[tuple(window.get(axis, slice(None)) for axis in self._axes)])
         # Codecs raise their own classes; whatever it is, this array cannot be decoded.

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unetpp.core.errors import InputError
-from unetpp.data.pack.split import Member, assign_splits
+from unetpp.data.pack.splitting.assign import Member, assign_splits, kept_groups
 
 FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
 
@@ -77,3 +77,57 @@ def test_assign_splits_that_leave_nothing_for_train_fill_the_others_alone(val, t
 def test_assign_splits_with_impossible_fractions_raises(val, test):
     with pytest.raises(InputError, match="at most 1 together"):
         assign_splits(members(20), {"train": 1 - val - test, "val": val, "test": test})
+
+
+@given(st.integers(3, 60), st.integers(0, 60), st.data())
+def test_assign_splits_after_an_addition_leaves_every_group_where_it_was(count, added, data):
+    of = data.draw(st.permutations(members(count + added)))
+    before = assign_splits(of[:count], FRACTIONS)
+    after = assign_splits(of, FRACTIONS, before)
+    assert {group: after[group] for group in before} == before
+    counts = rows_per_split(of, after)
+    for split, fraction in FRACTIONS.items():
+        # No addition makes a split miss its fraction by more than it did, or by more than a row.
+        off = abs(rows_per_split(of[:count], before)[split] - fraction * count)
+        assert abs(counts[split] - fraction * len(of)) <= max(off, 1) + 1
+
+
+@given(st.integers(20, 60), st.lists(st.integers(1, 15), max_size=6))
+def test_assign_splits_of_many_additions_in_turn_stays_near_the_fractions(count, additions):
+    of, splits = members(500), {}
+    for step in [0, *additions]:
+        count += step
+        splits = assign_splits(of[:count], FRACTIONS, splits)
+    counts = rows_per_split(of[:count], splits)
+    assert all(abs(counts[split] - fraction * count) <= 2 for split, fraction in FRACTIONS.items())
+
+
+def test_assign_splits_makes_up_for_a_split_that_lost_its_groups():
+    before = {f"g{i}": "train" for i in range(8)}
+    after = assign_splits(members(12), FRACTIONS, before)
+    assert {after[f"g{i}"] for i in range(8)} == {"train"}
+    assert set(after.values()) == set(FRACTIONS)
+
+
+def test_assign_splits_fills_an_empty_split_with_a_new_group_first():
+    before = {"g0": "train", "g1": "train", "g2": "val"}
+    after = assign_splits(members(4), {"train": 0.98, "val": 0.01, "test": 0.01}, before)
+    assert after == before | {"g3": "test"}
+
+
+def test_assign_splits_keeps_nothing_in_a_split_that_is_not_wanted():
+    before = dict.fromkeys(("g0", "g1"), "test") | {"g2": "train"}
+    after = assign_splits(members(3), {"train": 0.5, "val": 0.5, "test": 0}, before)
+    assert set(after.values()) == {"train", "val"}
+
+
+@given(st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from(sorted(FRACTIONS))))
+def test_kept_groups_never_take_what_was_trained_on_out_of_train(previous):
+    groups = dict(zip("abcdefgh", ["x", "x", "y", "y", "y", "z", "z", "w"], strict=True))
+    kept = kept_groups(groups, previous)
+    for sample, split in previous.items():
+        if split == "train":
+            assert kept[groups[sample]] == "train"
+        if split == "val":
+            assert kept[groups[sample]] != "test"
+    assert kept.keys() == {groups[sample] for sample in previous}
