@@ -30,9 +30,14 @@ from unetpp.training.loop.optim import build_optimizer, build_schedule
 
 
 def train_plain(
-    config: RunConfig, after_epoch: Callable[[dict[str, float]], None] = lambda _: None
+    config: RunConfig,
+    after_epoch: Callable[[dict[str, float]], None] = lambda _: None,
+    on_best: Callable[[Any], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Train as configured and return pooled Dice on val and test of the best epoch, and images per second."""
+    """Train as configured and return pooled Dice on val and test of the best epoch, and images per second.
+
+    `on_best` is called with the network whenever it is the best so far.
+    """
     called_s = time.perf_counter()
     storage = open_storage(config.data.uri)
     manifest = load_manifest(storage)
@@ -74,6 +79,7 @@ def train_plain(
         if val > best["val"]:
             test, test_iou = _scores(model, manifest, normalise, *data["test"])
             best = {"epoch": epoch + 1, "val": val, "test": test, "test_iou": test_iou}
+            on_best(model)
         after_epoch({"val": val, "train_s": train_s})
     steady = rates[1:] or rates
     images_per_s = len(steady) / sum(1 / rate for rate in steady)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from unetpp.config.planning.hardware import available_cpus
 from unetpp.core.errors import InputError
+from unetpp.core.manifest import Instances
 from unetpp.core.mask_kinds import MasksAre
 from unetpp.data.images.pixels import Reading
 from unetpp.data.pack.classes import load_classes
 from unetpp.data.pack.discover import SourceFolder
+from unetpp.data.pack.masks.instances import BORDER_PX
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.pack import PackListener, PackResult, pack
 from unetpp.data.pack.rejections import STRICT, RejectionLimit
@@ -33,6 +35,7 @@ class PackRequest:
     size: int | None = None
     tile: int | None = None
     slices: str | None = None
+    instances: str | None = None
     spacing: tuple[float, ...] | None = None
     """Millimetres: Z, Y, X, or Y, X of slices."""
     window: tuple[float, float] | None = None
@@ -76,6 +79,7 @@ def pack_folders(
         size_px=request.size,
         tile_px=request.tile,
         slices=request.slices,
+        instances=_instances(request.instances),
         spacing_mm=request.spacing,
         window=request.window,
         classes=load_classes(request.classes) if request.classes else None,
@@ -99,6 +103,14 @@ def pack_folders(
         )
     write_preview(out, result, options)
     return result
+
+
+def _instances(kind: str | None) -> Instances | None:
+    if kind is None:
+        return None
+    if kind != "border":
+        raise InputError(f"--instances {kind} must be border: the one way objects are packed as classes")
+    return Instances(kind="border", border_px=BORDER_PX)
 
 
 def _folders(images: Folders, masks: Folders, class_field: str | None) -> list[SourceFolder]:

@@ -13,6 +13,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "ChannelStats",
     "ClassInfo",
+    "Instances",
     "Manifest",
     "ShardInfo",
     "SplitInfo",
@@ -65,6 +66,15 @@ class ChannelStats(_Frozen):
     p99: float
 
 
+class Instances(_Frozen):
+    """How objects were packed as classes."""
+
+    kind: Literal["border"]
+    """The last class is the border of objects, the classes between the first and it are their insides."""
+    border_px: int
+    """Width of the border in each object."""
+
+
 class Manifest(_Frozen):
     """Everything a reader needs to plan: classes, shards, fingerprint, origin."""
 
@@ -87,6 +97,8 @@ class Manifest(_Frozen):
     """Side of the square every image was resized to; None where images kept their size or were tiled."""
     slices: Literal["axial", "coronal", "sagittal"] | None = None
     """Direction of the slices that volumes were packed as."""
+    instances: Instances | None = None
+    """Where masks were ids of objects, which the rows then hold as well."""
     reading: dict[str, str] = {}
     """Options that settled how files are read, by name; images to predict are read alike."""
     channel_files: int = 1

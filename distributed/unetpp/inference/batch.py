@@ -8,6 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from unetpp.core.errors import InputError, StorageError
 from unetpp.core.manifest import IGNORE
 from unetpp.core.rundir import RunDir
@@ -20,6 +23,7 @@ from unetpp.data.sources.files import FileRef, UnreadFileError
 from unetpp.data.sources.raster import Space
 from unetpp.data.sources.spacing import shape_of
 from unetpp.inference.inputs import ImageSet, InputImage, find_images
+from unetpp.inference.objects.find import find_objects
 from unetpp.inference.outputs import (
     mask_name,
     output_names,
@@ -32,7 +36,14 @@ from unetpp.inference.overlay import overlay_png
 from unetpp.inference.predictor import Predictor
 from unetpp.inference.strips import is_large, segment_large
 from unetpp.inference.volumes import check_any, fullest_slice, prepared, segment
-from unetpp.inference.writers.registry import Segmented, write_mask, write_probabilities
+from unetpp.inference.writers.registry import (
+    Segmented,
+    finish,
+    needs_objects,
+    trained_writer,
+    write_mask,
+    write_probabilities,
+)
 
 __all__ = ["PredictOptions", "predict_paths"]
 
@@ -92,8 +103,9 @@ def predict_paths(
         StorageError: several images in a row could not be read or their masks not written.
         ExistsError: an output exists and must not be replaced.
     """
-    channel_files = RunDir(run_uri).require().read_dataset().channel_files
-    images = find_images(source, channel_files)
+    manifest = RunDir(run_uri).require().read_dataset()
+    options = replace(options, format=trained_writer(options.format, manifest))
+    images = find_images(source, manifest.channel_files)
     target = open_storage(out)
     outputs = output_names(
         images, overlay=options.overlay, probabilities=options.probabilities, wanted=options.format
@@ -103,11 +115,12 @@ def predict_paths(
         refuse_existing(target, outputs)
     predictor = Predictor.from_run(run_uri, level=options.level)
     start = time.perf_counter()
-    failed = _predict_all(predictor, images, target, options, on_image)
+    failed, records = _predict_all(predictor, images, target, options, on_image)
     seconds = time.perf_counter() - start
     if len(failed) == len(images.images):
         first = f"{failed[0]['file']}: {failed[0]['reason']}"
         raise InputError(f"none of {len(failed)} images could be predicted; {first}")
+    finish(records, target, manifest, options.format)
     predicted = len(images.images) - len(failed)
     return {
         "images": len(images.images),
@@ -126,9 +139,10 @@ def _predict_all(
     target: Storage,
     options: PredictOptions,
     on_image: Callable[[int, int], None],
-) -> list[dict[str, str]]:
-    """Returns what failed."""
+) -> tuple[list[dict[str, str]], list[Any]]:
+    """Returns what failed, and what the writers keep of the others."""
     failed: list[dict[str, str]] = []
+    records: list[Any] = []
     storage_failures = 0
     total = len(images.images)
     manifest = predictor.run.manifest
@@ -138,7 +152,7 @@ def _predict_all(
     for done, (image, decoded) in enumerate(_decode_ahead(images, ahead, reading), start=1):
         path = image.name
         try:
-            _predict_one(predictor, decoded.result(), image, target, options)
+            records.append(_predict_one(predictor, decoded.result(), image, target, options))
             storage_failures = 0
         except (InputError, StorageError, UnreadFileError, MemoryError) as error:
             reason = _reason(error) or "it does not fit into memory; cut it into parts"
@@ -152,7 +166,7 @@ def _predict_all(
                     f"{storage_failures - 1} before failed, too; mend it, then use --overwrite"
                 ) from error
         on_image(done, total)
-    return failed
+    return failed, records
 
 
 def _reason(error: Exception) -> str:
@@ -188,29 +202,35 @@ def _decode(image: InputImage, reading: Reading) -> _Opened:
 
 def _predict_one(
     predictor: Predictor, opened: _Opened, image: InputImage, target: Storage, options: PredictOptions
-) -> None:
+) -> Any:
     manifest = predictor.run.manifest
     if opened.pixels is None:
-        _predict_large(predictor, image, target, options)
-        return
+        return _predict_large(predictor, image, target, options)
     values, valid = opened.pixels.values, opened.pixels.valid
     pixels = check_any(prepared(values, opened.header, opened.space, manifest), manifest)
-    result = segment(predictor, pixels, shape_of(opened.header), probabilities=options.probabilities)
+    with_objects = needs_objects(image.files[0], options.format) and opened.header.planes is None
+    with_chances = options.probabilities or with_objects
+    result = segment(predictor, pixels, shape_of(opened.header), probabilities=with_chances)
+    objects = find_objects(_chances(result.probabilities), manifest, valid) if with_objects else None
     if valid is not None:
         result.mask[~valid] = IGNORE
-    _write(
-        Segmented(image.files, opened.space, result.mask, manifest, result.probabilities, valid),
-        image,
-        target,
-        options,
-    )
+    found = Segmented(image.files, opened.space, result.mask, manifest, result.probabilities, valid, objects)
+    record = _write(found, image, target, options)
     if options.overlay:
         whole = match_channels(values, manifest.channels)
         shown = fullest_slice(whole, result.mask, manifest.slices)
         target.write(overlay_name(image), overlay_png(*shown, manifest))
+    return record
 
 
-def _predict_large(predictor: Predictor, image: InputImage, target: Storage, options: PredictOptions) -> None:
+def _chances(probabilities: NDArray[np.uint8] | None) -> NDArray[np.float32]:
+    """(K, H, W) of H W K in steps of 1 / 255."""
+    assert probabilities is not None
+    chances: NDArray[np.float32] = np.divide(np.moveaxis(probabilities, -1, 0), 255, dtype=np.float32)
+    return chances
+
+
+def _predict_large(predictor: Predictor, image: InputImage, target: Storage, options: PredictOptions) -> Any:
     manifest = predictor.run.manifest
     with (
         open_channels(_read_alike(image, Reading.of(manifest.reading))) as raster,
@@ -219,15 +239,17 @@ def _predict_large(predictor: Predictor, image: InputImage, target: Storage, opt
         segmented = Segmented(
             image.files, raster.space, found.mask, manifest, found.probabilities, found.valid
         )
-        _write(segmented, image, target, options)
+        record = _write(segmented, image, target, options)
     if options.overlay:
         logger.warning("%s is too large for an overlay; open its mask in a viewer", image.name)
+    return record
 
 
-def _write(segmented: Segmented, image: InputImage, target: Storage, options: PredictOptions) -> None:
-    write_mask(segmented, target, mask_name(image, options.format), options.format)
+def _write(segmented: Segmented, image: InputImage, target: Storage, options: PredictOptions) -> Any:
+    record = write_mask(segmented, target, mask_name(image, options.format), options.format)
     if options.probabilities:
         write_probabilities(segmented, target, probabilities_name(image, options.format), options.format)
+    return record
 
 
 def _read_alike(image: InputImage, reading: Reading) -> list[FileRef]:

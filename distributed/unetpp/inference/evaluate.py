@@ -125,6 +125,7 @@ def check_dataset(manifest: Manifest, run: LoadedRun) -> None:
         ("dimensions", manifest.spatial_dims, trained.spatial_dims),
         ("task", manifest.task, trained.task),
         ("classes", [c.name for c in manifest.classes], [c.name for c in trained.classes]),
+        ("instances", manifest.instances, trained.instances),
         ("channels", manifest.channels, trained.channels),
         ("dtype", manifest.dtype, trained.dtype),
     ]

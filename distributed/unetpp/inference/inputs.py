@@ -68,6 +68,9 @@ def find_images(source: str, channel_files: int = 1) -> ImageSet:
         root, name = _split_file(root)
         storage, pattern = open_storage(root), glob.escape(name)
         refs = [source_ref(storage, name)]
+    elif not pattern and (found := _image_folder(root)):
+        storage, ref = found
+        refs, pattern = [ref], glob.escape(ref.path)
     else:
         storage, pattern = open_storage(root), pattern or _ANYWHERE
         refs = [ref for ref in list_sources(storage) if _matches(ref.path, pattern)]
@@ -82,6 +85,16 @@ def _image(storage: Storage, ref: FileRef) -> InputImage:
     # A folder that is a series itself is known by its own name.
     name = storage.uri.rstrip("/").rpartition("/")[2] if ref.path == "." else ref.path
     return InputImage(name, (ref,))
+
+
+def _image_folder(source: str) -> tuple[Storage, FileRef] | None:
+    """A folder whose name says that it is one image, and the storage of the folder it lies in."""
+    if format_of(source.rstrip("/")) is None:
+        return None
+    root, name = _split_file(source.rstrip("/"))
+    storage = open_storage(root)
+    members = tuple(f"{name}/{path}" for path in sorted(storage.child(name).list()))
+    return (storage, FileRef(storage.uri, name, members)) if members else None
 
 
 def _channel_images(refs: Sequence[FileRef]) -> list[InputImage]:

@@ -1,14 +1,19 @@
 """Where masks go, and what must not be there: images, or files the user did not mean to replace."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.storage import Storage
 from unetpp.data.images.listing import searched_trees
 from unetpp.data.sources.registry import stem_of
 from unetpp.inference.inputs import ImageSet, InputImage
-from unetpp.inference.writers.registry import mask_suffix, probabilities_suffix
+from unetpp.inference.writers.registry import (
+    further_suffixes,
+    mask_suffix,
+    probabilities_suffix,
+    together,
+)
 
 __all__ = [
     "mask_name",
@@ -24,7 +29,7 @@ _OVERLAY_FOLDER = "overlays"
 
 def mask_name(image: InputImage, wanted: str | None = None) -> str:
     """Path of an image's mask below the output folder, as the `wanted` writer names it."""
-    return stem_of(image.name) + mask_suffix(image.files[0], wanted)
+    return stem_of(image.name) + (mask_suffix(image.files[0], wanted) or "")
 
 
 def overlay_name(image: InputImage) -> str:
@@ -47,7 +52,14 @@ def output_names(
     """
     overlays = [overlay_name(image) for image in images.images] if overlay else []
     beside = [probabilities_name(image, wanted) for image in images.images] if probabilities else []
-    return [*(mask_name(image, wanted) for image in images.images), *beside, *overlays]
+    return [*together(wanted), *_mask_names(images, wanted), *beside, *overlays]
+
+
+def _mask_names(images: ImageSet, wanted: str | None) -> Iterator[str]:
+    for image in images.images:
+        first = image.files[0]
+        own = [suffix] if (suffix := mask_suffix(first, wanted)) else []
+        yield from (stem_of(image.name) + ending for ending in (*own, *further_suffixes(first, wanted)))
 
 
 def refuse_images(target: Storage, images: ImageSet, outputs: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from unetpp.core.manifest import IGNORE, Manifest
 from unetpp.data.dataset.sample import Sample
 from unetpp.inference.device import autocast
 from unetpp.inference.examples import Examples
+from unetpp.inference.objects.find import find_objects
 from unetpp.inference.overlay import panel_png
 from unetpp.inference.predictor import masks_from_probabilities, probabilities_from_logits
 from unetpp.models.inference import predict_logits
@@ -24,6 +25,7 @@ from unetpp.models.output import ModelOutput
 from unetpp.objective.counts import confusion_matrix
 from unetpp.objective.hd95 import hausdorff95
 from unetpp.objective.image_labels import ImageLabelMetrics
+from unetpp.objective.instances import InstanceMetrics
 from unetpp.objective.metrics import SegmentationMetrics
 
 __all__ = ["Scorer"]
@@ -46,6 +48,7 @@ class Scorer:
         self._levels = run.model.supervised_levels
         self._metrics = SegmentationMetrics(manifest.num_classes, self._levels, manifest.task)
         self._labels = ImageLabelMetrics(len(manifest.image_labels))
+        self._objects = None if manifest.instances is None else InstanceMetrics()
         self._hd95: list[Tensor] | None = [] if hd95 else None
         self._hd95_mm: list[Tensor] = []
         """Of the samples whose files tell their spacing."""
@@ -88,14 +91,16 @@ class Scorer:
         """dice, iou, dice_per_image, iou_per_image, precision, recall, accuracy, classes, levels.
 
         Also hd95_px where it was asked for: the mean over images and classes that have both borders, and
-        hd95_mm where every file tells its spacing; and
-        image_labels where the network has that head, see `ImageLabelMetrics.compute`.
+        hd95_mm where every file tells its spacing; image_labels where the network has that head, see
+        `ImageLabelMetrics.compute`; and objects in a dataset of them, see `InstanceMetrics.compute`.
         """
         scores = self._metrics.compute([entry.name for entry in self.manifest.classes])
         if self._hd95 is not None:
             scores["hd95_px"] = float(torch.cat(self._hd95).nanmean())
             if self.rows and len(self._hd95_mm) == self.rows:
                 scores["hd95_mm"] = float(torch.cat(self._hd95_mm).nanmean())
+        if self._objects is not None:
+            scores["objects"] = self._objects.compute()
         label_scores = self._labels.compute(self.manifest.image_labels)
         return scores if label_scores is None else {**scores, "image_labels": label_scores}
 
@@ -113,6 +118,10 @@ class Scorer:
         probabilities = probabilities_from_logits(output.levels[-1], self.manifest.task)
         predicted = masks_from_probabilities(probabilities, self.manifest.task).cpu().numpy()
         for row, sample in enumerate(samples):
+            if self._objects is not None and sample.instances is not None:
+                found = find_objects(probabilities[row].cpu().numpy(), self.manifest).ids
+                counted = truths[row] != IGNORE
+                self._objects.update(np.where(counted, sample.instances, 0), np.where(counted, found, 0))
             if scores[:, row].isnan().any():
                 continue
             pairs = zip(self._levels, scores[:, row].tolist(), strict=True)

@@ -8,6 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 import rasterio
+import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -57,9 +58,18 @@ def dicom_series(folder: Path) -> np.ndarray:
     return VOLUME
 
 
+def ome_zarr(folder: Path) -> np.ndarray:
+    root = zarr.open_group(str(folder / "a.ome.zarr"), mode="w", zarr_format=3)
+    axes = [{"name": axis, "type": "space"} for axis in "zyx"]
+    root.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}
+    root.create_array("0", data=VOLUME[..., 0], chunks=(2, 5, 5))
+    return VOLUME
+
+
 MAKERS: dict[str, list[Callable[[Path], np.ndarray]]] = {
     "DICOM": [dicom_slice, dicom_series],
     "NIfTI": [nifti],
+    "OME-Zarr": [ome_zarr],
     "TIFF": [tiff, geotiff],
     "picture": [png],
 }
@@ -133,7 +143,7 @@ def test_format_without_its_library_names_the_extra(made, monkeypatch):
     assert entry is not None
     for name in [name for name in sys.modules if name.startswith(entry.module)]:
         monkeypatch.delitem(sys.modules, name)
-    for library in ("nibabel", "pydicom"):
+    for library in ("nibabel", "pydicom", "zarr"):
         monkeypatch.setitem(sys.modules, library, None)
     if entry.extra is None:
         with open_image(ref):

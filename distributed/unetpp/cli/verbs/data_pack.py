@@ -11,6 +11,7 @@ from unetpp.cli.terminal.output import Json, emit, note
 from unetpp.core.mask_kinds import MasksAre
 
 if TYPE_CHECKING:
+    from unetpp.api.packing import PackRequest
     from unetpp.data.pack.pack import PackResult
 
 __all__ = ["pack"]
@@ -20,6 +21,10 @@ _SHOWN_REJECTIONS = 5
 Slices = Annotated[
     str | None,
     typer.Option(metavar="DIRECTION", help="Pack volumes as slices: axial, coronal or sagittal."),
+]
+Instances = Annotated[
+    str | None,
+    typer.Option(metavar="border", help="Masks are object ids, packed as inside and border."),
 ]
 ClassField = Annotated[
     str | None,
@@ -84,6 +89,7 @@ def pack(
     size: Annotated[int | None, typer.Option(help="Resize every image to a square of N pixels.")] = None,
     tile: Annotated[int | None, typer.Option(help="Cut every image into squares of N pixels.")] = None,
     slices: Slices = None,
+    instances: Instances = None,
     spacing: Spacing = None,
     window: Window = None,
     classes: Annotated[Path | None, typer.Option(help="Class names and colours: txt, json or yaml.")] = None,
@@ -103,16 +109,15 @@ def pack(
     json: Json = False,
 ) -> None:
     """Pack images and masks into a dataset; a second run continues an interrupted one."""
-    from unetpp.api.packing import PackRequest, pack_folders
-    from unetpp.core.logs import setup_logging
+    from unetpp.api.packing import PackRequest
 
-    setup_logging("INFO")
     request = PackRequest(
         val=val,
         test=test,
         size=size,
         tile=tile,
         slices=slices,
+        instances=instances,
         spacing=_numbers(spacing, "--spacing", (2, 3)),
         window=_numbers(window, "--window", (2,)),
         classes=classes,
@@ -130,11 +135,19 @@ def pack(
         max_rejected=max_rejected,
         overwrite=overwrite,
     )
-    with DataProgress() as progress:
-        folders = _by_split(images, "--images"), _by_split(masks, "--masks")
-        result = pack_folders(*folders, out, request, progress)
+    result = _packed(images, masks, out, request)
     _note_rejections(result, out)
     emit(_summary(result, out, json=json), json=json)
+
+
+def _packed(images: Sequence[str], masks: Sequence[str], out: str, request: "PackRequest") -> "PackResult":
+    from unetpp.api.packing import pack_folders
+    from unetpp.core.logs import setup_logging
+
+    setup_logging("INFO")
+    with DataProgress() as progress:
+        folders = _by_split(images, "--images"), _by_split(masks, "--masks")
+        return pack_folders(*folders, out, request, progress)
 
 
 def _by_split(values: Sequence[str], flag: str) -> dict[str | None, str]:

@@ -93,6 +93,8 @@ def _print_scores(result: dict[str, Any]) -> None:
         ]
         print_table(("image label", "images", "precision", "recall"), rows)
         typer.echo(f"image labels: accuracy {labels['accuracy']:.4f} over {labels['images']} images")
+    if "objects" in result:
+        _print_objects(result["objects"])
     if "hd95_px" in result:
         length = f", {result['hd95_mm']:.2f} mm" if "hd95_mm" in result else ""
         typer.echo(f"95 % Hausdorff distance: {result['hd95_px']:.2f} px{length}")
@@ -100,6 +102,13 @@ def _print_scores(result: dict[str, Any]) -> None:
         f"{result['split']}: {result['rows']} images at level {result['level']}, "
         f"Dice {result['dice']:.4f}, IoU {result['iou']:.4f}"
     )
+
+
+def _print_objects(objects: dict[str, Any]) -> None:
+    keys = (*objects["f1"], "PQ", "AJI")
+    values = {**objects["f1"], "PQ": objects["pq"], "AJI": objects["aji"]}
+    heads = (*(f"F1 at {threshold}" for threshold in objects["f1"]), "PQ", "AJI", "objects", "found")
+    print_table(heads, [(*_numbers(values, *keys), str(objects["truths"]), str(objects["predictions"]))])
 
 
 def _numbers(values: dict[str, Any], *keys: str) -> list[str]:

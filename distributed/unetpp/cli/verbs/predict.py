@@ -34,12 +34,15 @@ def register(app: typer.Typer) -> None:
             typer.Option(
                 "--format",
                 metavar="NAME",
-                help="png, geotiff, geojson, nifti or dicom-seg [default: as the image came].",
+                help="png, geotiff, geojson, nifti, dicom-seg, instances, coco or yolo "
+                "[default: as the image came].",
             ),
         ] = None,
         json: Json = False,
     ) -> None:
         """Segment images; each mask has its image's stem, size and form: PNG, NIfTI, DICOM SEG, GeoTIFF.
+
+        A run on object ids writes TIFF images of ids and a CSV of objects.
 
         Images that cannot be read are passed over; the exit code is then 1.
         """

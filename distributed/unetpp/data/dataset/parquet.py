@@ -57,10 +57,12 @@ SCHEMA = pa.schema(
 """Columns of a shard; arrow primitives only."""
 _SPACE = pa.field("space", pa.string())
 """Further column of shards in which a source file says where its pixels lie: JSON, see `Space.to_json`."""
+_INSTANCES = pa.field("instances", pa.binary())
+"""Further column of datasets of objects: ids as H W little-endian int32, 0 for no object."""
 _VOLUME = (pa.field("depth", pa.int32(), nullable=False), pa.field("tile_front", pa.int32()))
 """Further columns of shards of volumes."""
 _COLUMNS = {field.name: field.type for field in SCHEMA}
-_OPTIONAL = {field.name: field.type for field in (*_VOLUME, _SPACE)}
+_OPTIONAL = {field.name: field.type for field in (*_VOLUME, _SPACE, _INSTANCES)}
 _KNOWN = _COLUMNS | _OPTIONAL
 
 
@@ -163,7 +165,8 @@ def decode_mask(buffer: pa.Buffer | bytes, size: Sequence[int]) -> NDArray[np.ui
 
 def samples_of(table: pa.Table) -> Iterator[Sample]:
     """Rows of a shard's table; pixels are views of the table's memory."""
-    small = table.drop_columns(["image", "mask"]).to_pylist()
+    large = {"image", "mask", _INSTANCES.name} & set(table.column_names)
+    small = table.drop_columns(list(large)).to_pylist()
     for index, row in enumerate(small):
         size: tuple[int, ...] = (row["height"], row["width"])
         if "depth" in row:
@@ -179,7 +182,16 @@ def samples_of(table: pa.Table) -> Iterator[Sample]:
             source_size_px=(row["source_height"], row["source_width"]),
             tile=_tile(row),
             space=Space.from_json(row["space"]) if row.get("space") else None,
+            instances=_ids(table, index, size),
         )
+
+
+def _ids(table: pa.Table, row: int, size: tuple[int, ...]) -> NDArray[np.int32] | None:
+    if _INSTANCES.name not in table.column_names or not (value := table[_INSTANCES.name][row]).is_valid:
+        return None
+    buffer = value.as_buffer()
+    _check_size("instances", buffer, math.prod(size) * 4)
+    return np.frombuffer(buffer, "<i4").reshape(size)
 
 
 def iter_samples(storage: Storage, manifest: Manifest, split: str) -> Iterator[Sample]:
@@ -197,7 +209,11 @@ def _schema_of(samples: Sequence[Sample]) -> pa.Schema:
     if samples[0].mask.ndim == 3:
         for column in _VOLUME:
             schema = schema.append(column)
-    return schema if all(sample.space is None for sample in samples) else schema.append(_SPACE)
+    if any(sample.space is not None for sample in samples):
+        schema = schema.append(_SPACE)
+    if any(sample.instances is not None for sample in samples):
+        schema = schema.append(_INSTANCES)
+    return schema
 
 
 def _tile(row: Mapping[str, Any]) -> Box | None:
@@ -238,6 +254,7 @@ def _row(sample: Sample) -> dict[str, Any]:
         "tile_left": sample.tile.left if sample.tile else None,
         "source_height": sample.source_size_px[0],
         "source_width": sample.source_size_px[1],
+        "instances": None if sample.instances is None else sample.instances.astype("<i4").tobytes(),
         "depth": planes[0] if planes else None,
         "tile_front": sample.tile.front if sample.tile and planes else None,
         "space": None if sample.space is None else sample.space.to_json(),

@@ -26,6 +26,8 @@ class Sample:
     tile: Box | None = None
     space: Space | None = None
     """Where the source file's pixels lie in the world, if it says so."""
+    instances: NDArray[np.int32] | None = None
+    """H W: whose pixel it is, 0 for no object; only in datasets of objects."""
     valid: NDArray[np.bool_] | None = None
     """False where the image holds no data, H W; known while packing only, the mask is ignored there."""
 

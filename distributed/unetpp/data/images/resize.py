@@ -1,12 +1,14 @@
 """Resize images and masks when a dataset is packed."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 __all__ = ["resize_image", "resize_mask", "resize_valid"]
+
+Label = TypeVar("Label", np.uint8, np.int32)
 
 _ROUNDING = 1e-4
 
@@ -19,12 +21,12 @@ def resize_image(image: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     return np.stack(planes, axis=2)
 
 
-def resize_mask(mask: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Nearest neighbour: no label is ever invented."""
+def resize_mask(mask: NDArray[Label], height: int, width: int) -> NDArray[Label]:
+    """Nearest neighbour: no label, and no id (int32), is ever invented."""
     if mask.shape == (height, width):
         return mask
     resized = Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST)
-    return np.asarray(resized, dtype=np.uint8)
+    return np.asarray(resized, dtype=mask.dtype)
 
 
 def resize_valid(valid: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ from unetpp.data.pack.pairing.choose import Pairing, pair_paths
 from unetpp.data.pack.pairing.pattern import pattern_rule
 from unetpp.data.pack.pairing.roles import is_mask
 from unetpp.data.sources.files import FileRef, UnreadFileError, location, source_storage
-from unetpp.data.sources.registry import list_sources, stem_of, suffixes
+from unetpp.data.sources.registry import holds_labels, list_sources, stem_of, suffixes
 
 __all__ = ["Pair", "Rejection", "SourceFolder", "discover"]
 
@@ -102,6 +102,8 @@ def _match(folder: SourceFolder, pattern: str | None, reading: Reading) -> tuple
     root, mask_root = source_storage(folder.images).uri, source_storage(folder.masks).uri
     if root == mask_root:
         masks = [path for path in masks if is_mask(path)]
+        if not masks and all(holds_labels(ref) for ref in image_refs.values()):
+            return _own_labels(folder, image_refs), []
         images = sorted(set(images) - set(masks))
     elif mask_root.startswith(f"{root}/"):
         below = mask_root.removeprefix(f"{root}/")
@@ -153,6 +155,12 @@ def _match_annotations(
 def _named(entry: Entry) -> str:
     at = location(entry.annotation.file)
     return at if entry.by_stem else f"{at}#{entry.image}"
+
+
+def _own_labels(folder: SourceFolder, images: Mapping[str, FileRef]) -> list[Pair]:
+    """Images that bring their label images."""
+    prefix = "" if folder.split is None else f"{folder.split}/"
+    return [Pair(prefix + stem_of(path), (ref,), ref, folder.split) for path, ref in images.items()]
 
 
 def _say(folder: SourceFolder, pairing: Pairing) -> None:

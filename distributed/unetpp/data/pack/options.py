@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from unetpp.core.errors import InputError
+from unetpp.core.manifest import Instances
 from unetpp.core.mask_kinds import MasksAre
 from unetpp.data.images.pixels import PLAIN, Reading
 from unetpp.data.pack.classes import ClassSpec
@@ -28,6 +29,8 @@ class PackOptions:
     classes: ClassSpec | None = None
     slices: str | None = None
     """Volumes become the slices along this direction."""
+    instances: Instances | None = None
+    """Mask values are ids of objects, which become classes like this."""
     spacing_mm: tuple[float, ...] | None = None
     """Images are resampled to this distance of pixels: Z, H, W of volumes, or H, W of slices and pictures."""
     window: Window | None = None

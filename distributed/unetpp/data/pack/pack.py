@@ -32,6 +32,7 @@ from unetpp.data.pack.discover import Pair, Rejection, SourceFolder, discover
 from unetpp.data.pack.journal import Journal
 from unetpp.data.pack.masks.annotated import annotated_classes, require_overlap
 from unetpp.data.pack.masks.describe import describe
+from unetpp.data.pack.masks.instances import instance_classes
 from unetpp.data.pack.masks.oddities import require_trainable
 from unetpp.data.pack.masks.segments import segment_classes
 from unetpp.data.pack.masks.understood import Understood
@@ -135,6 +136,8 @@ def pack(
     _check_absent(storage, overwrite=overwrite)
     pairs, unpaired = discover(folders, options.pair, options.file_reading)
     classes = annotated_classes(pairs, segment_classes(pairs, options.classes))
+    if options.instances is not None:
+        classes = instance_classes(classes, drawn=any(pair.annotation is not None for pair in pairs))
     options = replace(options, classes=classes)
     preflight(storage, write=True)
     rejections = Rejections(storage, max_rejected)
@@ -311,6 +314,7 @@ def _manifest(
         channel_stats=pixels.channel_stats(),
         resized_px=options.size_px,
         slices=options.slices,
+        instances=options.instances,
         reading=options.file_reading.settled(),
         channel_files=settled.channel_files,
         spacing_mm=options.spacing_mm,

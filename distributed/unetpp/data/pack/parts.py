@@ -20,7 +20,15 @@ from unetpp.data.images.channels import match_channels
 from unetpp.data.images.header import SampleError
 from unetpp.data.pack.masks.annotated import open_mask
 from unetpp.data.pack.options import PackOptions
-from unetpp.data.pack.read_pair import Valid, both_valid, by_windows, read_labels, read_pixels, read_space
+from unetpp.data.pack.read_pair import (
+    Valid,
+    both_valid,
+    by_windows,
+    read_ids,
+    read_labels,
+    read_pixels,
+    read_space,
+)
 from unetpp.data.pack.scan import LabelledPair, pair_digest
 from unetpp.data.pack.shard_plan import PlannedRow, Settled
 from unetpp.data.sources.boxes import strips_of
@@ -40,6 +48,8 @@ class Part:
     valid: Valid
     digest: str
     space: Space
+    ids: NDArray[np.int32] | None = None
+    """H W: whose pixel it is, where masks are of objects."""
 
 
 @contextmanager
@@ -128,6 +138,7 @@ class _Whole:
         pixels = pair.pixels(None)
         self._image, self._valid = pixels.values, pixels.valid
         self._mask = pair.stored_mask(pixels.valid, None)
+        self._ids = None if pair.options.instances is None else read_ids(pair.mask, pair.image, pair.options)
         self._space = read_space(pair.image, pair.options)
         self._digests: dict[int | None, str] = {}
 
@@ -135,16 +146,18 @@ class _Whole:
         index = slice(None) if row.plane is None else row.plane
         image, mask = self._image[index], self._mask[index]
         valid = None if self._valid is None else self._valid[index]
+        ids = None if self._ids is None else self._ids[index]
         if row.plane not in self._digests:
             self._digests[row.plane] = image_digest(image)
         space = self._space
         if row.box is not None:
             image, mask = image[row.box.slices].copy(), mask[row.box.slices].copy()
             valid = None if valid is None else valid[row.box.slices]
+            ids = None if ids is None else ids[row.box.slices]
             space = space.of_part(row.box.top, row.box.left)
             if valid is not None and not valid.any():
                 return None
-        return Part(image, mask, valid, self._digests[row.plane], space)
+        return Part(image, mask, valid, self._digests[row.plane], space, ids)
 
 
 @lru_cache(maxsize=256)

@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from unetpp.data.images.header import MAX_PIXELS, MAX_ROW_BYTES, Header, SampleError
 from unetpp.data.images.mask_facts import MaskFacts, MaskPlane
 from unetpp.data.images.pixels import Pixels, complete
+from unetpp.data.pack.masks.annotated import DrawnMask
 from unetpp.data.pack.masks.evidence import MaskEvidence, gather
+from unetpp.data.pack.masks.instances import mark_borders, whole_ids
 from unetpp.data.pack.masks.meaning import MaskMeaning
 from unetpp.data.pack.masks.segments import segment_values
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.sources.picture import LabelPicture
 from unetpp.data.sources.places import apart_by_voxels
 from unetpp.data.sources.raster import Box, Drawn, Raster, Space, Windowed
-from unetpp.data.sources.slices import slice_header, slices_of
+from unetpp.data.sources.slices import SLICINGS, slice_header, slices_of
 from unetpp.data.sources.spacing import grid_at, resample_image, resample_labels, shape_of, space_at
 from unetpp.data.sources.window import clip
 
@@ -29,6 +31,7 @@ __all__ = [
     "by_windows",
     "read_evidence",
     "read_header",
+    "read_ids",
     "read_labels",
     "read_pixels",
     "read_space",
@@ -58,6 +61,11 @@ def read_header(image: Raster, options: PackOptions) -> Header:
         return header
     header = replace(header, planes=grid[0])
     if options.slices is None:
+        if options.instances is not None:
+            raise SampleError(
+                "--instances is for pictures, this is a volume; pack its planes with "
+                f"--slices {'|'.join(SLICINGS)}"
+            )
         if options.size_px is not None:
             raise SampleError("--size is for pictures, this is a volume; leave it out, or use --slices")
         _require_row(header, options)
@@ -76,7 +84,9 @@ def _require_row(header: Header, options: PackOptions) -> None:
 
 def by_windows(image: Raster, options: PackOptions) -> bool:
     """Whether boxes of an image can be packed without reading the whole."""
-    return isinstance(image, Windowed) and image.header.planes is None and options.spacing_mm is None
+    # Objects are not cut: their borders depend on what lies around.
+    is_plain = options.spacing_mm is None and options.instances is None
+    return isinstance(image, Windowed) and image.header.planes is None and is_plain
 
 
 def read_pixels(image: Raster, options: PackOptions, box: Box | None = None) -> Pixels:
@@ -134,6 +144,9 @@ def read_evidence(
     """
     stored = _read_plane(mask, image, options, "stored", box)
     counted = both_valid(_read_valid(image, options, box), stored.valid)
+    objects = _object_values(stored, mask, image, options)
+    if objects is not None:
+        return gather(objects[..., None], MaskFacts(container), valid=counted), counted
     if not isinstance(mask, LabelPicture):
         return gather(stored.values, MaskFacts(container), valid=counted), counted
     alpha = _read_plane(mask, image, options, "alpha", box).values if mask.facts.has_alpha else None
@@ -149,6 +162,9 @@ def read_labels(
         SampleError: another size or place, or no mask.
     """
     pixels = _read_plane(mask, image, options, meaning.plane, box)
+    objects = _object_values(pixels, mask, image, options)
+    if objects is not None:
+        return objects, pixels.valid
     values = pixels.values
     # (Z, H, W, C) -> (Z * H, W, C): planes of a volume follow the same rules as a picture.
     return meaning.values(values.reshape(-1, *values.shape[-2:])).reshape(values.shape[:-1]), pixels.valid
@@ -178,6 +194,35 @@ def _read_plane(
     grid = grid_at(image.header, image.space, options.spacing_mm, options.slices)
     valid = None if pixels.valid is None else resample_labels(pixels.valid, grid)
     return _as_slices(Pixels(resample_labels(pixels.values, grid), valid), options)
+
+
+def _object_values(
+    stored: Pixels, mask: Raster, image: Raster, options: PackOptions
+) -> NDArray[np.uint8] | None:
+    """Inside and border of objects as values, (Z) H W; None where masks are not of objects."""
+    if options.instances is None or options.classes is None:
+        return None
+    ids = read_ids(mask, image, options)
+    values = (stored.values[..., 0] if isinstance(mask, DrawnMask) else ids != 0).astype(np.uint8)
+    mark_borders(values, ids, options.classes, options.instances.border_px)
+    return values
+
+
+def read_ids(mask: Raster, image: Raster, options: PackOptions) -> NDArray[np.int32]:
+    """Whose pixel each is, (Z) H W, of a mask of objects that `read_labels` takes; 0 for no object.
+
+    Raises:
+        SampleError: they are no ids.
+    """
+    if isinstance(mask, DrawnMask):
+        ids = mask.ids()
+    else:
+        stored = mask.read().values
+        if stored.shape[-1] != 1:
+            raise SampleError(f"a mask of object ids has one channel, this one {stored.shape[-1]}")
+        ids = whole_ids(stored[..., 0])
+    grid = grid_at(image.header, image.space, options.spacing_mm, options.slices)
+    return _as_slices(Pixels(resample_labels(ids[..., None], grid)), options).values[..., 0]
 
 
 def both_valid(image: Valid, mask: Valid) -> Valid:

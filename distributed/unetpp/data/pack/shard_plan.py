@@ -156,6 +156,7 @@ def fingerprint(
         "schema_version": SCHEMA_VERSION,
         "size_px": options.size_px,
         "tile_px": options.tile_px,
+        **({} if options.instances is None else {"instances": options.instances.model_dump()}),
         **({} if options.slices is None else {"slices": options.slices}),
         **options.file_reading.settled(),
         **({} if options.spacing_mm is None else {"spacing_mm": options.spacing_mm}),

@@ -129,12 +129,14 @@ def _rejection(source: LabelledPair, error: SampleError | UnreadFileError) -> Re
 
 def _sample(row: PlannedRow, part: Part, options: PackOptions) -> Sample:
     image, mask, valid, space = part.image, part.mask, part.valid, part.space
+    ids = part.ids
     pair, header = row.source.pair, row.source.header
     sample_id = pair.sample_id if row.plane is None else f"{pair.sample_id}#{row.plane:04d}"
     if options.size_px is not None:
         space = space.scaled(mask.shape[0] / options.size_px, mask.shape[1] / options.size_px)
         image = resize_image(image, options.size_px, options.size_px)
         mask = resize_mask(mask, options.size_px, options.size_px)
+        ids = None if ids is None else resize_mask(ids, options.size_px, options.size_px)
         if valid is not None:
             valid = resize_valid(valid, options.size_px, options.size_px)
             mask = np.where(valid, mask, np.uint8(IGNORE))
@@ -153,6 +155,7 @@ def _sample(row: PlannedRow, part: Part, options: PackOptions) -> Sample:
         tile=row.box,
         space=None if space == Space() else _placed(space, row, options),
         valid=valid,
+        instances=ids,
     )
 
 

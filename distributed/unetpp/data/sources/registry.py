@@ -21,6 +21,7 @@ from unetpp.core.storage import Storage
 from unetpp.data.images.listing import list_images
 from unetpp.data.sources.files import FileRef
 from unetpp.data.sources.medical.dicom_listing import group_dicom, is_dicom, may_be_dicom
+from unetpp.data.sources.microscopy.zarr_listing import is_inside, zarr_folders
 from unetpp.data.sources.raster import Raster
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Format",
     "format_of",
     "format_of_ref",
+    "holds_labels",
     "list_sources",
     "missing_library",
     "open_image",
@@ -51,6 +53,7 @@ class Format:
 
 
 _DICOM = "DICOM"
+_OME_ZARR = "OME-Zarr"
 
 FORMATS = (
     Format(
@@ -58,8 +61,9 @@ FORMATS = (
         (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".webp"),
         "unetpp.data.sources.picture",
     ),
-    Format("TIFF", (".tif", ".tiff"), "unetpp.data.sources.geo.choose"),
+    Format("TIFF", (".ome.tif", ".ome.tiff", ".tif", ".tiff"), "unetpp.data.sources.geo.choose"),
     Format(_DICOM, (".dcm", ".dicom", ".ima"), "unetpp.data.sources.medical.dicom", extra="medical"),
+    Format(_OME_ZARR, (".ome.zarr", ".zarr"), "unetpp.data.sources.microscopy.ome_zarr", extra="microscopy"),
     Format("NIfTI", (".nii", ".nii.gz"), "unetpp.data.sources.medical.nifti", extra="medical"),
 )
 
@@ -96,11 +100,14 @@ def format_of_ref(ref: FileRef) -> Format | None:
 
 
 def list_sources(storage: Storage) -> list[FileRef]:
-    """The images below a storage at any depth, see `list_images`; a folder of a DICOM series is one."""
+    """The images below a storage at any depth, see `list_images`; a DICOM series or OME-Zarr is one."""
     paths = list_images(storage, ("",))
+    zarrs = zarr_folders(storage.list()) if any(".zarr/" in path.lower() for path in paths) else {}
+    paths = [path for path in paths if not any(is_inside(path, folder) for folder in zarrs)]
     dicom = [path for path in paths if _is_dicom(storage, path)]
     others = set(dicom)
     refs = [FileRef(storage.uri, path) for path in paths if format_of(path) and path not in others]
+    refs += [FileRef(storage.uri, path, members) for path, members in zarrs.items()]
     if dicom:
         refs += _dicom_images(storage, dicom)
     return sorted(refs, key=lambda ref: ref.path)
@@ -124,6 +131,11 @@ def _dicom_images(storage: Storage, paths: Sequence[str]) -> list[FileRef]:
     except ImportError as error:
         raise missing_library(paths[0], next(e for e in FORMATS if e.name == _DICOM), error) from error
     return [FileRef(storage.uri, path, members, format=_DICOM) for path, members in images]
+
+
+def holds_labels(ref: FileRef) -> bool:
+    """Whether an image brings label images of its own, which `open_labels` reads."""
+    return any(path.startswith(f"{ref.path}/labels/") for path in ref.members)
 
 
 def open_image(ref: FileRef) -> AbstractContextManager[Raster]:

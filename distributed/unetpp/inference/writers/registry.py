@@ -9,11 +9,21 @@ and, where probabilities have a form of their own,
 
     PROBABILITIES_SUFFIX
     write_probabilities(segmented: Segmented, target: Storage, name)
+
+A writer of objects has NEEDS_OBJECTS = True, and may have
+
+    FURTHER                                              # suffixes of more files beside that at `name`
+    TOGETHER                                             # names of files for all images
+    finish(records, target, manifest)                    # which writes these from what `write` returned
+
+Where all is in files for all images, SUFFIX is None.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +35,20 @@ from unetpp.data.sources.files import FileRef
 from unetpp.data.sources.geo.choose import has_place
 from unetpp.data.sources.raster import Space
 from unetpp.data.sources.registry import Format, format_of_ref, missing_library
+from unetpp.inference.objects.find import Objects, object_classes
 
-__all__ = ["Segmented", "mask_suffix", "probabilities_suffix", "write_mask", "write_probabilities"]
+__all__ = [
+    "Segmented",
+    "finish",
+    "further_suffixes",
+    "mask_suffix",
+    "needs_objects",
+    "probabilities_suffix",
+    "together",
+    "trained_writer",
+    "write_mask",
+    "write_probabilities",
+]
 
 
 @dataclass(frozen=True)
@@ -43,24 +65,75 @@ class Segmented:
     """H W K or Z H W K in steps of 1 / 255, where asked for."""
     valid: NDArray[np.bool_] | None = None
     """H W, False where the image holds no data and the mask is IGNORE; None where it does everywhere."""
+    objects: Objects | None = None
+    """Of a picture, where the writer needs them."""
+
+    def found(self) -> Objects:
+        """The objects.
+
+        Raises:
+            InputError: the image is a volume, or too large to be held.
+        """
+        if self.objects is None:
+            raise InputError(
+                "objects are found in pictures that fit into memory, neither in volumes nor in larger ones; "
+                "name a --format of masks"
+            )
+        return self.objects
 
 
 _DEFAULT = "png"
 _NPZ = "unetpp.inference.writers.npz"
 _WRITERS = {
+    "coco": "unetpp.inference.writers.coco",
     "dicom-seg": "unetpp.inference.writers.dicom_seg",
     "geojson": "unetpp.inference.writers.geojson",
     "geotiff": "unetpp.inference.writers.geotiff",
+    "instances": "unetpp.inference.writers.instances",
     "nifti": "unetpp.inference.writers.nifti",
     "png": "unetpp.inference.writers.png",
+    "yolo": "unetpp.inference.writers.yolo",
 }
 """Module by the name of the writer."""
 _ANSWERS = {"DICOM": "dicom-seg", "NIfTI": "nifti"}
 """Writer by the name of the image's format; such an image is the only one that it can answer."""
 
 
-def mask_suffix(image: FileRef, wanted: str | None = None) -> str:
-    """Ending of the mask's file for an image of this file.
+def trained_writer(wanted: str | None, manifest: Manifest) -> str | None:
+    """The writer that is wanted; by default of objects where the network was trained on them.
+
+    Raises:
+        InputError: objects are wanted of a network whose labels may overlap.
+    """
+    name = wanted or (None if manifest.instances is None else "instances")
+    if name in _WRITERS and getattr(_load(name), "NEEDS_OBJECTS", False):
+        object_classes(manifest)
+    return name
+
+
+def needs_objects(image: FileRef, wanted: str | None) -> bool:
+    """Whether an image's writer writes objects."""
+    return getattr(_writer(image, wanted), "NEEDS_OBJECTS", False)
+
+
+def further_suffixes(image: FileRef, wanted: str | None = None) -> tuple[str, ...]:
+    """Endings of the files beside an image's mask."""
+    return getattr(_writer(image, wanted), "FURTHER", ())
+
+
+def together(wanted: str | None) -> tuple[str, ...]:
+    """Names of the files for all images."""
+    return getattr(_load(wanted), "TOGETHER", ()) if wanted in _WRITERS else ()
+
+
+def finish(records: Sequence[Any], target: Storage, manifest: Manifest, wanted: str | None) -> None:
+    """Write the files for all images from what `write_mask` returned."""
+    if wanted is not None and together(wanted):
+        _load(wanted).finish(records, target, manifest)
+
+
+def mask_suffix(image: FileRef, wanted: str | None = None) -> str | None:
+    """Ending of the mask's file for an image of this file; None if it has none of its own.
 
     Args:
         image: the first of the image's files.
@@ -69,13 +142,13 @@ def mask_suffix(image: FileRef, wanted: str | None = None) -> str:
     Raises:
         InputError: there is no such writer, it cannot answer this image, or its library is missing.
     """
-    suffix: str = _writer(image, wanted).SUFFIX
+    suffix: str | None = _writer(image, wanted).SUFFIX
     return suffix
 
 
-def write_mask(segmented: Segmented, target: Storage, name: str, wanted: str | None = None) -> None:
-    """Write a mask in the form its image came in, or in the one that is wanted."""
-    _writer(segmented.files[0], wanted).write(segmented, target, name)
+def write_mask(segmented: Segmented, target: Storage, name: str, wanted: str | None = None) -> Any:
+    """Write a mask in the form its image came in, or in the one that is wanted; gives what `finish` takes."""
+    return _writer(segmented.files[0], wanted).write(segmented, target, name)
 
 
 def probabilities_suffix(image: FileRef, wanted: str | None = None) -> str:
@@ -106,7 +179,18 @@ def _writer(image: FileRef, wanted: str | None) -> ModuleType:
     except ImportError as error:
         if wanted is None and entry is not None:
             raise missing_library(image.path, entry, error) from error
-        raise InputError(f"--format {name} needs {error.name}: pip install 'unetpp[formats]'") from error
+        raise _missing(name, error) from error
+
+
+def _load(name: str) -> ModuleType:
+    try:
+        return import_module(_WRITERS[name])
+    except ImportError as error:
+        raise _missing(name, error) from error
+
+
+def _missing(name: str, error: ImportError) -> InputError:
+    return InputError(f"--format {name} needs {error.name}: pip install 'unetpp[formats]'")
 
 
 def _own(image: FileRef, entry: Format | None) -> str:

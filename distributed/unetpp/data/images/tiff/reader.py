@@ -197,7 +197,7 @@ def _check_segments(pages: Any, file_bytes: int) -> None:
         whole = len(ends) == int(np.prod(page.chunked)) and min(sizes) > 0 and max(ends) <= file_bytes
         plain = page.compression == tifffile.COMPRESSION.NONE
         # Pixels of less than 8 bits are packed, of which `nbytes` knows nothing.
-        if not whole or (plain and stored * 8 < page.size * int(page.bitspersample)):
+        if not whole or (plain and stored * 8 < page.size * int(page.keyframe.bitspersample)):
             raise SampleError("truncated or damaged TIFF: pixels are missing")
         if page.size > stored * _MAX_RATIO:
             raise SampleError(f"{page.size} values from {stored} bytes (decompression bomb?)")

@@ -25,7 +25,7 @@ from unetpp.data.sources.files import location
 from unetpp.data.sources.masks import open_aligned
 from unetpp.data.sources.raster import Box, Pixels, Raster, Space
 
-__all__ = ["annotated_classes", "open_mask", "require_overlap"]
+__all__ = ["DrawnMask", "annotated_classes", "open_mask", "require_overlap"]
 
 logger = logging.getLogger(__name__)
 
@@ -82,11 +82,13 @@ def open_mask(pair: Pair, image: Raster, spec: ClassSpec | None) -> Iterator[Ras
             yield mask
         return
     assert spec is not None
-    yield _Drawn(pair.annotation, image, spec)
+    yield DrawnMask(pair.annotation, image, spec)
 
 
 @dataclass(frozen=True)
-class _Drawn:
+class DrawnMask:
+    """An annotation as the mask of its image."""
+
     annotation: Annotation
     image: Raster
     spec: ClassSpec
@@ -112,6 +114,13 @@ class _Drawn:
         value_of = {name: value for value, name in enumerate(names, first)}
         drawn = render(self.annotation, self.image, box)
         return Pixels(drawn.values(value_of, 0, ignored)[:, :, None])
+
+    def ids(self, box: Box | None = None) -> NDArray[np.int32]:
+        """Number of the object at each pixel, H W; 0 where none is that counts."""
+        names = {entry.name for entry in self.spec.classes}
+        drawn = render(self.annotation, self.image, box)
+        counts = np.array([False, *(label in names - {*_BACKGROUND} for label in drawn.labels)])
+        return np.where(counts[drawn.objects], drawn.objects, 0)
 
     def _label_bits(self, names: Sequence[str], ignored: int, box: Box | None) -> NDArray[np.uint8]:
         bits: NDArray[np.uint8] | None = None

@@ -11,8 +11,8 @@ from importlib.util import find_spec
 import tifffile
 
 from unetpp.data.images.header import MAX_PIXELS, SampleError
-from unetpp.data.sources import picture
 from unetpp.data.sources.files import FileRef, open_parts
+from unetpp.data.sources.microscopy import tiff_stack
 from unetpp.data.sources.raster import Raster
 
 __all__ = ["has_place", "open_image", "open_labels"]
@@ -26,7 +26,7 @@ _PLACE_TAGS = (33550, 34264, 34735)
 def open_image(ref: FileRef) -> AbstractContextManager[Raster]:
     """See `registry`."""
     if not _through_rasterio(ref):
-        return picture.open_image(ref)
+        return tiff_stack.open_image(ref)
     from unetpp.data.sources.geo import geotiff
 
     return geotiff.open_image(ref)
@@ -35,7 +35,7 @@ def open_image(ref: FileRef) -> AbstractContextManager[Raster]:
 def open_labels(ref: FileRef) -> AbstractContextManager[Raster]:
     """See `registry`."""
     if not _through_rasterio(ref):
-        return picture.open_labels(ref)
+        return tiff_stack.open_labels(ref)
     from unetpp.data.sources.geo import geotiff
 
     return geotiff.open_labels(ref)

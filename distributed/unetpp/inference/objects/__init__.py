@@ -1,0 +1,1 @@
+"""Objects in a prediction: found, measured and outlined."""

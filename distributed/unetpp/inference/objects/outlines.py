@@ -1,0 +1,18 @@
+"""Outlines of objects, whose pixels are those whose centres they enclose."""
+
+import contourpy
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["outlines_of"]
+
+
+def outlines_of(region: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
+    """Closed outlines (N, 2) of x and y in pixels from the upper left corner, the longest first.
+
+    Holes have outlines of their own; by the even-odd rule together they give the region again.
+    """
+    padded = np.pad(region, 1).astype(np.float64)
+    # A corner of the contour lies half way between the centres of an inner and an outer pixel.
+    lines = contourpy.contour_generator(z=padded).lines(0.5)
+    return sorted((np.asarray(line)[:-1] - 0.5 for line in lines), key=len, reverse=True)
