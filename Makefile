@@ -13,10 +13,9 @@ demo: $(STAMP)
 export OMP_NUM_THREADS ?= 1
 SLOW := ray or s3 or slow or postgresql or prometheus or chromium
 
-# Ten minutes on two cores, of which `test-quick` is one. Each of the two processes has servers and a Ray of its
-# own; a file that starts a cluster stays in one of them.
+# Each of the two processes has servers and a Ray of its own, and takes whole files: their tests share a cluster.
 test: test-quick
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "$(SLOW)"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "$(SLOW)"
 
 test-quick: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m "not ($(SLOW))"

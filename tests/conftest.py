@@ -23,7 +23,6 @@ from hypothesis import settings
 from programs import PROGRAMS
 
 _START_TIMEOUT_S = 30.0
-_WITH_SERVERS = ("ray", "postgresql", "prometheus", "chromium")
 _IN_MEMORY = Path("/dev/shm")
 _IN_MEMORY_BYTES = 4 * 2**30
 
@@ -41,11 +40,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what needs a program that is missing, leave `nightly` out unless asked for, keep files together.
-
-    With `--dist loadgroup` a file that starts Ray or a server runs in one process, and the one that may take
-    longest starts first.
-    """
+    """Skip what needs a missing program, leave `nightly` out unless asked for, put long files first."""
     for item in items:
         for program, is_there in PROGRAMS.items():
             if item.get_closest_marker(program) and not is_there():
@@ -54,19 +49,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = [item for item in items if item.get_closest_marker("nightly") is None]
         config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
         items[:] = kept
-    _group_by_server(items)
+    _put_longest_first(items)
 
 
-def _group_by_server(items: list[pytest.Item]) -> None:
-    longest_s, groups = dict[str, float](), dict[pytest.Item, str]()
+def _put_longest_first(items: list[pytest.Item]) -> None:
+    limits_s = dict[Path, float]()
     for item in items:
-        if any(map(item.get_closest_marker, _WITH_SERVERS)):
-            given, limit = item.get_closest_marker("xdist_group"), item.get_closest_marker("timeout")
-            groups[item] = given.args[0] if given else item.nodeid.partition("::")[0]
-            longest_s[groups[item]] = max(longest_s.get(groups[item], 0), limit.args[0] if limit else 1)
-            if not given:
-                item.add_marker(pytest.mark.xdist_group(groups[item]))
-    items.sort(key=lambda item: -longest_s[groups[item]] if item in groups else 0)
+        marker = item.get_closest_marker("timeout")
+        limits_s[item.path] = max(limits_s.get(item.path, 0.0), marker.args[0] if marker else 0.0)
+    items.sort(key=lambda item: -limits_s[item.path])
 
 
 @dataclass(frozen=True)

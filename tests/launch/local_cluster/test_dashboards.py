@@ -1,37 +1,16 @@
-"""Grafana dashboards and alert rules against what Prometheus really scrapes from a run and a sweep."""
+"""Grafana dashboards and alert rules; test_local.py has Prometheus answer what they ask for."""
 
-import contextlib
 import json
 import re
 import shutil
 import subprocess
-import time
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
 
 import pytest
-import yaml
 
-from cluster_shell import LocalCluster, get, wait_until, write_space
+from grafana_boards import BOARDS, NAME, expressions
 from unetpp.launch.definition_files import shipped
 from unetpp.training.ray.metrics_export import METRICS
-
-BOARDS = sorted(shipped("grafana").glob("*.json"))
-NEEDS_GPU = {"ray_node_gpus_utilization"}
-_NAME = re.compile(r"\bray_\w+")
-_PERIOD_S = 900
-
-
-def expressions(board: Path) -> list[str]:
-    panels = json.loads(board.read_text())["panels"]
-    found = [target["expr"] for panel in panels for target in panel["targets"]]
-    return [re.sub(r"\$\w+", ".*", expression) for expression in found]
-
-
-def alert_rules() -> list[dict[str, Any]]:
-    groups = yaml.safe_load(shipped("prometheus/alerts.yml").read_text())["groups"]
-    return [rule for group in groups for rule in group["rules"]]
 
 
 def promtool(*arguments: str) -> str:
@@ -61,12 +40,12 @@ def test_board_is_complete_and_its_panels_do_not_overlap(board: Path) -> None:
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda path: path.stem)
 def test_own_metrics_of_a_board_are_exported_ones(board: Path) -> None:
-    names = {name for e in expressions(board) for name in _NAME.findall(e) if name.startswith("ray_unetpp")}
+    names = {name for e in expressions(board) for name in NAME.findall(e) if name.startswith("ray_unetpp")}
     assert names <= {f"ray_{name}" for name in METRICS}
 
 
 def test_every_own_metric_is_on_a_board() -> None:
-    shown = {name for board in BOARDS for e in expressions(board) for name in _NAME.findall(e)}
+    shown = {name for board in BOARDS for e in expressions(board) for name in NAME.findall(e)}
     assert {f"ray_{name}" for name in METRICS} <= shown
 
 
@@ -94,37 +73,3 @@ def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.mark.prometheus
-@pytest.mark.ray
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.xdist_group("local cluster")
-def test_every_expression_has_data_after_a_run_and_a_sweep(cluster: LocalCluster, tmp_path: Path) -> None:
-    space = write_space(tmp_path)
-    cluster.shell("train", *cluster.training("seen", "scale.workers=2", "train.epochs=60"))
-    cluster.shell("tune", space, *cluster.training("seen-sweep", "tune.trials=2", "train.epochs=3"))
-    wanted = {
-        expression
-        for board in BOARDS
-        for expression in expressions(board)
-        if not NEEDS_GPU & set(_NAME.findall(expression))
-    }
-    alerts = {name for rule in alert_rules() for name in _NAME.findall(rule["expr"])}
-
-    def missing() -> set[str]:
-        return {expression for expression in wanted | alerts if not _series(cluster, expression)}
-
-    with contextlib.suppress(pytest.fail.Exception):
-        wait_until(lambda: not missing(), "data for every expression")
-    assert missing() == set()
-
-
-def _series(cluster: LocalCluster, expression: str) -> list[Any]:
-    now = time.time()
-    query = urlencode({"query": expression, "start": now - _PERIOD_S, "end": now, "step": 5})
-    status, body = get(f"{cluster.url('prometheus')}/api/v1/query_range?{query}")
-    assert status == 200, body
-    series: list[Any] = json.loads(body)["data"]["result"]
-    return series

@@ -1,22 +1,26 @@
 """A local cluster from the command line: started, used, damaged, mended, stopped."""
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from cluster_shell import LocalCluster, get, wait_until, write_cells, write_space
+from grafana_boards import BOARDS, NAME, NEEDS_GPU, alert_rules, expressions
 from unetpp.core.rundir import RunDir
 from unetpp.launch.local_cluster.ports import find_port
 
-pytestmark = [
-    pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.xdist_group("local cluster"),
-]  # fmt: skip
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
+
+_PERIOD_S = 900
 
 
 def session_members(leader: int) -> dict[int, str]:
@@ -85,6 +89,29 @@ def test_token_is_in_no_page_and_no_log(cluster: LocalCluster) -> None:
     pages = [get(f"{cluster.url('page')}{path}")[1] for path in ("/", "/api/folder", "/api/cluster")]
     kept = [path.read_bytes() for path in (cluster.shell.folder / "state").rglob("*") if path.is_file()]
     assert not any(token in text for text in [*pages, *kept])
+
+
+@pytest.mark.prometheus
+def test_every_expression_of_a_board_has_data_after_a_run_and_a_sweep(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    space = write_space(tmp_path)
+    cluster.shell("train", *cluster.training("seen", "scale.workers=2", "train.epochs=60"))
+    cluster.shell("tune", space, *cluster.training("seen-sweep", "tune.trials=2", "train.epochs=3"))
+    wanted = {
+        expression
+        for board in BOARDS
+        for expression in expressions(board)
+        if not NEEDS_GPU & set(NAME.findall(expression))
+    }
+    alerts = {name for rule in alert_rules() for name in NAME.findall(rule["expr"])}
+
+    def missing() -> set[str]:
+        return {expression for expression in wanted | alerts if not _series(cluster, expression)}
+
+    with contextlib.suppress(pytest.fail.Exception):
+        wait_until(lambda: not missing(), "data for every expression")
+    assert missing() == set()
 
 
 def test_second_cluster_without_prometheus_leaves_the_first_alone(
@@ -181,6 +208,15 @@ def test_down_leaves_no_process_and_no_port_and_twice_is_fine(cluster: LocalClus
             probe.bind(("", port))
     assert cluster.shell("cluster", "down")["stopped"] == []
     assert cluster.shell("cluster", "status")["state"] == "down"
+
+
+def _series(cluster: LocalCluster, expression: str) -> list[Any]:
+    now = time.time()
+    query = urlencode({"query": expression, "start": now - _PERIOD_S, "end": now, "step": 5})
+    status, body = get(f"{cluster.url('prometheus')}/api/v1/query_range?{query}")
+    assert status == 200, body
+    series: list[Any] = json.loads(body)["data"]["result"]
+    return series
 
 
 def _job_processes(place: str) -> list[int]:
