@@ -37,6 +37,41 @@ def test_index_labelling_without_two_classes_raises(values):
         index_labelling(values)
 
 
+def test_labels_that_share_mask_values_are_nested_regions():
+    spec = spec_of(
+        {"name": "whole", "values": [1, 2, 3, 4]},
+        {"name": "core", "values": [1, 3, 4]},
+        {"name": "enhancing", "values": [4]},
+        task="multilabel",
+    )
+    labelling = labelling_of(spec, frozenset(range(5)))
+    assert labelling.apply(np.arange(5, dtype=np.uint8)).tolist() == [0, 0b011, 0b001, 0b011, 0b111]
+    with pytest.raises(SampleError, match="mask values 5 are no label"):
+        labelling.check([0, 5])
+
+
+def test_mask_values_that_are_one_class_are_merged():
+    spec = spec_of({"name": "tissue", "values": [0, 1]}, {"name": "tumour", "values": [2, 7]}, ignore_index=9)
+    labelling = labelling_of(spec, frozenset({0, 1, 2, 7, 9}))
+    assert labelling.apply(np.array([0, 1, 2, 7, 9], np.uint8)).tolist() == [0, 0, 1, 1, IGNORE]
+    binary = labelling_of(spec_of({"name": "tumour", "values": [2, 7]}), frozenset({0, 2, 7}))
+    assert binary.apply(np.array([0, 2, 7], np.uint8)).tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("classes", "task", "said"),
+    [
+        ([{"name": "a", "values": [1]}, "b"], None, "for every class"),
+        ([{"name": "a", "values": [1]}, {"name": "b", "values": []}], None, "one or more each"),
+        ([{"name": "a", "values": [1]}, {"name": "b", "values": [1]}], None, "task: multilabel"),
+        ([{"name": "a", "values": [1]}, {"name": "b", "values": [300]}], None, "must be 0 to 255"),
+    ],
+)
+def test_mask_values_of_classes_that_contradict_are_refused(classes, task, said):
+    with pytest.raises(ValueError, match=said):
+        spec_of(*classes, task=task)
+
+
 def test_labelling_of_a_binary_file_reads_0_255_and_0_1():
     for values in ({0, 1}, {0, 255}):
         labelling = labelling_of(spec_of("cell"), frozenset(values))

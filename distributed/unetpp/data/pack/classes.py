@@ -37,6 +37,8 @@ class ClassEntry(BaseModel):
 
     name: str
     colour: Colour | None = None
+    values: tuple[int, ...] | None = None
+    """Mask values of the class where they are not its place in the list; labels may share values."""
 
     @model_validator(mode="before")
     @classmethod
@@ -83,9 +85,33 @@ class ClassSpec(BaseModel):
             raise ValueError(f"a multiclass task has 2 to {IGNORE} classes, not {len(names)}")
         if self.resolved_task == "multilabel" and len(names) > MAX_LABELS:
             raise ValueError(f"a multilabel task has at most {MAX_LABELS} labels, not {len(names)}")
+        self._check_values()
         if self.ignore_index is not None and not 0 <= self.ignore_index <= 255:
             raise ValueError(f"ignore_index={self.ignore_index} must be 0 to 255")
         return self
+
+    def _check_values(self) -> None:
+        given = [entry.values for entry in self.classes if entry.values is not None]
+        if not given:
+            return
+        values = [value for entry in given for value in entry]
+        if len(given) < len(self.classes) or not all(entry for entry in given):
+            raise ValueError("values must be given for every class, one or more each, or for none")
+        if not all(0 <= value <= IGNORE for value in values):
+            raise ValueError(f"values={sorted(set(values))} must be 0 to {IGNORE}")
+        if self.resolved_task != "multilabel" and len(set(values)) < len(values):
+            raise ValueError("a mask value is of two classes; regions that overlap are `task: multilabel`")
+        if self.ignore_index in values:
+            raise ValueError(f"ignore_index={self.ignore_index} must be no value of a class")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What it says, for a dataset's fingerprint: as before classes had `values`, where none has."""
+        said = self.model_dump()
+        for entry in said["classes"]:
+            if entry["values"] is None:
+                del entry["values"]
+        return said
 
     @property
     def resolved_task(self) -> Task:

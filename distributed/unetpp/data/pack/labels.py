@@ -106,7 +106,10 @@ def labelling_of(spec: ClassSpec, seen: frozenset[int]) -> Labelling:
     task, count = spec.resolved_task, len(spec.classes)
     table = list(range(256))
     allowed = set(range(2**count if task == "multilabel" else max(count, 2)))
-    if task == "binary" and spec.ignore_index != IGNORE and IGNORE in seen and 1 not in seen:
+    if any(entry.values is not None for entry in spec.classes):
+        merged = _stored_by_value(spec)
+        table, allowed = [merged.get(value, 0) for value in range(256)], {0, *merged}
+    elif task == "binary" and spec.ignore_index != IGNORE and IGNORE in seen and 1 not in seen:
         table[255] = 1
         allowed.add(255)
     ignores = spec.ignore_index is not None or spec.ignore_colour is not None
@@ -120,6 +123,17 @@ def labelling_of(spec: ClassSpec, seen: frozenset[int]) -> Labelling:
         for index, entry in enumerate(spec.classes)
     )
     return Labelling(task, classes, IGNORE if ignores else None, tuple(table), frozenset(allowed))
+
+
+def _stored_by_value(spec: ClassSpec) -> dict[int, int]:
+    """What is stored for each mask value that a class has; a label adds its bit."""
+    stored: dict[int, int] = {}
+    first = 1 if spec.resolved_task == "binary" else 0
+    for index, entry in enumerate(spec.classes):
+        for value in entry.values or ():
+            is_label = spec.resolved_task == "multilabel"
+            stored[value] = stored.get(value, 0) | 1 << index if is_label else first + index
+    return stored
 
 
 def index_labelling(seen: Iterable[int]) -> Labelling:

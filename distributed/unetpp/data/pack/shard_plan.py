@@ -162,7 +162,7 @@ def fingerprint(
         **({} if options.spacing_mm is None else {"spacing_mm": options.spacing_mm}),
         **({} if options.window is None else {"window": options.window}),
         **({} if is_plain else {"masks": [meaning.masks_are, meaning.plane, meaning.threshold]}),
-        "classes": options.classes.model_dump() if options.classes else None,
+        "classes": options.classes.identity if options.classes else None,
         "rows": sorted([sample_id, *row] for sample_id, row in rows.items()),
         "pairs": len(kept),
     }

@@ -133,8 +133,12 @@ def _parts(labelling: Labelling) -> list[tuple[str, frozenset[int], bool]]:
     if labelling.task == "multilabel":
         counted = frozenset(label for label in labelling.allowed if labelling.table[label] != IGNORE)
         for bit, name in enumerate(names):
-            parts.append((name, frozenset(label for label in counted if label >> bit & 1), True))
-        parts.append(("no label", counted & {0}, False))
+            parts.append(
+                (name, frozenset(label for label in counted if labelling.table[label] >> bit & 1), True)
+            )
+        parts.append(
+            ("no label", frozenset(label for label in counted if labelling.table[label] == 0), False)
+        )
     elif labelling.task == "binary":
         parts = [("background", stored_as(0), False), (names[0], stored_as(1), True)]
     else:
