@@ -13,9 +13,10 @@ demo: $(STAMP)
 export OMP_NUM_THREADS ?= 1
 SLOW := ray or s3 or slow or postgresql or prometheus or chromium
 
-# Each of the two processes has servers and a Ray of its own, and takes whole files: their tests share a cluster.
+# The tests that share nothing run side by side, those with servers and clusters one after another: two clusters on
+# two cores take turns, and what waits for one of them times out.
 test: test-quick
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "$(SLOW)"
+	$(BIN)/python -m pytest -m "$(SLOW)"
 
 test-quick: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m "not ($(SLOW))"
