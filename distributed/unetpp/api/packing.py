@@ -101,7 +101,7 @@ def pack_folders(
             overwrite=request.overwrite,
             listener=listener,
         )
-    write_preview(out, result, options)
+    write_preview(out, result)
     return result
 
 

@@ -14,7 +14,6 @@ from unetpp.core.manifest import Manifest
 from unetpp.core.storage import open_storage
 from unetpp.data.images.header import SampleError
 from unetpp.data.pack.masks.understood import ClassShare
-from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.pack import PackResult
 from unetpp.data.pack.parts import decode_pair
 from unetpp.data.pack.scan import LabelledPair
@@ -35,7 +34,7 @@ _VISIBLE = 0.25
 """Of the share a class has where it has most; less of it is easily overlooked."""
 
 
-def write_preview(out: str, result: PackResult, options: PackOptions) -> str:
+def write_preview(out: str, result: PackResult) -> str:
     """Write the page of a packed dataset beside its manifest; returns where."""
     storage = open_storage(out)
     page = render_page(
@@ -44,7 +43,7 @@ def write_preview(out: str, result: PackResult, options: PackOptions) -> str:
         understood=result.understood,
         lines=list(result.understood.lines()),
         classes=[_class_row(share, result.manifest) for share in result.understood.classes],
-        figures=list(_figures(result, options)),
+        figures=list(_figures(result)),
     )
     storage.write(PREVIEW, page.encode())
     return f"{storage.uri}/{PREVIEW}"
@@ -73,13 +72,13 @@ def _shares(pair: LabelledPair) -> dict[int, float]:
     return {label: count / total for label, count in pair.counts}
 
 
-def _figures(result: PackResult, options: PackOptions) -> Iterator[dict[str, Any]]:
+def _figures(result: PackResult) -> Iterator[dict[str, Any]]:
     split_of = {row.source.pair.sample_id: shard.split for shard in result.shards for row in shard.rows}
     pairs = list({id(row.source): row.source for shard in result.shards for row in shard.rows}.values())
     small = [pair for pair in pairs if pair.header.height * pair.header.width <= _MAX_PIXELS]
     for pair in chosen_pairs(small, _SHOWN):
         try:
-            image, mask = decode_pair(pair, result.settled, options)
+            image, mask = decode_pair(pair, result.settled, result.options)
         except (SampleError, UnreadFileError) as error:
             logger.warning("%s is not shown in %s: %s", pair.pair.sample_id, PREVIEW, error)
             continue

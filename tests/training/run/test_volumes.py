@@ -71,7 +71,8 @@ def test_volumes_are_predicted_from_files_in_their_shape(run, dataset, tmp_path,
     register(monkeypatch)
     written = {}
     monkeypatch.setattr(
-        "unetpp.inference.batch.write_mask", lambda found, _target, name: written.update({name: found.mask})
+        "unetpp.inference.batch.write_mask",
+        lambda found, _target, name, _form: written.update({name: found.mask}),
     )
     predict_paths(run.run_uri, str(dataset / "images"), str(tmp_path / "out"))
     assert {mask.shape for mask in written.values()} == {(8, 24, 20)}

@@ -96,6 +96,8 @@ class PackResult:
     shards: tuple[PlannedShard, ...]
     """What was planned to be in it, rows that could not be decoded included."""
     settled: Settled
+    options: PackOptions
+    """As they were given, with the classes that the masks name."""
 
 
 @dataclass
@@ -169,7 +171,7 @@ def pack(
     write_membership(storage, digest, {**previous, **membership_of(shards)})
     commit_manifest(storage, manifest)
     journal.delete()
-    return PackResult(manifest, tuple(rejections.files.values()), understood, tuple(shards), settled)
+    return PackResult(manifest, tuple(rejections.files.values()), understood, tuple(shards), settled, options)
 
 
 def _check_absent(storage: Storage, *, overwrite: bool) -> None:
