@@ -1,4 +1,4 @@
-"""Predict many files: one mask PNG per image, errors reported and passed over."""
+"""Predict many files, each answered in the form it came in; errors are reported and passed over."""
 
 import logging
 import time
@@ -35,7 +35,7 @@ from unetpp.inference.outputs import (
 from unetpp.inference.overlay import overlay_png
 from unetpp.inference.predictor import Predictor
 from unetpp.inference.strips import is_large, segment_large
-from unetpp.inference.volumes import check_any, fullest_slice, prepared, segment
+from unetpp.inference.volumes import STEPS, check_any, fullest_slice, prepared, segment
 from unetpp.inference.writers.registry import (
     Segmented,
     finish,
@@ -224,9 +224,9 @@ def _predict_one(
 
 
 def _chances(probabilities: NDArray[np.uint8] | None) -> NDArray[np.float32]:
-    """(K, H, W) of H W K in steps of 1 / 255."""
+    """(K, H, W) of H W K in steps of 1 / STEPS."""
     assert probabilities is not None
-    chances: NDArray[np.float32] = np.divide(np.moveaxis(probabilities, -1, 0), 255, dtype=np.float32)
+    chances: NDArray[np.float32] = np.divide(np.moveaxis(probabilities, -1, 0), STEPS, dtype=np.float32)
     return chances
 
 

@@ -18,7 +18,7 @@ from unetpp.config.sections.base import AUTO
 from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Manifest
 
-__all__ = ["Decision", "resolve"]
+__all__ = ["DECIDED_FIELDS", "Decision", "resolve"]
 
 _WHOLE_IMAGE_MAX_PX = 512
 _CROP_PX = 256
@@ -324,3 +324,5 @@ _RULES: tuple[tuple[str, _Rule], ...] = (
     ("data.cache_bytes", _cache_bytes),
     ("train.sync_bn", _sync_bn),
 )
+DECIDED_FIELDS = frozenset(field for field, _ in _RULES)
+"""Those that a rule decides where they are left open."""

@@ -20,7 +20,7 @@ from unetpp.data.pack.masks.segments import segment_values
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.sources.picture import LabelPicture
 from unetpp.data.sources.places import apart_by_voxels
-from unetpp.data.sources.raster import Box, Drawn, Raster, Space, Windowed
+from unetpp.data.sources.raster import Box, Drawn, Raster, Space, Windowed, part_of
 from unetpp.data.sources.slices import SLICINGS, slice_header, slices_of
 from unetpp.data.sources.spacing import grid_at, resample_image, resample_labels, shape_of, space_at
 from unetpp.data.sources.window import clip
@@ -137,8 +137,6 @@ def read_evidence(
         container: name of the mask's format.
         box: a part, of an image that is read `by_windows`.
 
-    A box is part of an image that is read `by_windows`.
-
     Raises:
         SampleError: another size or place, or no mask.
     """
@@ -189,8 +187,7 @@ def _read_plane(
         pixels = mask.plane(plane) if isinstance(mask, LabelPicture) else mask.read()
     _require_size(pixels.values.shape[:-1], sizes)
     if box is not None:
-        valid = None if pixels.valid is None else pixels.valid[box.slices]
-        return Pixels(pixels.values[box.slices], valid)
+        return part_of(pixels, box)
     grid = grid_at(image.header, image.space, options.spacing_mm, options.slices)
     valid = None if pixels.valid is None else resample_labels(pixels.valid, grid)
     return _as_slices(Pixels(resample_labels(pixels.values, grid), valid), options)

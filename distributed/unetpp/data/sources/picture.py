@@ -10,7 +10,7 @@ from unetpp.data.images.header import Header
 from unetpp.data.images.mask_facts import MaskFacts, MaskPlane
 from unetpp.data.images.pixels import Reading
 from unetpp.data.sources.files import FileRef, read_file
-from unetpp.data.sources.raster import Box, Pixels, Space
+from unetpp.data.sources.raster import Box, Pixels, Space, part_of
 
 __all__ = ["LabelPicture", "open_image", "open_labels"]
 
@@ -32,10 +32,7 @@ class _Picture:
         return hashlib.sha256(self._data).digest()
 
     def read(self, box: Box | None = None) -> Pixels:
-        if box is None:
-            return self._whole
-        values, valid = self._whole.values, self._whole.valid
-        return Pixels(values[box.slices], None if valid is None else valid[box.slices])
+        return part_of(self._whole, box)
 
     @cached_property
     def _whole(self) -> Pixels:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from unetpp.data.images.header import Header
 from unetpp.data.images.pixels import Pixels
 
-__all__ = ["Box", "Drawn", "FromSeries", "Pixels", "Raster", "Space", "Windowed"]
+__all__ = ["Box", "Drawn", "FromSeries", "Pixels", "Raster", "Space", "Windowed", "part_of"]
 
 
 _MM = {"mm": 1.0, "um": 1e-3, "nm": 1e-6, "cm": 10.0, "m": 1000.0}
@@ -92,6 +92,15 @@ class Space:
             crs=found.get("crs", ""),
             transform=tuple(found.get("transform", ())),
         )
+
+
+def part_of(pixels: Pixels, box: Box | None) -> Pixels:
+    """The pixels of a box, in every plane unless it names some; all of them without one."""
+    if box is None:
+        return pixels
+    part: tuple[Any, ...] = (..., *box.slices)
+    values = pixels.values[(*part, slice(None))]
+    return Pixels(values, None if pixels.valid is None else pixels.valid[part])
 
 
 @runtime_checkable

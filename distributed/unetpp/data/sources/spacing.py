@@ -20,8 +20,6 @@ from unetpp.data.sources.slices import across
 
 __all__ = ["grid_at", "resample_image", "resample_labels", "shape_of", "space_at"]
 
-_MM = {"mm": 1.0, "um": 1e-3}
-
 
 def shape_of(header: Header) -> tuple[int, ...]:
     """Sizes (Z,) H, W."""
@@ -46,12 +44,12 @@ def grid_at(
     sizes = shape_of(header)
     if spacing_mm is None:
         return sizes
-    if space.unit not in _MM or len(space.spacing) != len(sizes):
+    found_mm = space.spacing_mm
+    if len(found_mm) != len(sizes):
         raise SampleError(
             "the file tells no spacing in millimetres, which --spacing needs; leave it or the option out"
         )
     wanted = _by_axis(spacing_mm, slicing, len(sizes))
-    found_mm = [length * _MM[space.unit] for length in space.spacing]
     return tuple(
         size if target is None else max(1, round(size * found / target))
         for size, found, target in zip(sizes, found_mm, wanted, strict=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unetpp.config import AUTO, Decision, RunConfig, flatten, given_fields
+from unetpp.config.planning.resolve import DECIDED_FIELDS
 from unetpp.core.errors import ConfigError
 from unetpp.training.loop.optim import lr_factor
 from unetpp.training.loop.state import TrainState
@@ -77,7 +78,7 @@ def applied_changes(config: RunConfig, stored: RunConfig) -> dict[str, Any]:
 
 
 def _is_open(key: str, value: Any) -> bool:
-    return value == AUTO or (value is None and key in ("model.spatial_dims", "model.pool", "data.crop_depth"))
+    return value == AUTO or (value is None and key in DECIDED_FIELDS)
 
 
 def last_epoch(config: RunConfig, state: TrainState) -> int:

@@ -25,7 +25,7 @@ from unetpp.data.sources.medical.dicom_series import (
 )
 from unetpp.data.sources.medical.labels import whole_labels
 from unetpp.data.sources.medical.orientation import Orientation, orientation_of
-from unetpp.data.sources.raster import Box, Pixels, Raster, Space
+from unetpp.data.sources.raster import Box, Pixels, Raster, Space, part_of
 
 __all__ = ["DicomImage", "dicom_paths", "open_image", "open_labels"]
 
@@ -88,10 +88,7 @@ class DicomImage:
         return hashlib.sha256(b"".join(files)).digest()
 
     def read(self, box: Box | None = None) -> Pixels:
-        if box is None:
-            return Pixels(self._whole)
-        part: tuple[Any, ...] = (..., *box.slices, slice(None))
-        return Pixels(self._whole[part])
+        return part_of(Pixels(self._whole), box)
 
     @cached_property
     def _whole(self) -> NDArray[Any]:

@@ -15,7 +15,7 @@ from unetpp.data.images.header import Header, SampleError, canonical
 from unetpp.data.sources.files import FileRef, local_path, location
 from unetpp.data.sources.medical.labels import whole_labels
 from unetpp.data.sources.medical.nifti_header import load_nifti, read_nifti_header
-from unetpp.data.sources.raster import Box, Pixels, Space
+from unetpp.data.sources.raster import Box, Pixels, Space, part_of
 
 __all__ = ["open_image", "open_labels"]
 
@@ -44,10 +44,7 @@ class _Volume:
         return hashlib.sha256(self._path.read_bytes()).digest()
 
     def read(self, box: Box | None = None) -> Pixels:
-        if box is None:
-            return Pixels(self._whole)
-        part: tuple[Any, ...] = (..., *box.slices, slice(None))
-        return Pixels(self._whole[part])
+        return part_of(Pixels(self._whole), box)
 
     @cached_property
     def _whole(self) -> NDArray[Any]:
