@@ -177,10 +177,15 @@ def _opened(ref: FileRef) -> Iterator[rasterio.DatasetReader]:
                 dataset = rasterio.open(storage.local_path(ref.path), driver="GTiff")
             else:
                 dataset = rasterio.open(ref.path, driver="GTiff", opener=_opener(ref))
+            with dataset:
+                yield dataset
         except RasterioError as error:
             raise SampleError(f"damaged TIFF header: {_cause(error)}") from error
-        with dataset:
-            yield dataset
+        except Exception as error:
+            # GDAL's own errors, which rasterio lets through where keys are damaged, have no public base.
+            if not type(error).__module__.startswith("rasterio."):
+                raise
+            raise SampleError(f"damaged TIFF: {error}") from error
 
 
 def _opener(ref: FileRef) -> Callable[..., io.BufferedReader]:
