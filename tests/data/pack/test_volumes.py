@@ -1,8 +1,10 @@
 """Volumes packed whole, as blocks and as slices."""
 
+import nibabel
 import numpy as np
 import pytest
 
+from unetpp.core.errors import InputError
 from unetpp.core.storage import open_storage
 from unetpp.data.dataset.parquet import iter_samples
 from unetpp.data.dataset.verify import verify
@@ -93,3 +95,44 @@ def test_mask_of_another_number_of_planes_is_left_out(folder, tmp_path):
     save_volume(tmp_path / "masks" / "case0.volume", np.zeros((7, 24, 20), np.uint8))
     result = pack([folder], str(tmp_path / "out"), PackOptions())
     assert "mask is 7x24x20, image 8x24x20 pixels" in result.rejections[0].reason
+
+
+def probability_volumes(root):
+    """Two NIfTI cases whose masks are probabilities, stored as scaled integers."""
+    shape, chance = (20, 24, 6), {}
+    for name in ("images", "masks"):
+        (root / name).mkdir()
+    for case in range(2):
+        draw = np.random.default_rng(case)
+        volume = nibabel.Nifti1Image(draw.random(shape, np.float32), np.eye(4))
+        chance[f"case{case}"] = np.rint(draw.random(shape) * 255) / 255
+        mask = nibabel.Nifti1Image(chance[f"case{case}"].astype(np.float32), np.eye(4))
+        mask.set_data_dtype(np.uint8)
+        volume.to_filename(root / "images" / f"case{case}.nii.gz")
+        mask.to_filename(root / "masks" / f"case{case}.nii.gz")
+    return SourceFolder(str(root / "images"), str(root / "masks")), chance
+
+
+@pytest.mark.parametrize("slices", [None, "axial"])
+def test_volumes_of_probabilities_are_asked_about_and_packed_from_the_threshold_on(tmp_path, slices):
+    folder, chance = probability_volumes(tmp_path)
+    alone = {"val": 0.0, "test": 0.0, "slices": slices}
+    with pytest.raises(InputError, match=r"no whole ones.*--masks-are probabilities"):
+        packed(folder, tmp_path / "refused", **alone)
+    manifest, samples = packed(folder, tmp_path / "out", masks_are="probabilities", threshold=0.3, **alone)
+    assert manifest.task == "binary"
+    stored = {name: sample.mask for name, sample in samples.items()}
+    expected = sum(int((values >= 0.3 - 1e-4).sum()) for values in chance.values())
+    assert sum(int((mask == 1).sum()) for mask in stored.values()) == expected
+
+
+def test_volumes_whose_labels_were_interpolated_or_hold_nan_are_refused(tmp_path):
+    folder, _ = probability_volumes(tmp_path)
+    for value in (0.5, np.nan):
+        mask = np.zeros((20, 24, 6), np.float32)
+        mask[5:9], mask[9] = 2, value
+        nibabel.Nifti1Image(mask, np.eye(4)).to_filename(tmp_path / "masks" / "case1.nii.gz")
+        mask[9] = 0
+        nibabel.Nifti1Image(mask, np.eye(4)).to_filename(tmp_path / "masks" / "case0.nii.gz")
+        with pytest.raises(InputError, match=r"--masks-are|NaN"):
+            packed(folder, tmp_path / "out", val=0.0, test=0.0)

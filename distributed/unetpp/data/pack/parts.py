@@ -90,7 +90,7 @@ def decode_pair(
     ):
         pair = _Pair(source, settled, options, image, mask)
         pixels = pair.pixels(None)
-        return pixels.values, pair.stored_mask(pixels.valid, None)
+        return pixels.values, pair.stored_mask(pixels.valid, None, pair.ids())
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,16 @@ class _Pair:
             raise SampleError(f"pixels {values.shape} {values.dtype.name} differ from the file's header")
         return Pixels(values, pixels.valid)
 
-    def stored_mask(self, valid: Valid, box: Box | None) -> NDArray[np.uint8]:
+    def ids(self) -> NDArray[np.int32] | None:
+        """(Z) H W: whose pixel it is, where masks are of objects."""
+        return None if self.options.instances is None else read_ids(self.mask, self.image, self.options)
+
+    def stored_mask(
+        self, valid: Valid, box: Box | None, ids: NDArray[np.int32] | None = None
+    ) -> NDArray[np.uint8]:
         """(Z) H W; IGNORE where image or mask hold nothing."""
-        values, mask_valid = read_labels(self.mask, self.image, self.options, self.settled.meaning, box)
+        meaning = self.settled.meaning
+        values, mask_valid = read_labels(self.mask, self.image, self.options, meaning, box, ids=ids)
         stored = self.settled.labelling.apply(values)
         counted = both_valid(valid, mask_valid)
         if counted is not None:
@@ -137,8 +144,8 @@ class _Whole:
     def __init__(self, pair: _Pair) -> None:
         pixels = pair.pixels(None)
         self._image, self._valid = pixels.values, pixels.valid
-        self._mask = pair.stored_mask(pixels.valid, None)
-        self._ids = None if pair.options.instances is None else read_ids(pair.mask, pair.image, pair.options)
+        self._ids = pair.ids()
+        self._mask = pair.stored_mask(pixels.valid, None, self._ids)
         self._space = read_space(pair.image, pair.options)
         self._digests: dict[int | None, str] = {}
 

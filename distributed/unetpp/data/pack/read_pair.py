@@ -142,27 +142,41 @@ def read_evidence(
     """
     stored = _read_plane(mask, image, options, "stored", box)
     counted = both_valid(_read_valid(image, options, box), stored.valid)
-    objects = _object_values(stored, mask, image, options)
-    if objects is not None:
+    if options.instances is not None:
+        objects = _object_values(stored, read_ids(mask, image, options), mask, options)
         return gather(objects[..., None], MaskFacts(container), valid=counted), counted
     if not isinstance(mask, LabelPicture):
-        return gather(stored.values, MaskFacts(container), valid=counted), counted
+        facts = MaskFacts(container, bits=8 * stored.values.dtype.itemsize)
+        return gather(stored.values, facts, valid=counted), counted
     alpha = _read_plane(mask, image, options, "alpha", box).values if mask.facts.has_alpha else None
     return gather(stored.values, mask.facts, alpha, valid=counted), counted
 
 
 def read_labels(
-    mask: Raster, image: Raster, options: PackOptions, meaning: MaskMeaning, box: Box | None = None
+    mask: Raster,
+    image: Raster,
+    options: PackOptions,
+    meaning: MaskMeaning,
+    box: Box | None = None,
+    *,
+    ids: NDArray[np.int32] | None = None,
 ) -> tuple[NDArray[np.uint8], Valid]:
     """One label per pixel, (Z) H W, of a mask that has the image's size and place, and where it holds data.
+
+    Args:
+        mask: the mask.
+        image: its image.
+        options: of packing.
+        meaning: of the mask's pixels.
+        box: a part, of an image that is read `by_windows`.
+        ids: what `read_ids` gives, where masks are of objects.
 
     Raises:
         SampleError: another size or place, or no mask.
     """
     pixels = _read_plane(mask, image, options, meaning.plane, box)
-    objects = _object_values(pixels, mask, image, options)
-    if objects is not None:
-        return objects, pixels.valid
+    if ids is not None:
+        return _object_values(pixels, ids, mask, options), pixels.valid
     values = pixels.values
     # (Z, H, W, C) -> (Z * H, W, C): planes of a volume follow the same rules as a picture.
     return meaning.values(values.reshape(-1, *values.shape[-2:])).reshape(values.shape[:-1]), pixels.valid
@@ -194,12 +208,11 @@ def _read_plane(
 
 
 def _object_values(
-    stored: Pixels, mask: Raster, image: Raster, options: PackOptions
-) -> NDArray[np.uint8] | None:
-    """Inside and border of objects as values, (Z) H W; None where masks are not of objects."""
-    if options.instances is None or options.classes is None:
-        return None
-    ids = read_ids(mask, image, options)
+    stored: Pixels, ids: NDArray[np.int32], mask: Raster, options: PackOptions
+) -> NDArray[np.uint8]:
+    """Inside and border of objects as values, (Z) H W."""
+    assert options.instances is not None
+    assert options.classes is not None
     values = (stored.values[..., 0] if isinstance(mask, DrawnMask) else ids != 0).astype(np.uint8)
     mark_borders(values, ids, options.classes, options.instances.border_px)
     return values

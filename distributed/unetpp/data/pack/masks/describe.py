@@ -14,6 +14,7 @@ from unetpp.data.pack.masks.oddities import warnings_about
 from unetpp.data.pack.masks.understood import ClassShare, SplitShare, Understood
 from unetpp.data.pack.scan import LabelledPair, ScannedPair
 from unetpp.data.sources.files import location
+from unetpp.data.sources.spacing import shape_of
 
 __all__ = ["describe"]
 
@@ -54,7 +55,7 @@ def describe(
         classes=_shares(kept, meaning.labelling, _values(evidence, meaning), split_of),
         channels=channels,
         dtype=dtype,
-        sizes=dict(Counter(f"{item.header.height}x{item.header.width}" for item in kept).most_common()),
+        sizes=dict(Counter("x".join(map(str, shape_of(item.header))) for item in kept).most_common()),
         splits={split: counted[split] for split in _SPLITS if counted[split]},
         rejected=rejected,
         warnings=(),

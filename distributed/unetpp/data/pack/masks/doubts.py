@@ -34,7 +34,8 @@ _STRAY = 20
 _MEANINGS: dict[MasksAre, str] = {
     "binary": "they show a foreground, bright, on a background, --threshold X sets from which value on",
     "classes": "these are class indices",
-    "instances": "these are ids of objects, all of which are foreground",
+    "instances": "these are ids of objects, all of which are foreground, "
+    "or --instances border, which also keeps touching ones apart",
     "probabilities": "these are probabilities of the foreground",
     "colours": "every colour is a class",
 }

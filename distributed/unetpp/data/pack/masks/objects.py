@@ -1,5 +1,5 @@
-"""Whether the values of a mask are ids of objects: each is one connected region, and they say nothing "
-"else."""
+"""Whether the values of a mask are ids of objects: each is one connected region, and they say
+nothing else."""
 
 from dataclasses import dataclass
 from typing import Any

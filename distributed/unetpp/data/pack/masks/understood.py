@@ -1,5 +1,5 @@
-"""What packing understood of a set, before it writes: kind of the masks, classes, values, splits and "
-"warnings."""
+"""What packing understood of a set, before it writes: kind of the masks, classes, values, splits
+and warnings."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -30,8 +30,8 @@ class SplitShare:
 
 @dataclass(frozen=True)
 class ClassShare:
-    """A class, the background of a binary task, or the ignored pixels; shares are of all pixels and "
-    "images."""
+    """A class, the background of a binary task, or the ignored pixels; shares are of all pixels
+    and images."""
 
     name: str
     values: str
@@ -60,7 +60,7 @@ class Understood:
     channels: int
     dtype: str
     sizes: Mapping[str, int]
-    """Images by "HEIGHTxWIDTH" before tiling or resizing."""
+    """Images by "HEIGHTxWIDTH", volumes by "PLANESxHEIGHTxWIDTH", before tiling or resizing."""
     splits: Mapping[str, int]
     """Images by split."""
     rejected: int

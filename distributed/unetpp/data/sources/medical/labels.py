@@ -15,17 +15,24 @@ _LARGEST = np.iinfo(np.uint16).max
 
 
 def whole_labels(values: NDArray[Any]) -> NDArray[Any]:
-    """Labels as uint8, or uint16 where one needs it.
+    """Labels as uint8, or uint16 where one needs it; values of which some are not whole stay, as float32.
+
+    What those mean, probabilities or labels resampled with interpolation, a file cannot tell.
 
     Raises:
-        SampleError: values that are not whole, negative or above 65535.
+        SampleError: whole values that are negative or above 65535, or no numbers.
     """
     if values.dtype.kind == "b":
         return values.astype(np.uint8)
     if values.dtype.kind not in "iuf":
         raise SampleError(f"a mask of dtype {values.dtype} holds no labels; save it as uint8")
     if values.dtype.kind == "f":
-        values = _rounded(values)
+        whole = np.rint(values)
+        # NaN differs from everything, and so do infinities from themselves.
+        with np.errstate(invalid="ignore"):
+            if not (np.abs(values - whole) <= _TOLERANCE).all():
+                return values.astype(np.float32)
+        values = whole
     low, high = values.min(initial=0), values.max(initial=0)
     if low < 0 or high > _LARGEST:
         raise SampleError(
@@ -33,16 +40,3 @@ def whole_labels(values: NDArray[Any]) -> NDArray[Any]:
             "give each label a number from 0 to 254, and 255 to what is not to count"
         )
     return values.astype(np.uint8 if high <= np.iinfo(np.uint8).max else np.uint16)
-
-
-def _rounded(values: NDArray[Any]) -> NDArray[Any]:
-    whole = np.rint(values)
-    # NaN differs from everything, and so do infinities from themselves.
-    with np.errstate(invalid="ignore"):
-        off = ~(np.abs(values - whole) <= _TOLERANCE)
-    if off.any():
-        raise SampleError(
-            f"a floating-point mask must hold whole numbers, this one holds {values[off].flat[0]:g}: "
-            "probabilities, or labels resampled with interpolation; threshold them or resample by nearest"
-        )
-    return np.asarray(whole)
