@@ -9,7 +9,6 @@ worker has one torch thread throughout. Prints the README's table.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -66,10 +65,7 @@ def _sweep(out: Path, overrides: list[str]) -> tuple[int, int]:
     """Run a sweep; peak MiB of one trial's process and of all processes."""
     command = [sys.executable, "-m", "unetpp", "tune", _SPACE, f"out={out}", *overrides]
     print("$ unetpp", *command[3:], flush=True)
-    # Ray runs its workers with niceness 15: beside other processes they would get less than the bare loop.
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, env={**os.environ, "RAY_worker_niceness": "0"}
-    )
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     with MemorySampler(process.pid, (_TRIAL_PROCESS,), every_s=10.0) as memory:
         if process.wait():
             raise SystemExit(f"the sweep ended with {process.returncode}")

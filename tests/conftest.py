@@ -104,7 +104,7 @@ def fresh_user_folders() -> Iterator[None]:
     ):
         environment.setenv("TMPDIR", folder)
         environment.setenv("XDG_STATE_HOME", f"{folder}/state")
-        # Ray's workers are at 15 otherwise, and wait for whatever runs beside the tests.
+        # For clusters that tests start themselves; those that the package starts see to it.
         environment.setenv("RAY_worker_niceness", "0")
         yield
 
@@ -184,6 +184,7 @@ def ray_cluster(s3_server: S3Server) -> Iterator[None]:
     from unetpp.launch.connect import connected  # Ray takes seconds to import
 
     with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("RAY_worker_niceness")
         for name, value in s3_server.env.items():
             environment.setenv(name, value)
         cluster = connected(None, workers=6)

@@ -16,6 +16,7 @@ import ray
 from unetpp.compat.ray import JOB_CONFIG_VARIABLE, found_address, reload_auth_mode
 from unetpp.config.planning.hardware import available_cpus
 from unetpp.core.errors import UserError
+from unetpp.launch.priority import WORKER_PRIORITY
 from unetpp.launch.submit.runtime_env import CLUSTER_ENVIRONMENT, STATE_TRACKING, build_runtime_env
 from unetpp.launch.submit.upload import collect_upload
 from unetpp.launch.token import ensure_token, require_token
@@ -28,6 +29,7 @@ _SHM_SHARE = 0.5
 _CONNECT_TIMEOUT_S = 10.0
 
 _EMBEDDED_ENVIRONMENT = {
+    **WORKER_PRIORITY,
     **{name: value for name, value in CLUSTER_ENVIRONMENT.items() if name != STATE_TRACKING},
     # Nothing preempts the machine one sits at, and the watcher is a process.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",

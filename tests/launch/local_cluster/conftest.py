@@ -18,7 +18,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
         "XDG_STATE_HOME": str(folder / "state"),
         "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
     }
-    for name in ("RAY_AUTH_TOKEN", "RAY_ADDRESS"):
+    for name in ("RAY_AUTH_TOKEN", "RAY_ADDRESS", "RAY_worker_niceness"):
         environment.pop(name, None)
     return Shell(folder, environment)
 

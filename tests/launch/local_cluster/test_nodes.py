@@ -40,6 +40,16 @@ def test_node_environment_asks_for_a_token_and_forgets_other_clusters(
     assert "RAY_ADDRESS" not in environment
 
 
+@pytest.mark.parametrize(("given", "niceness"), [(None, "0"), ("10", "10")])
+def test_node_environment_workers_have_the_priority_of_other_programs_unless_told(
+    given: str | None, niceness: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_worker_niceness", raising=False)
+    if given is not None:
+        monkeypatch.setenv("RAY_worker_niceness", given)
+    assert node_environment(_plan(), 0, "")["RAY_worker_niceness"] == niceness
+
+
 def test_node_environment_gpus_are_dealt_out_without_overlap() -> None:
     shares = [
         node_environment(_plan(3, gpus=4), index, "")["CUDA_VISIBLE_DEVICES"].split(",") for index in range(3)

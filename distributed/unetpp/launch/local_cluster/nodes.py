@@ -12,6 +12,7 @@ from unetpp.core.errors import UnetppError, UserError
 from unetpp.launch.dashboard_api import NODES, get_json
 from unetpp.launch.local_cluster.ports import is_open
 from unetpp.launch.local_cluster.processes import ProcessRecord, is_running, log_tail
+from unetpp.launch.priority import WORKER_PRIORITY
 from unetpp.launch.token import require_token
 
 __all__ = [
@@ -85,6 +86,7 @@ def node_command(plan: NodePlan, ports: Mapping[str, int], index: int) -> list[s
 def node_environment(plan: NodePlan, index: int, prometheus_url: str) -> dict[str, str]:
     """Environment of a node's processes, token authentication included; its share of the GPUs is visible."""
     environment = {
+        **WORKER_PRIORITY,
         **os.environ,
         "RAY_AUTH_MODE": "token",
         "RAY_PROMETHEUS_HOST": prometheus_url,
