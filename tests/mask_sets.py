@@ -116,6 +116,14 @@ def bmp(mask: np.ndarray) -> bytes:
     return _saved(Image.fromarray(mask), "BMP")
 
 
+def gif(mask: np.ndarray) -> bytes:
+    return _saved(Image.fromarray(mask), "GIF")
+
+
+def pgm(mask: np.ndarray) -> bytes:
+    return _saved(Image.fromarray(mask), "PPM")
+
+
 def tiff(mask: np.ndarray) -> bytes:
     stream = io.BytesIO()
     tifffile.imwrite(stream, mask)

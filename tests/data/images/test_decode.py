@@ -41,6 +41,14 @@ def npy(array: np.ndarray, **options) -> bytes:
     return stream.getvalue()
 
 
+def netpbm(kind: str, array: np.ndarray, largest: int | None = None) -> bytes:
+    height, width = array.shape
+    head = f"{kind}\n{width} {height}\n{largest or np.iinfo(array.dtype).max}\n".encode()
+    if kind == "P2":
+        return head + " ".join(map(str, array.ravel())).encode() + b"\n"
+    return head + array.astype(array.dtype.newbyteorder(">")).tobytes()
+
+
 LOSSLESS = {
     "png grey": (encode(GREY, "PNG"), GREY[:, :, None]),
     "png rgb": (encode(RGB, "PNG"), RGB),
@@ -51,6 +59,12 @@ LOSSLESS = {
     "png bilevel": (encode(Image.fromarray(GREY > 99), "PNG"), (GREY > 99)[:, :, None] * np.uint8(255)),
     "bmp": (encode(RGB, "BMP"), RGB),
     "webp": (encode(RGB, "WEBP", lossless=True), RGB),
+    "gif grey": (encode(GREY, "GIF"), GREY[:, :, None]),
+    "pgm": (encode(GREY, "PPM"), GREY[:, :, None]),
+    "pgm of text": (netpbm("P2", GREY), GREY[:, :, None]),
+    "pgm 16 bit": (netpbm("P5", DEEP), DEEP[:, :, None]),
+    "ppm": (encode(RGB, "PPM"), RGB),
+    "ppm with a comment": (encode(RGB, "PPM").replace(b"P6\n", b"P6\n# by hand\n", 1), RGB),
     "tiff grey": (tiff(GREY), GREY[:, :, None]),
     "tiff 16 bit": (tiff(DEEP, compression="zlib"), DEEP[:, :, None]),
     "tiff big endian": (tiff(DEEP.astype(">u2"), byteorder=">"), DEEP[:, :, None]),
@@ -153,7 +167,13 @@ def npy_header(shape: str, descr: str = "|u1") -> bytes:
 REFUSED = {
     "empty": (b"", "empty"),
     "text": (b"hello world", "unknown format"),
-    "gif": (encode(GREY, "GIF"), "unknown format"),
+    "tga": (encode(GREY, "TGA"), "unknown format"),
+    "pgm of another range": (netpbm("P5", np.minimum(GREY, 4), 4), "largest value is 255.*says 4.*PNG"),
+    "pgm of 12 bits": (netpbm("P5", np.minimum(DEEP, 4095), 4095), "says 4095"),
+    "gif of frames": (
+        encode(Image.fromarray(GREY), "GIF", save_all=True, append_images=[Image.fromarray(255 - GREY)]),
+        "animation",
+    ),
     "wav": (b"RIFF\x24\0\0\0WAVEfmt ", "damaged"),
     "png bomb": (bomb_png(12_000), "limit"),
     "png huge bomb": (bomb_png(60_000), "bomb"),

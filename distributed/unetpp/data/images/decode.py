@@ -21,6 +21,8 @@ _MAGIC: tuple[tuple[bytes, ModuleType], ...] = (
     (b"\xff\xd8\xff", format_pillow),
     (b"BM", format_pillow),
     (b"RIFF", format_pillow),
+    (b"GIF8", format_pillow),
+    *((b"P" + kind, format_pillow) for kind in (b"2", b"3", b"5", b"6")),
     (b"II*\0", format_tiff),
     (b"MM\0*", format_tiff),
     (b"II+\0", format_tiff),
@@ -102,4 +104,6 @@ def _format_of(data: bytes) -> ModuleType:
     for magic, module in _MAGIC:
         if data.startswith(magic):
             return module
-    raise SampleError(f"unknown format (first bytes {data[:4].hex()}); use PNG, JPEG, TIFF, BMP, WebP or NPY")
+    raise SampleError(
+        f"unknown format (first bytes {data[:4].hex()}); use PNG, JPEG, TIFF, BMP, WebP, GIF, PGM, PPM or NPY"
+    )

@@ -1,6 +1,7 @@
-"""PNG, JPEG, BMP and WebP files, read by Pillow with these four decoders only."""
+"""PNG, JPEG, BMP, WebP, GIF, PGM and PPM files, read by Pillow with these decoders only."""
 
 import io
+import re
 import warnings
 from typing import Any
 
@@ -14,7 +15,7 @@ from unetpp.data.images.mask_facts import MaskFacts
 
 __all__ = ["alpha_pixels", "header", "index_pixels", "mask_facts", "pixels"]
 
-_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "PPM")
 _GREY_MODES = {"1", "L", "LA"}
 _COLOUR_MODES = {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 _ORIENTATION, _TRANSPOSED = 0x0112, {5, 6, 7, 8}
@@ -23,6 +24,9 @@ _PNG_DEPTH, _PNG_COLOUR = 24, 25
 _PNG_GREY = 0
 _ALPHA_MODES = ("LA", "PA", "RGBA")
 _RIFF_HEAD, _CHUNK_HEAD = 12, 8
+_NETPBM_HEAD = re.compile(rb"P[2356](?:(?:\s|#[^\n]*\n)+(\d+)){3}\s")
+"""Width, height, and the largest value, which is the last group."""
+_NAMES = {"WEBP": "WebP", "PPM": "PGM/PPM"}
 
 
 def header(data: bytes) -> Header:
@@ -62,7 +66,8 @@ def index_pixels(data: bytes) -> NDArray[Any]:
             return _visible(np.asarray(upright))
         elif upright.mode in _COLOUR_MODES - {"P", "RGB"}:
             upright = upright.convert("RGB")
-        return _with_channels(np.asarray(upright)) // _png_scale(data)
+        values = np.asarray(upright)
+        return _with_channels(values.astype(np.uint16) if upright.mode == "I" else values) // _png_scale(data)
 
 
 def alpha_pixels(data: bytes) -> NDArray[Any]:
@@ -82,9 +87,9 @@ def mask_facts(data: bytes) -> MaskFacts:
     """How a mask file stores its values."""
     with _open(data) as image:
         palette = image.getpalette("RGB") if image.mode == "P" else None
-        bits = data[_PNG_DEPTH] if image.format == "PNG" else 1 if image.mode == "1" else 8
+        bits = data[_PNG_DEPTH] if image.format == "PNG" else {"1": 1, "I": 16}.get(image.mode, 8)
         return MaskFacts(
-            container={"WEBP": "WebP"}.get(str(image.format), str(image.format)),
+            container=_NAMES.get(str(image.format), str(image.format)),
             is_lossy=image.format == "JPEG" or (image.format == "WEBP" and _is_lossy_webp(data)),
             bits=bits,
             palette=None if palette is None else np.array(palette, np.uint8).reshape(-1, 3),
@@ -129,11 +134,24 @@ def _open(data: bytes) -> Image.Image:
         with warnings.catch_warnings():
             # Our own limit is checked from the header below and is an error, not a warning.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(io.BytesIO(data), formats=_FORMATS)
+            image = Image.open(io.BytesIO(data), formats=_FORMATS)
+            return _as_grey(image) if image.format == "GIF" else image
     except Image.DecompressionBombError as error:
         raise SampleError(f"decompression bomb: {error}") from error
     except Exception as error:
         raise SampleError(f"damaged header: {error}") from error
+
+
+def _as_grey(gif: Image.Image) -> Image.Image:
+    """A GIF in grey levels where its palette has no other colour: the format has palettes only."""
+    if gif.mode != "P" or getattr(gif, "n_frames", 1) > 1:
+        return gif
+    palette = np.array(gif.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    if not (palette == palette[:, :1]).all():
+        return gif
+    grey = gif.convert("L")
+    grey.format = gif.format
+    return grey
 
 
 def _header(image: Image.Image, data: bytes) -> Header:
@@ -143,7 +161,9 @@ def _header(image: Image.Image, data: bytes) -> Header:
     # Pillow decodes a whole PNG to look for EXIF behind the pixels; the chunk's name tells sooner.
     if (image.format != "PNG" or b"eXIf" in data) and _orientation(image) in _TRANSPOSED:
         height, width = width, height
-    if image.mode.startswith("I;16"):
+    if image.format == "PPM":
+        _require_plain(image, data)
+    if image.mode.startswith("I"):
         return check_limits(Header(height, width, 1, "uint16"))
     if _is_deep_colour_png(data):
         return check_limits(Header(height, width, 1 if data[_PNG_COLOUR] == 4 else 3, "uint16"))
@@ -152,6 +172,17 @@ def _header(image: Image.Image, data: bytes) -> Header:
     if image.mode in _COLOUR_MODES:
         return check_limits(Header(height, width, 3, "uint8"))
     raise SampleError(f"mode {image.mode} is not supported; save as grey or RGB")
+
+
+def _require_plain(image: Image.Image, data: bytes) -> None:
+    """Refuse a PGM or PPM whose values Pillow would stretch to 8 or 16 bits: labels 0 to 4 to 0 to 255."""
+    found = _NETPBM_HEAD.match(data)
+    largest = 0 if found is None else int(found[1])
+    if largest != (65535 if image.mode == "I" else 255):
+        raise SampleError(
+            "a PGM or PPM must say that its largest value is 255, or of grey 65535; this one says "
+            f"{largest}; save it as PNG"
+        )
 
 
 def _orientation(image: Image.Image) -> int:

@@ -1,4 +1,4 @@
-"""Pictures that are decoded whole from memory: PNG, JPEG, BMP, WebP, TIFF and NumPy files."""
+"""Pictures that are decoded whole from memory: PNG, JPEG, BMP, WebP, GIF, PGM, PPM, TIFF and NumPy files."""
 
 import hashlib
 from collections.abc import Callable, Iterator

@@ -58,7 +58,7 @@ _OME_ZARR = "OME-Zarr"
 FORMATS = (
     Format(
         "picture",
-        (".bmp", ".jpeg", ".jpg", ".npy", ".png", ".webp"),
+        (".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".pgm", ".png", ".ppm", ".webp"),
         "unetpp.data.sources.picture",
     ),
     Format("TIFF", (".ome.tif", ".ome.tiff", ".tif", ".tiff"), "unetpp.data.sources.geo.choose"),

@@ -49,6 +49,8 @@ for _name, _encode in {
     "tiff": mask_sets.tiff,
     "npy": mask_sets.npy,
     "bmp": mask_sets.bmp,
+    "gif": mask_sets.gif,
+    "pgm": mask_sets.pgm,
     "webp": mask_sets.webp(lossless=True),
     "npy bool": lambda mask: mask_sets.npy(mask > 0),
     "npy int64": lambda mask: mask_sets.npy(mask.astype(np.int64)),

@@ -141,7 +141,7 @@ def test_pair_paths_shows_the_nearest_name_of_what_did_not_pair():
     reasons = {(file.kind, file.path): file.reason for file in found.unpaired}
     assert "nearest name is 'cel_2.png'" in reasons["image", "cell_2.png"]
     assert "nearest name is 'cell_2.png'" in reasons["mask", "cel_2.png"]
-    assert reasons["mask", "other.png"] == "no image has this stem"
+    assert reasons["mask", "other.png"] == "no image has this stem; rename, or see --pair"
 
 
 def test_pair_paths_of_many_strangers_is_quick_and_pairs_none():

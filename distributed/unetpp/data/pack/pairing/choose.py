@@ -118,5 +118,6 @@ def _explain(
     for index, path in enumerate(lonely):
         known = chosen.reasons.get((kind, path))
         near = nearest(path) if known is None and index < _EXPLAINED else None
-        hint = "" if near is None else f"; the nearest name is {near!r}: rename, or see --pair"
+        nearby = "" if near is None else f" the nearest name is {near!r}:"
+        hint = f";{nearby} rename, or see --pair" if candidates else ""
         yield Unpaired(kind, path, known or reason + hint)
