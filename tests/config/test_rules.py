@@ -19,6 +19,33 @@ from unetpp.core.errors import ConfigError
         ("data.foreground=1.5", "data.foreground=1.5 must be at most 1; use 1 or auto"),
         ("data.cache_bytes=-1", "data.cache_bytes=-1 must be at least 0; use 0 or auto"),
         (
+            "model.depth=2 model.shared_dilations=[[1,1],[1,2]]",
+            "model.shared_dilations must hold one entry per row 0..2 in each vector, 3 in all; they "
+            "have [2]; make each 3 entries long",
+        ),
+        (
+            "model.shared_dilations=[[1,1,1],[1,1]]",
+            "model.shared_dilations must hold one entry per row 0..2 in each vector, 3 in all; they "
+            "have [2, 3]; make each 3 entries long",
+        ),
+        (
+            "model.shared_dilations=[[1,1,1],[1,2,2],[1,1,1]]",
+            "model.shared_dilations must not hold a vector twice; leave the repetitions out",
+        ),
+        (
+            "model.shared_dilations=[[1,2,2],[1,2,4]]",
+            "model.dilation=[1, 1, 1] must be one of model.shared_dilations; use model.dilation=[1, 2, 2]",
+        ),
+        (
+            "model.shared_dilations=[[1,1,1],[1,2,2]] model.norm=batch",
+            "model.shared_dilations needs statistics that are not kept from other vectors; "
+            "model.norm=batch keeps them; use model.norm=group",
+        ),
+        (
+            "model.shared_dilations=[[1,1,1],[1,2,2]] train.compile=true",
+            "model.shared_dilations compiles anew for each vector; use train.compile=false",
+        ),
+        (
             "model.depth=6 data.crop=32",
             "model.depth=6 needs a crop of at least 64 px; data.crop=32; use model.depth<=5 or data.crop>=64",
         ),

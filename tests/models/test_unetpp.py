@@ -250,3 +250,23 @@ def test_config_rebuilds_the_same_network(tiny):
 def test_constructor_impossible_grid_raises(tiny, options, message):
     with pytest.raises(ConfigError, match=message):
         tiny(**options)
+
+
+@pytest.mark.parametrize(("dense", "upsample", "spatial_dims"), pairwise(DENSE, UPSAMPLES, (2, 3)))
+def test_set_dilation_is_the_network_built_with_it(tiny, dense, upsample, spatial_dims):
+    options = {"dense": dense, "upsample": upsample, "spatial_dims": spatial_dims, "attention": True}
+    changed = randomise(tiny(dilation=[1, 2, 1, 4], **options)).eval()
+    changed.set_dilation([2, 1, 3, 2])
+    built = tiny(dilation=[2, 1, 3, 2], **options).eval()
+    built.load_state_dict(changed.state_dict())
+    images = torch.randn(1, 2, *(18, 17, 16)[:spatial_dims])
+    for expected, found in zip(built(images).levels, changed(images).levels, strict=True):
+        assert torch.equal(expected, found)
+    assert changed.config == built.config
+    level = changed.supervised_levels[0]
+    assert changed.at_level(level).dilation == (2, 1, 3, 2)[: level + 1]
+
+
+def test_set_dilation_other_number_of_rows_raises(tiny):
+    with pytest.raises(ConfigError, match=r"model.dilation=\[1, 2\] must be 4 positive integers"):
+        tiny().set_dilation([1, 2])

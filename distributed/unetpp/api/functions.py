@@ -154,6 +154,7 @@ def evaluate(
     split: str | None = None,
     data: Place | None = None,
     level: int | None = None,
+    dilation: Sequence[int] | None = None,
     hd95: bool = False,
     progress: bool = False,
 ) -> EvaluateResult:
@@ -164,7 +165,8 @@ def evaluate(
     """
     uri = None if data is None else os.fspath(data)
     with _image_progress("evaluating", shown=progress) as on_rows:
-        scores = score_run(os.fspath(run), split=split, data_uri=uri, level=level, hd95=hd95, on_rows=on_rows)
+        asked: dict[str, Any] = {"split": split, "data_uri": uri, "level": level, "dilation": dilation}
+        scores = score_run(os.fspath(run), **asked, hd95=hd95, on_rows=on_rows)
     return _pick(EvaluateResult, scores)
 
 
@@ -178,7 +180,8 @@ def predict(
         source: image file, folder, glob or URI.
         out: folder or URI for the masks.
         progress: show a bar.
-        options: fields of `PredictOptions`: level, overlay, overwrite, strict, format, probabilities.
+        options: fields of `PredictOptions`: level, dilation, overlay, overwrite, strict, format,
+            probabilities.
 
     Raises:
         UserError: nothing can be predicted, or with `strict` the first image that cannot.
@@ -189,22 +192,30 @@ def predict(
     return _pick(PredictResult, result)
 
 
-def export(run: Place, out: Path | str, *, level: int | None = None, overwrite: bool = False) -> ExportResult:
+def export(
+    run: Place,
+    out: Path | str,
+    *,
+    level: int | None = None,
+    dilation: Sequence[int] | None = None,
+    overwrite: bool = False,
+) -> ExportResult:
     """Write the network pruned to one level into a .safetensors or .pt2 file, and check it.
 
     Raises:
         UserError: the file exists, or there is no such level.
     """
-    return _pick(ExportResult, export_run(os.fspath(run), Path(out), level=level, overwrite=overwrite))
+    written = export_run(os.fspath(run), Path(out), level=level, dilation=dilation, overwrite=overwrite)
+    return _pick(ExportResult, written)
 
 
-def load(run: Place, *, level: int | None = None) -> Predictor:
+def load(run: Place, *, level: int | None = None, dilation: Sequence[int] | None = None) -> Predictor:
     """The best network of a run, ready to predict: `load(run).predict(array).mask`.
 
     Raises:
         UserError: there is no such run or level.
     """
-    return Predictor.from_run(os.fspath(run), level=level)
+    return Predictor.from_run(os.fspath(run), level=level, dilation=dilation)
 
 
 def _by_split(given: T | Mapping[str, T]) -> Mapping[str | None, T]:

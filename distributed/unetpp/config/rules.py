@@ -15,6 +15,7 @@ __all__ = [
     "loss_rules",
     "model_rules",
     "scale_rules",
+    "shared_dilation_rules",
     "tune_rules",
 ]
 
@@ -39,6 +40,36 @@ def model_rules(model: ModelConfig) -> Iterator[str]:
             f"model.widths and model.dilation must have the same length, one entry per row; they have "
             f"{len(rows['widths'])} and {len(rows['dilation'])}; make them equal"
         )
+
+
+def shared_dilation_rules(model: ModelConfig, train: TrainConfig) -> Iterator[str]:
+    """The vectors fit the grid, are distinct and hold `model.dilation`; only they differ between networks."""
+    vectors = model.shared_dilations
+    if not vectors:
+        return
+    rows = {len(vector) for vector in vectors}
+    needed = model.depth + 1 if isinstance(model.depth, int) else max(rows)
+    if rows != {needed}:
+        yield (
+            f"model.shared_dilations must hold one entry per row 0..{needed - 1} in each vector, {needed} in "
+            f"all; they have {sorted(rows)}; make each {needed} entries long"
+        )
+        return
+    if len(set(vectors)) < len(vectors):
+        yield "model.shared_dilations must not hold a vector twice; leave the repetitions out"
+    own = model.dilation if isinstance(model.dilation, tuple) else (model.dilation,) * needed
+    if own not in vectors:
+        yield (
+            f"model.dilation={list(own)} must be one of model.shared_dilations; use "
+            f"model.dilation={list(vectors[0])}"
+        )
+    if model.norm == "batch":
+        yield (
+            "model.shared_dilations needs statistics that are not kept from other vectors; model.norm=batch "
+            "keeps them; use model.norm=group"
+        )
+    if train.compile:
+        yield "model.shared_dilations compiles anew for each vector; use train.compile=false"
 
 
 def loss_rules(loss: LossConfig) -> Iterator[str]:

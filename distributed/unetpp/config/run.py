@@ -11,6 +11,7 @@ from unetpp.config.rules import (
     loss_rules,
     model_rules,
     scale_rules,
+    shared_dilation_rules,
     tune_rules,
 )
 from unetpp.config.sections.base import Section
@@ -73,6 +74,7 @@ class RunConfig(Section):
     def _check(self) -> Self:
         broken = [
             *model_rules(self.model),
+            *shared_dilation_rules(self.model, self.train),
             *loss_rules(self.loss),
             *augment_rules(self.augment),
             *scale_rules(self.scale),

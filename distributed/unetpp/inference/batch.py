@@ -71,6 +71,8 @@ class PredictOptions:
     """Also write those of each class, beside the mask."""
     format: str | None = None
     """Writer of the masks; None for the form the image came in."""
+    dilation: tuple[int, ...] | None = None
+    """Of a run whose weights several vectors of dilations share, see `load_run`."""
 
 
 _DEFAULT = PredictOptions()
@@ -113,7 +115,7 @@ def predict_paths(
     refuse_images(target, images, outputs)
     if not options.overwrite:
         refuse_existing(target, outputs)
-    predictor = Predictor.from_run(run_uri, level=options.level)
+    predictor = Predictor.from_run(run_uri, level=options.level, dilation=options.dilation)
     start = time.perf_counter()
     failed, records = _predict_all(predictor, images, target, options, on_image)
     seconds = time.perf_counter() - start

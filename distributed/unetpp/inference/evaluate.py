@@ -4,7 +4,7 @@ Memory does not grow with the split beyond one line of scores a sample.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from unetpp.core.errors import InputError
@@ -33,6 +33,7 @@ def evaluate(
     split: str | None = None,
     data_uri: str | None = None,
     level: int | None = None,
+    dilation: Sequence[int] | None = None,
     hd95: bool = False,
     on_rows: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Any]:
@@ -44,6 +45,7 @@ def evaluate(
         split: default `test`, or `val` where the dataset has no test rows.
         data_uri: the current version of this dataset; default the version that the run was trained on.
         level: the deepest head that is used and reported; default the run's deepest.
+        dilation: of a run whose weights several vectors of dilations share, see `load_run`.
         hd95: also measure the 95th percentile of the Hausdorff distance, which takes longer.
         on_rows: called with (rows done, rows in all).
 
@@ -55,7 +57,7 @@ def evaluate(
         InputError: no such split, the dataset does not fit the run, or shards of its version are gone.
     """
     run_dir = RunDir(run_uri).require()
-    run = load_run(run_uri, level=level)
+    run = load_run(run_uri, level=level, dilation=dilation)
     data, manifest, split = _open_dataset(run, data_uri, split)
     trained = open_storage(run.config.data.uri)
     scorer = Scorer(run, manifest, pick_device(), hd95=hd95)
@@ -68,6 +70,7 @@ def evaluate(
         "split": split,
         "rows": scorer.rows,
         "level": scorer.level,
+        **({"dilation": list(run.model.dilation)} if run.config.model.shared_dilations else {}),
         **scorer.scores(),
         "confusion": scorer.confusion(),
         "overlap": count_overlap(data, manifest, split, trained=(trained, run.manifest)),
@@ -81,7 +84,7 @@ def evaluate(
     }
     examples = {"best": scorer.examples.best(), "worst": scorer.examples.worst()}
     is_deepest = scorer.level == run.config.model.depth
-    name = evaluation_name(split, None if is_deepest else scorer.level)
+    name = evaluation_name(split, None if is_deepest else scorer.level, dilation)
     write_evaluation(run_dir.storage, name, summary, scorer.per_image, examples)
     return summary
 

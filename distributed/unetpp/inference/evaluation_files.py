@@ -4,7 +4,8 @@
     evaluations/test/per_image.jsonl          one object per sample: sample_id, dice, iou, levels
     evaluations/test/best-1.png, worst-1.png  panels: image, truth, prediction, errors
 
-The name is the split's; `<split>-level<K>` where a level other than the deepest one was asked for.
+The name is the split's; `<split>-level<K>` where a level other than the deepest one was asked for,
+with `-dilation<D.D...>` after it where dilations were asked for of a run that shares its weights.
 """
 
 import json
@@ -25,9 +26,10 @@ __all__ = [
 _FOLDER = "evaluations"
 
 
-def evaluation_name(split: str, level: int | None) -> str:
-    """File stem of an evaluation; `level` is None for the run's deepest."""
-    return split if level is None else f"{split}-level{level}"
+def evaluation_name(split: str, level: int | None, dilation: Sequence[int] | None = None) -> str:
+    """File stem of an evaluation; `level` is None for the run's deepest, `dilation` for its best."""
+    name = split if level is None else f"{split}-level{level}"
+    return name if dilation is None else f"{name}-dilation{'.'.join(map(str, dilation))}"
 
 
 def write_evaluation(

@@ -8,6 +8,7 @@ Shapes: N images, C channels, H height, W width, K classes.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 import unetpp
 from unetpp.core.errors import ConfigError, ExistsError, InputError
 from unetpp.core.manifest import ChannelStats
-from unetpp.models.load import LoadedRun, load_run
+from unetpp.models.load import LoadedRun, asked_level, load_whole
 from unetpp.models.normalise import Normalise
 from unetpp.models.unetpp import UNetPlusPlus
 
@@ -45,9 +46,17 @@ class ExportedModel(nn.Module):
 
 
 def export_run(
-    run_uri: str, out: Path, *, level: int | None = None, overwrite: bool = False
+    run_uri: str,
+    out: Path,
+    *,
+    level: int | None = None,
+    dilation: Sequence[int] | None = None,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Write a run's best model, pruned to `level` (default: its deepest), and check it against the run.
+
+    Args:
+        dilation: see `load_run`.
 
     Returns:
         file, level, bytes, and max_abs_diff: the largest difference between the logits of the written file
@@ -61,8 +70,8 @@ def export_run(
         raise ConfigError(f"--out ends in {out.suffix!r}; use one of {', '.join(_SUFFIXES)}")
     if out.exists() and not overwrite:
         raise ExistsError(f"{out} exists; name another --out or replace it with --overwrite")
-    run = load_run(run_uri)
-    head = run.model.supervised_levels[-1] if level is None else level
+    run = load_whole(run_uri, dilation=dilation)
+    head = asked_level(run.model, level, dilation)
     exported = ExportedModel(run.normalise, run.model.at_level(head)).eval()
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".pt2":

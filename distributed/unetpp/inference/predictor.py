@@ -41,9 +41,11 @@ class Predictor:
         self._windows = FittingWindows(run.config.window_px, device)
 
     @classmethod
-    def from_run(cls, run_uri: str, *, level: int | None = None) -> "Predictor":
-        """Load the best checkpoint of a run, pruned to `level` where given."""
-        return cls(load_run(run_uri, level=level), pick_device())
+    def from_run(
+        cls, run_uri: str, *, level: int | None = None, dilation: Sequence[int] | None = None
+    ) -> "Predictor":
+        """Load the best checkpoint of a run, pruned to `level` where given; `dilation` as in `load_run`."""
+        return cls(load_run(run_uri, level=level, dilation=dilation), pick_device())
 
     @property
     def level(self) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from unetpp.models.layers import Activation, Norm, activation_layer, conv_layer, norm_layer
+from unetpp.models.layers import Activation, Norm, activation_layer, conv_layer, dilate, norm_layer
 from unetpp.models.upsample import Upsample, upsample_channels, upsample_layer
 
 __all__ = ["AttentionGate", "BlockOptions", "ConvBlock", "Node"]
@@ -42,6 +42,12 @@ class ConvBlock(nn.Sequential):
             self.add_module(f"norm{index}", norm_layer(options.norm, out_channels, options.spatial_dims))
             self.add_module(f"activation{index}", activation_layer(options.activation))
             self.add_module(f"dropout{index}", nn.Dropout(options.dropout))
+
+    def set_dilation(self, dilation: int) -> None:
+        """Use the same weights at another dilation."""
+        for layer in self:
+            if isinstance(layer, nn.Conv2d | nn.Conv3d):
+                dilate(layer, dilation)
 
 
 class AttentionGate(nn.Module):

@@ -20,4 +20,6 @@ def build_model(config: ModelConfig) -> UNetPlusPlus:
         raise ConfigError(
             f"model.{undecided[0]}=auto must be decided before the network is built; set a number"
         )
+    # Networks that share their weights are one network, set to one vector after the other.
+    del fields["shared_dilations"]
     return UNetPlusPlus(**{name: value for name, value in fields.items() if value is not None})

@@ -1,6 +1,7 @@
 """How long one forward pass takes at each level."""
 
 import time
+from collections.abc import Sequence
 
 import torch
 
@@ -14,15 +15,24 @@ _ROUNDS = 7
 
 @torch.inference_mode()
 def measure_levels_s(
-    model: UNetPlusPlus, *, channels: int, size_px: tuple[int, ...], device: torch.device
+    model: UNetPlusPlus,
+    *,
+    channels: int,
+    size_px: tuple[int, ...],
+    device: torch.device,
+    levels: Sequence[int] | None = None,
 ) -> dict[int, float]:
-    """Seconds for one image of `size_px`, for the sub-network pruned at each supervised level.
+    """Seconds for one image of `size_px`, for the sub-network pruned at each level.
 
     The least of several passes: whatever else the machine does, such as other trials, only adds to a pass.
     Levels take turns, so that it slows all of them alike. bf16 on a GPU.
+
+    Args:
+        levels: every supervised one unless given.
     """
     image = torch.zeros(1, channels, *size_px, device=device)
-    pruned = {level: model.at_level(level).eval().to(device) for level in model.supervised_levels}
+    measured = model.supervised_levels if levels is None else levels
+    pruned = {level: model.at_level(level).eval().to(device) for level in measured}
     times: dict[int, list[float]] = {level: [] for level in pruned}
     # The first passes allocate and pick kernels: they are not counted.
     for round_number in range(_WARM_UP_ROUNDS + _ROUNDS):

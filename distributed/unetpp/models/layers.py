@@ -6,7 +6,16 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-__all__ = ["Activation", "Norm", "activation_layer", "conv_layer", "global_mean", "norm_layer", "pool_layer"]
+__all__ = [
+    "Activation",
+    "Norm",
+    "activation_layer",
+    "conv_layer",
+    "dilate",
+    "global_mean",
+    "norm_layer",
+    "pool_layer",
+]
 
 Norm = Literal["none", "batch", "group", "instance"]
 Activation = Literal["relu", "leaky_relu", "silu", "gelu"]
@@ -36,6 +45,12 @@ def conv_layer(
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)
     return conv
+
+
+def dilate(conv: nn.Conv2d | nn.Conv3d, dilation: int) -> None:
+    """Give a convolution that keeps the size another dilation, and the padding that goes with it."""
+    conv.dilation = (dilation,) * len(conv.kernel_size)
+    conv.padding = tuple(dilation * (side // 2) for side in conv.kernel_size)
 
 
 def norm_layer(kind: Norm, channels: int, spatial_dims: int) -> nn.Module:

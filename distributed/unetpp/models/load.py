@@ -1,6 +1,8 @@
 """A finished or running run's model, loaded from its verified checkpoint."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import safetensors.torch
 
@@ -12,10 +14,12 @@ from unetpp.models.build import build_model
 from unetpp.models.normalise import Normalise
 from unetpp.models.unetpp import UNetPlusPlus
 
-__all__ = ["EMA_FILE", "MODEL_FILE", "LoadedRun", "load_run"]
+__all__ = ["DILATION_FILE", "EMA_FILE", "MODEL_FILE", "LoadedRun", "asked_level", "load_run", "load_whole"]
 
 MODEL_FILE = "model.safetensors"
 EMA_FILE = "ema.safetensors"
+DILATION_FILE = "dilation.json"
+"""Of a run with `model.shared_dilations`: the vector that was best when the checkpoint was made."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +35,51 @@ class LoadedRun:
     """Optimiser steps of the checkpoint."""
 
 
-def load_run(run_uri: str, *, level: int | None = None) -> LoadedRun:
+def load_run(run_uri: str, *, level: int | None = None, dilation: Sequence[int] | None = None) -> LoadedRun:
     """Load a run's best model, pruned to `level` where one is given.
+
+    Args:
+        dilation: see `load_whole`; where it has the first rows only, the level is theirs unless one is given.
 
     Raises:
         InputError: no run at that URI.
         CheckpointError: the run has no checkpoint that verifies.
-        ConfigError: the level has no head.
+        ConfigError: the level has no head, or the run has no such dilations.
+    """
+    run = load_whole(run_uri, dilation=dilation)
+    asked = asked_level(run.model, level, dilation)
+    # All heads stay where nothing was asked for.
+    return (
+        run if level is None and asked == run.model.depth else replace(run, model=run.model.at_level(asked))
+    )
+
+
+def asked_level(model: UNetPlusPlus, level: int | None, dilation: Sequence[int] | None) -> int:
+    """The head that a level and the dilations of the first rows name; the deepest where neither is given.
+
+    Raises:
+        ConfigError: it has no head, or rows of it have no dilation.
+    """
+    rows = model.depth + 1 if dilation is None else len(dilation)
+    asked = rows - 1 if level is None else level
+    if asked not in model.supervised_levels:
+        raise ConfigError(f"level={asked} has no head; this run has levels {list(model.supervised_levels)}")
+    if asked >= rows:
+        raise ConfigError(f"level={asked} needs a dilation for each row 0..{asked}; it has {rows}; give all")
+    return asked
+
+
+def load_whole(run_uri: str, *, dilation: Sequence[int] | None = None) -> LoadedRun:
+    """Load a run's best model with all its heads.
+
+    Args:
+        dilation: of a run whose weights several vectors of dilations share, which of them, or its first rows;
+            unless given the one that is best at the deepest level.
+
+    Raises:
+        InputError: no run at that URI.
+        CheckpointError: the run has no checkpoint that verifies.
+        ConfigError: the run has no such dilations.
     """
     run = RunDir(run_uri).require()
     config = RunConfig.model_validate(run.read_config())
@@ -45,13 +87,35 @@ def load_run(run_uri: str, *, level: int | None = None) -> LoadedRun:
     if found is None:
         raise CheckpointError(f"run {run_uri} has no usable checkpoint yet; let it finish an epoch first")
     step, files = found
+    vector = _vector(config, files, dilation)
+    config = config.model_copy(update={"model": config.model.model_copy(update={"dilation": vector})})
     model = build_model(config.model)
     model.load_state_dict(safetensors.torch.load(files.get(EMA_FILE, files[MODEL_FILE])))
-    if level is not None:
-        if level not in model.supervised_levels:
-            raise ConfigError(
-                f"level={level} has no head; this run has levels {list(model.supervised_levels)}"
-            )
-        model = model.at_level(level)
     manifest = run.read_dataset()
     return LoadedRun(model.eval(), config, manifest, Normalise(manifest.channel_stats), step)
+
+
+def _vector(
+    config: RunConfig, files: Mapping[str, bytes], asked: Sequence[int] | None
+) -> int | tuple[int, ...]:
+    """The dilations that the weights are used at."""
+    shared, own = config.model.shared_dilations, config.model.dilation
+    if not shared:
+        if asked is not None:
+            raise ConfigError(
+                f"dilation={list(asked)} chooses among model.shared_dilations; this run has none and was "
+                f"trained at dilation {own}; leave it out"
+            )
+        return own
+    if asked is None:
+        if DILATION_FILE not in files:
+            raise CheckpointError(
+                f"a checkpoint of model.shared_dilations must name its best vector in {DILATION_FILE}; it "
+                "has no such file; name one with dilation"
+            )
+        return tuple(json.loads(files[DILATION_FILE]))
+    for vector in shared:
+        if vector[: len(asked)] == tuple(asked):
+            return vector
+    shown = ", ".join(str(list(vector)) for vector in shared)
+    raise ConfigError(f"dilation={list(asked)} must be one of the run's vectors or its first rows: {shown}")

@@ -155,6 +155,20 @@ class UNetPlusPlus(nn.Module):
             "image_classes": self.config["image_classes"] if level == self.depth else 0,
         }
 
+    def set_dilation(self, dilation: Sequence[int]) -> None:
+        """Use the same weights at other dilations, one per row: the network is then the one built with them.
+
+        Raises:
+            ConfigError: not one positive entry per row.
+        """
+        self.dilation = _per_row("dilation", dilation, self.depth)
+        self.config["dilation"] = self.dilation
+        for i, j in self._grid():
+            node = self.nodes[_key(i, j)]
+            block = node.block if isinstance(node, Node) else node
+            assert isinstance(block, ConvBlock)
+            block.set_dilation(self.dilation[i])
+
     def _grid(self) -> Iterator[tuple[int, int]]:
         """Nodes (i, j), one diagonal i + j after the other.
 

@@ -101,3 +101,25 @@ def test_two_ranks_killed_inside_an_epoch_and_resumed_are_bit_equal(tmp_path, da
     run_ranks(killed, tmp_path / "store-1", die_after=STEPS + 3)
     run_ranks(killed, tmp_path / "store-2", die_after=0)
     assert final_weights(killed) == final_weights(whole)
+
+
+@pytest.mark.slow
+def test_two_ranks_draw_the_dilations_of_one(tmp_path, dataset):
+    uri, manifest = dataset
+    jobs = []
+    for workers in (1, WORLD):
+        config = tiny_config(
+            uri,
+            model={"shared_dilations": ((1, 1, 1), (1, 2, 2), (1, 2, 4))},
+            train={"epochs": 1, "sandwich": True},
+            scale={"workers": workers},
+        )
+        jobs.append(start_run(config.model_copy(update={"out": str(tmp_path / str(workers))}), manifest))
+    one, two = jobs
+    train(one)
+    run_ranks(two, tmp_path / "store", die_after=0)
+    (alone,), (shared,) = (RunDir(job.run_uri).read_metrics() for job in jobs)
+    assert shared["loss"] == pytest.approx(alone["loss"], rel=1e-4)
+    for a, b in zip(alone["val"]["candidates"], shared["val"]["candidates"], strict=True):
+        assert a["dilation"] == b["dilation"]
+        assert b["levels"]["2"]["dice"] == pytest.approx(a["levels"]["2"]["dice"], abs=1e-3)

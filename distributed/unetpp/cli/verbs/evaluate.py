@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from unetpp.api.progress.image_progress import ImageProgress
+from unetpp.cli.terminal.dilation import Dilation, parse_dilation
 from unetpp.cli.terminal.output import Json, emit, note
 from unetpp.cli.terminal.tables import print_table
 from unetpp.core.commands import shown_command
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
         split: Annotated[str | None, typer.Option(help="Split to score [default: test, else val].")] = None,
         level: Annotated[int | None, typer.Option(help="Deepest head used [default: all].")] = None,
+        dilation: Dilation = None,
         hd95: Annotated[bool, typer.Option("--hd95", help="Also the 95 % Hausdorff distance.")] = False,
         json: Json = False,
     ) -> None:
@@ -34,7 +36,9 @@ def register(app: typer.Typer) -> None:
         from unetpp.inference.evaluate import evaluate as score_run
 
         with ImageProgress("evaluating") as progress:
-            result = score_run(run, split=split, data_uri=data_uri, level=level, hd95=hd95, on_rows=progress)
+            asked: dict[str, Any] = {"split": split, "data_uri": data_uri, "level": level}
+            asked["dilation"] = parse_dilation(dilation)
+            result = score_run(run, **asked, hd95=hd95, on_rows=progress)
         _note_overlap(result)
         if json:
             emit(result, json=True)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from unetpp.api.progress.image_progress import ImageProgress
+from unetpp.cli.terminal.dilation import Dilation, parse_dilation
 from unetpp.cli.terminal.output import SOME_FAILED, Json, emit, note
 
 __all__ = ["register"]
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
         source: Annotated[str, typer.Argument(metavar="INPUT", help="Image file, folder, 'glob' or URI.")],
         out: Annotated[str, typer.Option(help="Folder or URI for the masks.")],
         level: Annotated[int | None, typer.Option(help="Head to use [default: the deepest].")] = None,
+        dilation: Dilation = None,
         overlay: Annotated[bool, typer.Option("--overlay", help="Also write overlays/ to look at.")] = False,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace masks that exist.")] = False,
         strict: Annotated[
@@ -48,7 +50,9 @@ def register(app: typer.Typer) -> None:
         """
         from unetpp.inference.batch import PredictOptions, predict_paths
 
-        options = PredictOptions(level, overlay, overwrite, strict, probabilities, form)
+        options = PredictOptions(
+            level, overlay, overwrite, strict, probabilities, form, parse_dilation(dilation)
+        )
         with ImageProgress("predicting") as progress:
             result = predict_paths(run, source, out, options, on_image=progress)
         failed = result["failed"]

@@ -25,6 +25,9 @@ class ModelConfig(Section):
     """Channels of each row 0..depth, in place of `width`."""
     dilation: Count | tuple[Count, ...] = 1
     """Dilation of the 3x3 convolutions, one for all rows or one per row 0..depth."""
+    shared_dilations: tuple[tuple[Count, ...], ...] = ()
+    """Vectors of dilations, each with an entry per row 0..depth, that share one set of weights: a step trains
+    some of them, validation scores them all, and `dilation` is one of them. Empty trains `dilation` alone."""
     dense: Literal["unet", "plus", "pp"] = "pp"
     """Skip wiring on the same blocks: U-Net, UNet+ or UNet++."""
     norm: Literal["none", "batch", "group", "instance"] = "group"

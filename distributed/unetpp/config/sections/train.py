@@ -59,7 +59,10 @@ class TrainConfig(Section):
     max_nonfinite: int = Field(10, ge=0)
     """Steps with a NaN or Inf loss or gradient that are skipped before the run fails."""
     seed: int = Field(0, ge=0)
-    """Seed of the weights and of dropout."""
+    """Seed of the weights, of dropout, and of the vectors that a step draws from `model.shared_dilations`."""
+    sandwich: bool = False
+    """Whether a step trains the smallest, the largest and a random one of `model.shared_dilations`, at three
+    times the cost, rather than one random vector."""
     trackers: tuple[TrackerName, ...] = ("tensorboard",)
     """Experiment trackers beside metrics.jsonl; mlflow and wandb need their extras."""
 

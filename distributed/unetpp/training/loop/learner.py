@@ -1,5 +1,7 @@
 """Everything that learning changes, gathered so that a checkpoint can save it whole."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -32,6 +34,8 @@ class Learner:
 
     def __init__(self, config: RunConfig, manifest: Manifest, total_steps: int, device: torch.device) -> None:
         self.device = device
+        self.shares_dilations = bool(config.model.shared_dilations)
+        """Whether the weights are those of several vectors of dilations."""
         # All ranks draw the same weights, so nothing needs to be broadcast to start equal.
         torch.manual_seed(derive_seed("weights", config.train.seed))
         model = build_model(config.model)
@@ -57,6 +61,14 @@ class Learner:
     def scored_model(self) -> nn.Module:
         """The weights that are validated and shipped: averaged ones where they are kept."""
         return self.ema.module if self.ema is not None else self.model
+
+    def set_dilation(self, dilation: Sequence[int]) -> None:
+        """Train, score and save the weights at these dilations from here on."""
+        self.model.set_dilation(dilation)
+        if self.ema is not None:
+            averaged = self.ema.module
+            assert isinstance(averaged, UNetPlusPlus)
+            averaged.set_dilation(dilation)
 
     def autocast(self) -> torch.autocast:
         """The precision of the forward pass."""

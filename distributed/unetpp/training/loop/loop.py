@@ -28,11 +28,13 @@ from unetpp.data.stream.stream_plan import StreamPlan
 from unetpp.training.loop.collective import max_over_ranks, sum_over_ranks
 from unetpp.training.loop.delivery import Delivery
 from unetpp.training.loop.device_batch import to_device
+from unetpp.training.loop.dilation_draw import step_dilations
 from unetpp.training.loop.learner import Learner
 from unetpp.training.loop.session import Request
 from unetpp.training.loop.state import EpochSums, TrainState
 from unetpp.training.loop.step import StepResult, train_step
 from unetpp.training.loop.validate import validate
+from unetpp.training.loop.validate_shared import validate_shared
 
 __all__ = ["EpochInfo", "LoopContext", "PauseInfo", "StepInfo", "training"]
 
@@ -107,13 +109,19 @@ def training(
         if context.plan.validates(epoch):
             steps = range(context.plan.val_steps(context.world_size))
             val_batches = (delivery.take("val", epoch, step) for step in steps)
-            window_px = context.config.window_px
-            metrics["val"] = validate(context.learner, val_batches, context.manifest, window_px)
+            metrics["val"] = _validate(context, val_batches)
         metrics["seconds"] = time.perf_counter() - started_s
         metrics["wall_time"] = time.time()
         state.seconds += metrics["seconds"]
         state.epoch, state.step, state.sums = epoch + 1, 0, EpochSums()
         yield EpochInfo(metrics)
+
+
+def _validate(context: LoopContext, batches: Iterator[HostBatch]) -> dict[str, Any]:
+    config, scored = context.config, (context.learner, batches, context.manifest, context.config.window_px)
+    if not config.model.shared_dilations:
+        return validate(*scored)
+    return validate_shared(*scored, config.model.shared_dilations, config.tune.metric)
 
 
 def _step(context: LoopContext, state: TrainState, host: HostBatch) -> StepResult:
@@ -127,6 +135,12 @@ def _step(context: LoopContext, state: TrainState, host: HostBatch) -> StepResul
         clip=config.train.clip,
         world_size=context.world_size,
         seed=(config.train.seed, state.global_step, context.rank),
+        dilations=step_dilations(
+            config.model.shared_dilations,
+            seed=config.train.seed,
+            global_step=state.global_step,
+            sandwich=config.train.sandwich,
+        ),
     )
     state.nonfinite_steps += not result.finite
     if state.nonfinite_steps > config.train.max_nonfinite:

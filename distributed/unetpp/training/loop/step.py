@@ -5,7 +5,9 @@ so that DDP's average over workers is that mean: the step is the same for any nu
 """
 
 import contextlib
+import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from unetpp.core.seeds import derive_seed
+from unetpp.training.loop.dilation_draw import Dilation
 from unetpp.training.loop.learner import Learner
 
 __all__ = ["DeviceBatch", "StepResult", "train_step"]
@@ -51,6 +54,7 @@ def train_step(
     clip: float,
     world_size: int,
     seed: tuple[int, int, int],
+    dilations: Sequence[Dilation] = (),
 ) -> StepResult:
     """Forward, backward and update, skipped where the gradient is not finite.
 
@@ -59,22 +63,30 @@ def train_step(
 
     Args:
         seed: (run seed, global step, rank), from which dropout draws.
+        dilations: the step's loss is the mean over these; empty leaves the network as it is.
     """
     torch.manual_seed(derive_seed("dropout", *seed))
     # A non-finite activation would stay in the running statistics of batch norm for ever.
     buffers = [buffer.clone() for buffer in learner.model.buffers()]
     learner.optimizer.zero_grad(set_to_none=True)
     loss_sum = torch.zeros((), device=learner.device)
-    for is_last, part in _parts(batch, accumulate):
+    own, share = learner.model.dilation, 1 / max(len(dilations), 1)
+    passes = list(itertools.product(dilations or (None,), _parts(batch, accumulate)))
+    for number, (dilation, part) in enumerate(passes, start=1):
+        is_last = number == len(passes)
+        if dilation is not None:
+            learner.set_dilation(dilation)
         sync = contextlib.nullcontext() if is_last else _no_sync(learner)
         with sync:
             uneven = batch.global_size % world_size != 0
             with learner.autocast(), learner.counted.of(part.weights, uneven=uneven):
                 output = learner.network(part.images)
             losses = learner.objective(output, part.masks, part.labels) * part.weights
-            loss = losses.sum() * (world_size / batch.global_size)
+            loss = losses.sum() * (share * world_size / batch.global_size)
             loss.backward()
-        loss_sum += losses.detach().sum()
+        loss_sum += share * losses.detach().sum()
+    if dilations:
+        learner.set_dilation(own)
     norm = torch.nn.utils.clip_grad_norm_(learner.model.parameters(), clip if clip > 0 else math.inf)
     grad_norm = float(norm)
     finite = math.isfinite(grad_norm)
@@ -91,11 +103,10 @@ def train_step(
     return StepResult(float(loss_sum) if finite else 0.0, images, grad_norm, finite)
 
 
-def _parts(batch: DeviceBatch, count: int) -> list[tuple[bool, DeviceBatch]]:
+def _parts(batch: DeviceBatch, count: int) -> list[DeviceBatch]:
     columns = (batch.images, batch.masks, batch.weights, batch.labels)
-    chunks = list(zip(*(column.chunk(count) for column in columns), strict=True))
-    parts = [DeviceBatch(i, m, w, y, batch.global_size) for i, m, w, y in chunks]
-    return [(index == len(parts) - 1, part) for index, part in enumerate(parts)]
+    chunks = zip(*(column.chunk(count) for column in columns), strict=True)
+    return [DeviceBatch(i, m, w, y, batch.global_size) for i, m, w, y in chunks]
 
 
 def _no_sync(learner: Learner) -> contextlib.AbstractContextManager[None]:

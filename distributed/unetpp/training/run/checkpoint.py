@@ -1,6 +1,7 @@
 """A learner and its state as checkpoint files, and back.
 
 model.safetensors   weights and buffers
+dilation.json       the best vector of dilations, where several share the weights
 ema.safetensors     averaged weights, where they are kept
 optimizer.pt        optimiser and schedule, tensors only
 state.json          TrainState
@@ -19,7 +20,7 @@ from torch import Tensor
 from unetpp.core.checkpoints import CheckpointStore
 from unetpp.core.errors import CheckpointError
 from unetpp.core.rundir import RunDir
-from unetpp.models.load import EMA_FILE, MODEL_FILE
+from unetpp.models.load import DILATION_FILE, EMA_FILE, MODEL_FILE
 from unetpp.training.loop.collective import from_rank_0, max_over_ranks
 from unetpp.training.loop.learner import Learner
 from unetpp.training.loop.state import TrainState
@@ -36,6 +37,8 @@ def pack_checkpoint(learner: Learner, state: TrainState) -> dict[str, bytes]:
         MODEL_FILE: safetensors.torch.save(_contiguous(learner.model.state_dict())),
         _STATE_FILE: json.dumps(state.to_json(), indent=1).encode(),
     }
+    if learner.shares_dilations:
+        files[DILATION_FILE] = json.dumps(learner.model.dilation).encode()
     if learner.ema is not None:
         files[EMA_FILE] = safetensors.torch.save(_contiguous(learner.ema.module.state_dict()))
     stream = io.BytesIO()
@@ -93,6 +96,8 @@ def last_state(run: RunDir) -> TrainState:
 def restore_learner(files: Mapping[str, bytes], learner: Learner) -> None:
     """Put weights, averages, optimiser and schedule back, in place; the schedule may have a new length."""
     learner.model.load_state_dict(safetensors.torch.load(files[MODEL_FILE]))
+    if learner.shares_dilations:
+        learner.set_dilation(json.loads(files[DILATION_FILE]))
     progress: dict[str, Any] = torch.load(
         io.BytesIO(files[_OPTIMIZER_FILE]), map_location=learner.device, weights_only=True
     )

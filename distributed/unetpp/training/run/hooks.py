@@ -15,17 +15,19 @@ Inside an epoch there is only the checkpoint, where `CheckpointInterval` finds i
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from unetpp.config.run import RunConfig
 from unetpp.core.ownership import Claim
 from unetpp.core.rundir import RunDir
 from unetpp.models.latency import device_name, measure_levels_s
+from unetpp.training.loop.dilation_draw import Dilation
 from unetpp.training.loop.learner import Learner
 from unetpp.training.loop.loop import EpochInfo, StepInfo
 from unetpp.training.loop.session import Request, Session
 from unetpp.training.loop.state import TrainState
+from unetpp.training.loop.validate_shared import distinct_networks
 from unetpp.training.run.checkpoint import pack_checkpoint
 from unetpp.training.run.trackers import Trackers
 
@@ -51,7 +53,8 @@ class EpochHooks:
         self._is_writer, self._claim, self._lost = session.rank == 0, claim, False
         # Epochs past the checkpoint that a lost worker had already written are trained again.
         self._epochs = [e for e in run.read_metrics() if e["epoch"] <= state.epoch] if self._is_writer else []
-        self._latency_s: dict[int, float] = {}
+        self._latency_s: dict[tuple[int, Dilation], float] = {}
+        """Of each network, by level and the dilations of its rows."""
         self._interval = CheckpointInterval(
             config.train.checkpoint_every_steps, config.train.checkpoint_minutes
         )
@@ -109,16 +112,31 @@ class EpochHooks:
         """Seconds of a forward pass of each pruned level, beside its scores; weights do not change them."""
         if "val" not in metrics:
             return
+        own, scored = self._learner.model.dilation, metrics["val"]
         if not self._latency_s:
-            self._latency_s = measure_levels_s(
-                self._learner.model,
-                channels=int(self._config.model.in_channels),
-                size_px=self._config.patch_px,
-                device=self._learner.device,
-            )
-        metrics["val"]["device"] = device_name(self._learner.device)
-        for level, seconds in self._latency_s.items():
-            metrics["val"]["levels"][str(level)]["latency_s"] = seconds
+            for vector, levels in distinct_networks(
+                self._config.model.shared_dilations or (own,), self._learner.model.supervised_levels
+            ):
+                self._measure(vector, levels)
+            self._learner.set_dilation(own)
+        scored["device"] = device_name(self._learner.device)
+        for dilation, levels in [
+            (own, scored["levels"]),
+            *((tuple(entry["dilation"]), entry["levels"]) for entry in scored.get("candidates", [])),
+        ]:
+            for level, values in levels.items():
+                values["latency_s"] = self._latency_s[int(level), dilation[: int(level) + 1]]
+
+    def _measure(self, dilation: Dilation, levels: Sequence[int]) -> None:
+        self._learner.set_dilation(dilation)
+        seconds = measure_levels_s(
+            self._learner.model,
+            channels=int(self._config.model.in_channels),
+            size_px=self._config.patch_px,
+            device=self._learner.device,
+            levels=levels,
+        )
+        self._latency_s |= {(level, dilation[: level + 1]): value for level, value in seconds.items()}
 
     def _score(self, metrics: dict[str, Any]) -> bool:
         if "val" not in metrics:

@@ -1,0 +1,70 @@
+"""Score every vector of dilations that shares the weights, in one pass over the validation split."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+
+from unetpp.core.manifest import Manifest
+from unetpp.data.stream.batch import HostBatch
+from unetpp.training.loop.device_batch import to_device
+from unetpp.training.loop.dilation_draw import Dilation
+from unetpp.training.loop.learner import Learner
+from unetpp.training.loop.validate import Scores
+
+__all__ = ["distinct_networks", "validate_shared"]
+
+
+@torch.no_grad()
+def validate_shared(
+    learner: Learner,
+    batches: Iterable[HostBatch],
+    manifest: Manifest,
+    window_px: Sequence[int],
+    vectors: Sequence[Dilation],
+    metric: str,
+) -> dict[str, Any]:
+    """Score this rank's share of the validation split at every vector, and leave the learner at the best one.
+
+    Args:
+        vectors: at least one; of equals the first is best.
+        metric: the score of the deepest level that the best vector is chosen by.
+
+    Returns:
+        The scores of the best vector, see `Scores.compute`; `dilation`, that vector; `candidates`, for each
+        vector a dict of `dilation` and `levels`, of which each distinct network has one.
+    """
+    scores = {vector: Scores(learner, manifest, window_px) for vector in vectors}
+    learner.scored_model.eval()
+    for host in batches:
+        batch = to_device(host, learner, augment=None, seed=0)
+        for vector, counted in scores.items():
+            learner.set_dilation(vector)
+            counted.add(batch)
+    learner.scored_model.train()
+    found = {vector: counted.compute() for vector, counted in scores.items()}
+    best = max(vectors, key=lambda vector: _finite(found[vector][metric]))
+    learner.set_dilation(best)
+    candidates = [
+        {
+            "dilation": list(vector),
+            "levels": {str(level): found[vector]["levels"][str(level)] for level in levels},
+        }
+        for vector, levels in distinct_networks(vectors, learner.model.supervised_levels)
+    ]
+    return {**found[best], "dilation": list(best), "candidates": candidates}
+
+
+def distinct_networks(
+    vectors: Sequence[Dilation], levels: Sequence[int]
+) -> Iterator[tuple[Dilation, list[int]]]:
+    """Each vector with its levels that no vector before it has: level k is a network of rows 0..k only."""
+    seen: set[Dilation] = set()
+    for vector in vectors:
+        yield vector, [level for level in levels if vector[: level + 1] not in seen]
+        seen.update(vector[: level + 1] for level in levels)
+
+
+def _finite(value: float) -> float:
+    return -math.inf if math.isnan(value) else value

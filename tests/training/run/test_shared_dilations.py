@@ -1,0 +1,129 @@
+"""Runs whose weights several vectors of dilations share: trained, scored, killed, resumed and loaded."""
+
+import json
+
+import pytest
+
+from fakes import LocalSession, final_weights, start_run, tiny_config, train
+from unetpp.core.errors import ConfigError
+from unetpp.core.rundir import RunDir
+from unetpp.inference.evaluate import evaluate
+from unetpp.inference.evaluation_files import read_evaluations
+from unetpp.inference.export import export_run, load_exported
+from unetpp.models.load import DILATION_FILE, load_run
+
+VECTORS = ((1, 1, 1), (1, 1, 2), (1, 2, 4))
+
+
+def shared_job(dataset, out, *, sandwich=False, vectors=VECTORS, **train_fields):
+    uri, manifest = dataset
+    config = tiny_config(
+        uri,
+        model={"shared_dilations": vectors, "dilation": vectors[0]},
+        train={"epochs": 2, "sandwich": sandwich, **train_fields},
+    )
+    return start_run(config.model_copy(update={"out": str(out)}), manifest)
+
+
+class _Killed(LocalSession):
+    def heartbeat(self, progress):
+        request = super().heartbeat(progress)
+        if self.steps == 3:
+            raise KeyboardInterrupt
+        return request
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, dataset):
+    """A whole run, only read."""
+    job = shared_job(dataset, tmp_path_factory.mktemp("whole") / "run", sandwich=True, ema=0.5)
+    train(job)
+    return job
+
+
+def test_run_job_every_distinct_network_is_scored_once_with_its_latency(trained):
+    *_, last = RunDir(trained.run_uri).read_metrics()
+    found = {
+        (int(level), tuple(entry["dilation"])[: int(level) + 1])
+        for entry in last["val"]["candidates"]
+        for level in entry["levels"]
+    }
+    assert found == {(1, (1, 1)), (1, (1, 2)), *((2, vector) for vector in VECTORS)}
+    assert sum(len(entry["levels"]) for entry in last["val"]["candidates"]) == len(found)
+    assert all(
+        values["latency_s"] > 0 for entry in last["val"]["candidates"] for values in entry["levels"].values()
+    )
+
+
+def test_run_job_headline_is_the_best_vector_and_the_checkpoint_names_it(trained):
+    run = RunDir(trained.run_uri)
+    best = max(run.read_metrics(), key=lambda epoch: epoch["val"]["dice"])["val"]
+    scores = {tuple(c["dilation"]): c["levels"]["2"]["dice"] for c in best["candidates"]}
+    assert best["dice"] == max(scores.values()) == scores[tuple(best["dilation"])]
+    found = run.checkpoints.best()
+    assert found is not None
+    assert json.loads(found[1][DILATION_FILE]) == best["dilation"]
+    loaded = load_run(trained.run_uri)
+    assert list(loaded.model.dilation) == best["dilation"] == list(loaded.config.model.dilation)
+
+
+@pytest.mark.parametrize("vector", VECTORS)
+def test_evaluate_a_vector_scores_what_validation_reported(trained, vector):
+    run = RunDir(trained.run_uri)
+    best = max(run.read_metrics(), key=lambda epoch: epoch["val"]["dice"])["val"]
+    reported = next(c for c in best["candidates"] if tuple(c["dilation"]) == vector)["levels"]["2"]
+    scored = evaluate(trained.run_uri, split="val", dilation=vector)
+    assert scored["dilation"] == list(vector)
+    assert scored["levels"]["2"]["dice"] == reported["dice"]
+    assert f"val-dilation{'.'.join(map(str, vector))}" in read_evaluations(run.storage)
+
+
+def test_load_run_first_rows_are_the_level_they_belong_to(trained):
+    loaded = load_run(trained.run_uri, dilation=(1, 2))
+    assert (loaded.model.depth, loaded.model.dilation) == (1, (1, 2))
+
+
+def test_load_run_other_dilations_are_refused(trained, tmp_path, dataset):
+    with pytest.raises(ConfigError, match=r"level=2 needs a dilation for each row 0..2; it has 2"):
+        load_run(trained.run_uri, level=2, dilation=(1, 1))
+    with pytest.raises(ConfigError, match=r"dilation=\[3, 3, 3\] must be one of .*\[1, 2, 4\]"):
+        load_run(trained.run_uri, dilation=(3, 3, 3))
+    uri, manifest = dataset
+    plain = start_run(
+        tiny_config(uri, train={"epochs": 1}).model_copy(update={"out": str(tmp_path / "plain")}), manifest
+    )
+    train(plain)
+    with pytest.raises(ConfigError, match="this run has none"):
+        load_run(plain.run_uri, dilation=(1, 1, 1))
+
+
+@pytest.mark.parametrize("sandwich", [False, True])
+def test_run_job_killed_and_resumed_ends_with_the_same_weights(tmp_path, dataset, sandwich):
+    whole = shared_job(dataset, tmp_path / "whole", sandwich=sandwich)
+    train(whole)
+    job = shared_job(dataset, tmp_path / "killed", sandwich=sandwich, checkpoint_every_steps=2)
+    with pytest.raises(KeyboardInterrupt):
+        train(job, _Killed())
+    train(job)
+    assert final_weights(job) == final_weights(whole)
+
+
+def test_run_job_one_shared_vector_trains_as_that_vector_alone(tmp_path, dataset):
+    uri, manifest = dataset
+    alone = start_run(
+        tiny_config(uri, model={"dilation": (1, 2, 4)}, train={"epochs": 2}).model_copy(
+            update={"out": str(tmp_path / "alone")}
+        ),
+        manifest,
+    )
+    train(alone)
+    shared = shared_job(dataset, tmp_path / "shared", vectors=((1, 2, 4),))
+    train(shared)
+    assert final_weights(shared) == final_weights(alone)
+
+
+@pytest.mark.parametrize("dilation", [(1, 2), (1, 1, 2), (1, 2, 4)])
+def test_export_run_a_vector_is_cut_out_bit_for_bit(trained, tmp_path, dilation):
+    written = export_run(trained.run_uri, tmp_path / "m.safetensors", dilation=dilation)
+    assert (written["level"], written["max_abs_diff"]) == (len(dilation) - 1, 0.0)
+    assert load_exported(tmp_path / "m.safetensors").network.dilation == dilation
