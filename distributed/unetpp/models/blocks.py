@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from unetpp.models.gradients.group_norm import norm_activation
+from unetpp.models.gradients.joined_conv import joined_conv
 from unetpp.models.layers import Activation, Norm, activation_layer, conv_layer, dilate, norm_layer
 from unetpp.models.upsample import Upsample, upsample_channels, upsample_layer
 
@@ -24,8 +26,17 @@ class BlockOptions:
     spatial_dims: int
 
 
-class ConvBlock(nn.Sequential):
+class ConvBlock(nn.Module):
     """H: twice a 3x3 convolution, norm, activation and dropout; keeps the size."""
+
+    conv1: nn.Conv2d | nn.Conv3d
+    conv2: nn.Conv2d | nn.Conv3d
+    norm1: nn.Module
+    norm2: nn.Module
+    activation1: nn.Module
+    activation2: nn.Module
+    dropout1: nn.Module
+    dropout2: nn.Module
 
     def __init__(self, in_channels: int, out_channels: int, dilation: int, options: BlockOptions) -> None:
         super().__init__()
@@ -43,11 +54,18 @@ class ConvBlock(nn.Sequential):
             self.add_module(f"activation{index}", activation_layer(options.activation))
             self.add_module(f"dropout{index}", nn.Dropout(options.dropout))
 
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Inputs that are joined along channels, each (N, C_k, *size) -> (N, out_channels, *size)."""
+        x = joined_conv(self.conv1, *inputs)
+        x = self.dropout1(norm_activation(self.norm1, self.activation1, x))
+        x = norm_activation(self.norm2, self.activation2, self.conv2(x))
+        out: Tensor = self.dropout2(x)
+        return out
+
     def set_dilation(self, dilation: int) -> None:
         """Use the same weights at another dilation."""
-        for layer in self:
-            if isinstance(layer, nn.Conv2d | nn.Conv3d):
-                dilate(layer, dilation)
+        for conv in (self.conv1, self.conv2):
+            dilate(conv, dilation)
 
 
 class AttentionGate(nn.Module):
@@ -95,5 +113,5 @@ class Node(nn.Module):
         up = self.up(below)
         if self.gate is not None:
             skips = [self.gate(torch.cat(list(skips), 1), up)]
-        out: Tensor = self.block(torch.cat([*skips, up], 1))
+        out: Tensor = self.block(*skips, up)
         return out

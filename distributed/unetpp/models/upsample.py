@@ -7,9 +7,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from unetpp.models.gradients.upsampling import upsample_linear
 from unetpp.models.layers import conv_layer
 
-__all__ = ["PixelShuffle", "Upsample", "upsample_channels", "upsample_layer"]
+__all__ = ["LinearUpsample", "PixelShuffle", "Upsample", "upsample_channels", "upsample_layer"]
 
 Upsample = Literal["bilinear", "deconv", "pixelshuffle"]
 
@@ -22,9 +23,7 @@ def upsample_channels(kind: Upsample, in_channels: int, out_channels: int) -> in
 def upsample_layer(kind: Upsample, in_channels: int, out_channels: int, factors: Sequence[int]) -> nn.Module:
     """The layer of that kind, which multiplies each axis by its factor; channels as `upsample_channels`."""
     if kind == "bilinear":
-        mode = "bilinear" if len(factors) == 2 else "trilinear"
-        scale = tuple(map(float, factors))
-        return nn.Upsample(scale_factor=scale, mode=mode, align_corners=False)
+        return LinearUpsample(factors)
     if kind == "pixelshuffle":
         return PixelShuffle(in_channels, out_channels, factors)
     layer: Any = nn.ConvTranspose2d if len(factors) == 2 else nn.ConvTranspose3d
@@ -36,6 +35,18 @@ def upsample_layer(kind: Upsample, in_channels: int, out_channels: int, factors:
     if deconv.bias is not None:
         nn.init.zeros_(deconv.bias)
     return deconv
+
+
+class LinearUpsample(nn.Module):
+    """Bilinear, or trilinear, interpolation between samples."""
+
+    def __init__(self, factors: Sequence[int]) -> None:
+        super().__init__()
+        self.factors = tuple(factors)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, *size) -> (N, C, *factors * size)."""
+        return upsample_linear(x, self.factors)
 
 
 class PixelShuffle(nn.Module):

@@ -1,0 +1,72 @@
+"""Twofold linear interpolation whose gradient is a strided depthwise convolution, one axis after the other.
+
+Between samples (align_corners=False) output 2k is x[k-1] / 4 + 3 x[k] / 4 and output 2k+1 is
+3 x[k] / 4 + x[k+1] / 4, x being repeated beyond its ends. So x[k] has the gradient
+
+    g[2k-1] / 4 + 3 g[2k] / 4 + 3 g[2k+1] / 4 + g[2k+2] / 4,
+
+and the first and last x a further quarter of the first and last g.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unetpp.models.gradients.applies import applies
+
+__all__ = ["upsample_linear"]
+
+_TAPS = (0.25, 0.75, 0.75, 0.25)
+
+
+def upsample_linear(x: Tensor, factors: Sequence[int]) -> Tensor:
+    """Each axis of (N, C, *size) times its factor, 1 or 2, as `F.interpolate` without align_corners."""
+    apply: Any = _UpsampleLinear.apply
+    if applies(x) and _is_channels_last(x):
+        out: Tensor = apply(x, tuple(factors))
+        return out
+    return _interpolate(x, factors)
+
+
+class _UpsampleLinear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factors: tuple[int, ...]) -> Tensor:
+        ctx.factors = factors
+        return _interpolate(x, factors)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        last = torch.channels_last if grad.ndim == 4 else torch.channels_last_3d
+        # (N, C, *size) -> (N, *size, C), which is contiguous.
+        rows = grad.contiguous(memory_format=last).movedim(1, -1)
+        for axis, factor in enumerate(ctx.factors, start=1):
+            if factor == 2:
+                rows = _halved(rows, axis)
+        return rows.movedim(-1, 1), None
+
+
+def _interpolate(x: Tensor, factors: Sequence[int]) -> Tensor:
+    mode = "bilinear" if len(factors) == 2 else "trilinear"
+    return F.interpolate(x, scale_factor=tuple(map(float, factors)), mode=mode, align_corners=False)
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    last = torch.channels_last if x.ndim == 4 else torch.channels_last_3d
+    return x.is_contiguous(memory_format=last)
+
+
+def _halved(grad: Tensor, axis: int) -> Tensor:
+    """The gradient along one axis of (N, *size, C): a convolution of images (before, axis, after, C)."""
+    shape = grad.shape
+    channels = shape[-1]
+    before, after = shape[:axis].numel(), shape[axis + 1 : -1].numel()
+    images = grad.reshape(before, shape[axis], after, channels).permute(0, 3, 1, 2)
+    taps = grad.new_tensor(_TAPS).view(1, 1, 4, 1).expand(channels, 1, 4, 1).contiguous()
+    halved = F.conv2d(images, taps, stride=(2, 1), padding=(1, 0), groups=channels)
+    halved[:, :, 0] += 0.25 * images[:, :, 0]
+    halved[:, :, -1] += 0.25 * images[:, :, -1]
+    return halved.permute(0, 2, 3, 1).reshape(*shape[:axis], shape[axis] // 2, *shape[axis + 1 :])
