@@ -32,7 +32,7 @@ class Callback:
         """Every `auto` as `field`, `value`, `reason`; of a resumed run or sweep what changes."""
 
     def on_train_start(self, epochs: int, first_epoch: int) -> None:
-        """A training begins, after `first_epoch` epochs where it is resumed."""
+        """A training begins, after `first_epoch` epochs where resumed; `epochs` is 0 with train.minutes."""
 
     def on_progress(self, values: dict[str, Any]) -> None:
         """Up to five times a second: epoch, step, steps (of the epoch), loss, images_per_s, data_wait."""

@@ -1,6 +1,7 @@
 """One training from a configuration to its result: plan, claim, connect, fit."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from unetpp.api.lost_cluster import LOST_CLUSTER, is_cluster_gone, resumed_here
@@ -29,19 +30,19 @@ def train_run(config: RunConfig, watcher: TrainWatcher, *, resume: bool) -> dict
     Raises:
         UserError: something the caller can fix, such as a run that another process works on.
     """
-    started_s = time.monotonic()
+    started_s, began_at = time.monotonic(), time.time()
     base = resumed_config(config) if resume else config
     if resume and "scale.address" not in given_fields(config) and is_cluster_gone(base):
         watcher.note(LOST_CLUSTER)
         config = resumed_here(config)
         base = resumed_config(config)
     with Ownership() as owner, hardware_for(base.scale) as hardware:
-        job = _prepare(config, hardware, owner, watcher, resume=resume)
+        job = replace(_prepare(config, hardware, owner, watcher, resume=resume), began_at=began_at)
         if resume and (ended := _ended(job, watcher)) is not None:
             return ended
         first_epoch = len(RunDir(job.run_uri).read_metrics())
         workers, cpus = job.config.max_workers, float(job.config.scale.cpus_per_worker)
-        with watcher.training(job.config.train.epochs, first_epoch) as listener:
+        with watcher.training(job.config.train.counted_epochs, first_epoch) as listener:
             timed = StartUpTimer(listener)
             with connected(base.scale.address, workers=workers, cpus_per_worker=cpus):
                 finished = fit(job, timed)

@@ -21,7 +21,8 @@ from unetpp.training.ray.trainer import fit
 from unetpp.training.run.rank import TrainJob
 from unetpp.tuning.folder import changes_since, load_started, started_config
 from unetpp.tuning.kept_space import resume_command
-from unetpp.tuning.planning.duration_estimate import estimate
+from unetpp.tuning.ledger import SweepSetup
+from unetpp.tuning.planning.duration_estimate import estimate, estimate_of_minutes
 from unetpp.tuning.results.confirm import candidates, confirm
 from unetpp.tuning.results.confirmed import called_best, read_confirmed
 from unetpp.tuning.results.leaderboard import failure_causes, leaderboard, sweep_summary
@@ -96,11 +97,7 @@ def tune_sweep(config: RunConfig, space: Space, watcher: SweepWatcher, *, resume
 def _run(sweep: Sweep, owner: Ownership, watcher: SweepWatcher) -> dict[str, Any]:
     setup, base = sweep.setup, sweep.setup.resolved_base()
     try:
-        epoch_s = measure_epoch(setup, setup.concurrent)
-        if epoch_s is None:
-            watcher.note("no estimate of the duration: no worker's place could be measured")
-        else:
-            watcher.note(estimate(epoch_s, base.train.epochs, setup.concurrent, base.tune))
+        watcher.note(_duration(setup, base))
         # Of a sweep that goes on; the listener hears of Dice alone.
         rows = leaderboard(sweep.study) if base.tune.metric == "dice" else []
         reached = max((row.quality for row in rows), default=0.0)
@@ -120,13 +117,23 @@ def _run(sweep: Sweep, owner: Ownership, watcher: SweepWatcher) -> dict[str, Any
     return _result(sweep, finished=finished)
 
 
+def _duration(setup: SweepSetup, base: RunConfig) -> str:
+    """How long the sweep is expected to take."""
+    if base.train.minutes > 0:
+        return estimate_of_minutes(base.train.minutes, setup.concurrent, base.tune)
+    epoch_s = measure_epoch(setup, setup.concurrent)
+    if epoch_s is None:
+        return "no estimate of the duration: no worker's place could be measured"
+    return estimate(epoch_s, base.train.epochs, setup.concurrent, base.tune)
+
+
 def _confirm(sweep: Sweep, watcher: SweepWatcher) -> bool:
     """Confirm the best trials; False if a training was stopped."""
     setup = sweep.setup
 
     def train(job: TrainJob) -> bool:
         watcher.note(f"training {job.run_uri}")
-        with watcher.training(job.config.train.epochs, 0) as listener:
+        with watcher.training(job.config.train.counted_epochs, 0) as listener:
             return fit(replace(job, claim=sweep.claim), StartUpTimer(listener))
 
     chosen = candidates(leaderboard(sweep.study), setup.base.tune.confirm, setup.sweep_uri)

@@ -32,7 +32,7 @@ class TrainWatcher(Protocol):
         ...
 
     def training(self, epochs: int, first_epoch: int) -> AbstractContextManager[TrainListener]:
-        """The listener of one training."""
+        """The listener of one training; 0 epochs where it goes by minutes."""
         ...
 
 

@@ -100,7 +100,7 @@ class Ledger:
     def __init__(self, setup: SweepSetup, study: optuna.Study, publisher: Publisher | None = None) -> None:
         self.setup, self.study = setup, study
         self._publisher = publisher or Unpublished()
-        self._rule = build_rule(setup.base.tune, setup.base.train.epochs)
+        self._rule = build_rule(setup.base.tune, setup.base.train)
         self._budget = budget_of(setup.base.tune)
         self._latency = SharedLatency(study)
         self._live: dict[int, _Live] = {}

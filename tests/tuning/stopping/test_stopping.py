@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from sweep_results import results
 from unetpp.config import TuneConfig
+from unetpp.config.sections.train import TrainConfig
 from unetpp.tuning.results.pareto import contributions
 from unetpp.tuning.stopping import AshaRule, MedianRule, ParetoRule, Rule, build_rule
 from unetpp.tuning.stopping.rule import rung_epochs
@@ -248,10 +249,10 @@ def test_pareto_rule_is_non_dominated_sorting_of_all_points(trials) -> None:
     ],
 )
 def test_build_rule_follows_the_configuration(tune: TuneConfig, kind: type[Rule]) -> None:
-    assert type(build_rule(tune, 9)) is kind
+    assert type(build_rule(tune, TrainConfig(epochs=9))) is kind
 
 
 @pytest.mark.parametrize("objectives", [("quality",), ("quality", "params")])
 def test_build_rule_none_never_stops(objectives) -> None:
-    rule = build_rule(TuneConfig(scheduler="none", objectives=objectives), 9)
+    rule = build_rule(TuneConfig(scheduler="none", objectives=objectives), TrainConfig(epochs=9))
     assert set(feed(rule, [0.9, 0.1, math.nan, 0.0], 5)) == {"continue"}

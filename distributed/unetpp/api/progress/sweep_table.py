@@ -24,7 +24,7 @@ class SweepTable:
 
     Args:
         base: configuration of which trials show what differs.
-        epochs: of a whole trial.
+        epochs: of a whole trial; 0 where trials go by minutes.
         reached: the best Dice of a sweep that goes on.
     """
 
@@ -74,20 +74,22 @@ class SweepTable:
         if not self._has_epoch and (after := since_submission()):
             self._line(f"first epoch {after}")
         self._has_epoch = True
-        row["epoch"] = int(metrics["epoch"])
+        row["epoch"], row["finished"] = int(metrics["epoch"]), metrics.get("finished", False)
         if "val" in metrics:
             row["levels"] = {name: values["dice"] for name, values in metrics["val"]["levels"].items()}
             row["curve"].append(max(row["levels"].values()))
             self._best = max(self._best, row["curve"][-1])
         levels = "  ".join(f"L{name} {value:.4f}" for name, value in row.get("levels", {}).items())
-        self._line(
-            f"trial {number} epoch {row['epoch']}/{self._epochs}  Dice {levels}  best so far {self._best:.4f}"
-        )
+        self._line(f"trial {number} epoch {self._of(row)}  Dice {levels}  best so far {self._best:.4f}")
 
     def ended(self, number: int) -> None:
         row = self._rows[number]
-        row["state"] = "COMPLETE" if row["epoch"] >= self._epochs else "STOPPED"
+        is_whole = row["epoch"] >= self._epochs if self._epochs else row["finished"]
+        row["state"] = "COMPLETE" if is_whole else "STOPPED"
         self._line(f"trial {number} {row['state'].lower()} after epoch {row['epoch']}")
+
+    def _of(self, row: dict[str, Any]) -> str:
+        return f"{row['epoch']}/{self._epochs}" if self._epochs else f"{row['epoch']}"
 
     def failed(self, number: int) -> None:
         self._rows[number]["state"] = "FAILED"
@@ -110,7 +112,7 @@ class SweepTable:
         for number, row in self._shown():
             levels = " ".join(f"L{name} {value:.3f}" for name, value in row.get("levels", {}).items())
             table.add_row(
-                str(number), row["state"], row["params"], f"{row['epoch']}/{self._epochs}",
+                str(number), row["state"], row["params"], self._of(row),
                 sparkline(row["curve"]), levels,
             )  # fmt: skip
         return table

@@ -11,7 +11,12 @@ __all__ = ["TrainProgress", "epoch_line"]
 
 
 class TrainProgress:
-    """A `TrainListener` that draws on stderr; plain lines where nothing can be drawn again."""
+    """A `TrainListener` that draws on stderr; plain lines where nothing can be drawn again.
+
+    Args:
+        epochs: of the run; 0 where it goes by minutes.
+        first_epoch: epochs that are done already.
+    """
 
     def __init__(self, epochs: int, *, first_epoch: int) -> None:
         self._epochs, self._done = epochs, first_epoch
@@ -49,7 +54,7 @@ class TrainProgress:
         rate = f"{values['images_per_s']:.1f} img/s  data-wait {values['data_wait']:.1%}"
         self._bar.update(
             self._bar.task_ids[0],
-            description=f"epoch {values['epoch']}/{self._epochs}",
+            description=f"epoch {_of(values['epoch'], self._epochs).strip()}",
             completed=values["step"],
             total=values["steps"],
             note=f"loss {values['loss']:.4f}  {rate}",
@@ -58,7 +63,9 @@ class TrainProgress:
     def epoch(self, metrics: dict[str, Any]) -> None:
         self._done = metrics["epoch"]
         self._seconds.append(metrics["seconds"])
-        left_s = (self._epochs - self._done) * sum(self._seconds) / len(self._seconds)
+        left_s = _left_s(metrics)
+        if self._epochs:
+            left_s = (self._epochs - self._done) * sum(self._seconds) / len(self._seconds)
         self._console.print(epoch_line(metrics, self._epochs, left_s), soft_wrap=True)
 
     def warning(self, text: str) -> None:
@@ -71,7 +78,7 @@ class TrainProgress:
 def epoch_line(metrics: dict[str, Any], epochs: int, left_s: float) -> str:
     """One epoch in one line: rate, waiting for data, loss, shards cached, Dice of every level, time left."""
     line = (
-        f"epoch {metrics['epoch']:>3}/{epochs}  {metrics['images_per_s']:6.1f} img/s  "
+        f"epoch {_of(metrics['epoch'], epochs)}  {metrics['images_per_s']:6.1f} img/s  "
         f"data-wait {metrics['data_wait']:4.1%}  loss {metrics['loss']:.4f}"
     )
     # Runs of a former version have no such count.
@@ -85,6 +92,16 @@ def epoch_line(metrics: dict[str, Any], epochs: int, left_s: float) -> str:
         )
         line += f"  Dice {levels}"
     return f"{line}  {metrics['seconds']:.1f} s  left {_clock(left_s)}"
+
+
+def _of(epoch: int, epochs: int) -> str:
+    return f"{epoch:>3}/{epochs}" if epochs else f"{epoch:>3}"
+
+
+def _left_s(metrics: dict[str, Any]) -> float:
+    """Of the minutes of a run that goes by them."""
+    spent = metrics.get("time", {"used_s": 0.0, "total_s": 0.0})
+    return float(spent["total_s"] - spent["used_s"])
 
 
 def _clock(seconds: float) -> str:

@@ -27,7 +27,7 @@ class ProgressWatcher:
         return TrainProgress(epochs, first_epoch=first_epoch)
 
     def sweep(self, base: "RunConfig", reached: float) -> SweepTable:
-        return SweepTable(base.model_dump(mode="json"), base.train.epochs, reached)
+        return SweepTable(base.model_dump(mode="json"), base.train.counted_epochs, reached)
 
 
 def print_decisions(decisions: "Sequence[Decision]", *, word: str = "auto ") -> None:

@@ -31,7 +31,10 @@ class OptimConfig(Section):
 
 class TrainConfig(Section):
     epochs: Count = 20
-    """Passes over the train split."""
+    """Passes over the train split; without `minutes`."""
+    minutes: float = Field(0.0, ge=0)
+    """Minutes from the command to the last checkpoint, start-up and validations included; 0 goes by epochs.
+    The learning rate falls with the time that is used, and the plan decides what the command leaves open."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Number format of the forward pass; auto is bf16 on GPUs and fp32 on CPUs, weights are always fp32."""
     compile: bool = False
@@ -65,6 +68,11 @@ class TrainConfig(Section):
     times the cost, rather than one random vector."""
     trackers: tuple[TrackerName, ...] = ("tensorboard",)
     """Experiment trackers beside metrics.jsonl; mlflow and wandb need their extras."""
+
+    @property
+    def counted_epochs(self) -> int:
+        """Epochs of the run where it goes by them, else 0."""
+        return 0 if self.minutes > 0 else self.epochs
 
 
 class ScaleConfig(Section):

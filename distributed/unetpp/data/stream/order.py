@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 from unetpp.core.seeds import rng
 from unetpp.data.dataset.chunks import cut_by_bytes
 
-__all__ = ["EpochOrder", "StepShare", "epoch_order", "num_steps", "sequential_order", "step_share", "units"]
+__all__ = [
+    "EpochOrder",
+    "StepShare",
+    "ThinnedOrder",
+    "epoch_order",
+    "num_steps",
+    "sequential_order",
+    "step_share",
+    "units",
+]
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,23 @@ class EpochOrder:
         if self.key is None:
             return rows
         return rows[rng("order", *self.key, window).permutation(len(rows))]
+
+
+@dataclass(frozen=True)
+class ThinnedOrder:
+    """Evenly spaced rows of an order: position p is its position p * (its rows) // num_rows."""
+
+    full: EpochOrder
+    num_rows: int
+
+    @property
+    def window_ends(self) -> NDArray[np.int64]:
+        """As of an `EpochOrder`; windows of which no row is taken end where the one before does."""
+        return -(-self.full.window_ends * self.num_rows // self.full.num_rows)
+
+    def rows(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(N, 2): shard index and row in the shard at N positions."""
+        return self.full.rows(positions * self.full.num_rows // self.num_rows)
 
 
 @dataclass(frozen=True)
@@ -99,7 +125,7 @@ def step_share(step: int, *, num_rows: int, batch_size: int, rank: int, world_si
 
 
 def units(
-    order: EpochOrder, *, batch_size: int, steps: int, first_step: int = 0
+    order: EpochOrder | ThinnedOrder, *, batch_size: int, steps: int, first_step: int = 0
 ) -> Iterator[tuple[int, int]]:
     """Cut an epoch into step ranges [first, last) that each need about one window of shards.
 

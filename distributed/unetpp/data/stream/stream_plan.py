@@ -5,13 +5,14 @@ validation set are read while the current epoch trains, and an epoch costs no pi
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from unetpp.core.manifest import Manifest, ShardInfo, SplitInfo
 from unetpp.data.stream.order import (
     EpochOrder,
     StepShare,
+    ThinnedOrder,
     epoch_order,
     num_steps,
     sequential_order,
@@ -43,6 +44,7 @@ class StreamPlan:
     """Probability that a crop is centred on foreground."""
     epochs: int
     validate_every: int
+    """Epochs between validations; 0 where the stream holds none."""
     seed: int
     window_bytes: int
     drop_last: bool
@@ -50,6 +52,8 @@ class StreamPlan:
     cache_bytes: int = 0
     """Limit of the machine's shard cache; 0 switches it off."""
     cache_dir: str = ""
+    val_rows: int = 0
+    """Rows of the validation split that are scored, evenly spaced; 0 takes all."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Of the nodes that read; empty reads on the worker's own where there is a cache."""
 
@@ -64,15 +68,14 @@ class StreamPlan:
 
     def val_steps(self, world_size: int) -> int:
         """Validation batches in an epoch that validates."""
-        rows = self._split("val").rows
-        return num_steps(rows, self.val_batch_size(world_size), drop_last=False)
+        return num_steps(self.rows("val"), self.val_batch_size(world_size), drop_last=False)
 
     def share(self, split: str, step: int, *, rank: int, world_size: int) -> StepShare:
         """One worker's rows of a step of train or val."""
         batch_size = self.batch_size if split == "train" else self.val_batch_size(world_size)
         return step_share(
             step,
-            num_rows=self._split(split).rows,
+            num_rows=self.rows(split),
             batch_size=batch_size,
             rank=rank,
             world_size=world_size,
@@ -80,6 +83,8 @@ class StreamPlan:
 
     def validates(self, epoch: int) -> bool:
         """Whether the epoch, counted from 0, ends with a validation."""
+        if not self.validate_every:
+            return False
         last = epoch == self.epochs - 1
         return self._split("val").rows > 0 and (last or (epoch + 1) % self.validate_every == 0)
 
@@ -88,13 +93,22 @@ class StreamPlan:
         """What the run reads."""
         return (*self._split("train").shards, *self._split("val").shards)
 
-    def order(self, split: str, epoch: int) -> EpochOrder:
+    def order(self, split: str, epoch: int) -> EpochOrder | ThinnedOrder:
         """Rows of a split in the order they are read in that epoch."""
         shards = self._split(split).shards
         rows, sizes = [s.rows for s in shards], [s.decoded_bytes for s in shards]
         if split == "train":
             return epoch_order(rows, sizes, seed=self.seed, epoch=epoch, window_bytes=self.window_bytes)
-        return sequential_order(rows, sizes, window_bytes=self.window_bytes)
+        order = sequential_order(rows, sizes, window_bytes=self.window_bytes)
+        return ThinnedOrder(order, self.val_rows) if self.val_rows else order
+
+    def validation(self, rows: int) -> "StreamPlan":
+        """A plan whose only epoch scores that many rows, read from `Position(0, train_steps)` on."""
+        return replace(self, epochs=1, validate_every=1, val_rows=rows)
+
+    def rows(self, split: str) -> int:
+        """Rows of a split that are read."""
+        return self.val_rows if split == "val" and self.val_rows else self._split(split).rows
 
     def _split(self, name: str) -> SplitInfo:
         return self.manifest.splits.get(name, SplitInfo(rows=0, shards=()))

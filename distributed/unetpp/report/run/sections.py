@@ -42,11 +42,12 @@ def headline(data: RunData) -> list[tuple[str, str, str]]:
             ("Recall", score(values["recall"]), over),
             ("Dice per image", score(values["dice_per_image"]), "mean over images"),
         ]
-    planned = data.config.train.epochs
+    train = data.config.train
+    planned = f"in {train.minutes:g} minutes" if train.minutes else f"of {train.epochs}"
     seconds = sum(float(epoch["seconds"]) for epoch in data.epochs)
     state = "finished" if data.result is not None else "unfinished"
     cards += [
-        ("Epochs", f"{len(data.epochs)} of {planned}", state),
+        ("Epochs", f"{data.epochs[-1]['epoch'] if data.epochs else 0} {planned}", state),
         ("Training", duration_text(seconds) if data.epochs else "–", "all finished epochs"),
     ]
     skipped = data.epochs[-1].get("nonfinite_steps", 0) if data.epochs else 0

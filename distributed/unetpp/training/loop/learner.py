@@ -16,7 +16,7 @@ from unetpp.models import build_model
 from unetpp.models.normalise import Normalise
 from unetpp.models.unetpp import UNetPlusPlus
 from unetpp.objective import Objective, build_objective
-from unetpp.training.loop.optim import build_optimizer, build_schedule
+from unetpp.training.loop.optim import build_optimizer, build_schedule, build_time_schedule, set_rates
 from unetpp.training.loop.sync_bn import CountedImages, convert_bn
 
 __all__ = ["Learner"]
@@ -28,11 +28,13 @@ class Learner:
     Args:
         config: every `auto` decided.
         manifest: the dataset.
-        total_steps: optimiser steps of the whole run, for the learning-rate schedule.
+        total_steps: optimiser steps of the whole run, for the learning-rate schedule; None goes by time.
         device: where to train.
     """
 
-    def __init__(self, config: RunConfig, manifest: Manifest, total_steps: int, device: torch.device) -> None:
+    def __init__(
+        self, config: RunConfig, manifest: Manifest, total_steps: int | None, device: torch.device
+    ) -> None:
         self.device = device
         self.shares_dilations = bool(config.model.shared_dilations)
         """Whether the weights are those of several vectors of dilations."""
@@ -50,7 +52,12 @@ class Learner:
         self.objective: Objective = build_objective(config.loss, manifest.task, model.supervised_levels)
         self.normalise = Normalise(manifest.channel_stats).to(device)
         self.optimizer: torch.optim.Optimizer = build_optimizer(self.model, config.optim)
-        self.schedule: LambdaLR = build_schedule(self.optimizer, config.optim, total_steps)
+        self._time_step = 0
+        self.schedule: LambdaLR = (
+            build_time_schedule(self.optimizer, config.optim, lambda: self._time_step)
+            if total_steps is None
+            else build_schedule(self.optimizer, config.optim, total_steps)
+        )
         self.ema: AveragedModel | None = None
         if config.train.ema > 0:
             average = get_ema_multi_avg_fn(config.train.ema)
@@ -69,6 +76,11 @@ class Learner:
             averaged = self.ema.module
             assert isinstance(averaged, UNetPlusPlus)
             averaged.set_dilation(dilation)
+
+    def follow_time(self, time_step: int) -> None:
+        """Set the learning rate of a part of the time, see `TIME_STEPS`."""
+        self._time_step = time_step
+        set_rates(self.schedule)
 
     def autocast(self) -> torch.autocast:
         """The precision of the forward pass."""

@@ -36,7 +36,20 @@ from unetpp.training.loop.step import StepResult, train_step
 from unetpp.training.loop.validate import validate
 from unetpp.training.loop.validate_shared import validate_shared
 
-__all__ = ["EpochInfo", "LoopContext", "PauseInfo", "StepInfo", "training"]
+__all__ = [
+    "EpochInfo",
+    "Events",
+    "LoopContext",
+    "PauseInfo",
+    "StepInfo",
+    "advance",
+    "cache_metrics",
+    "epoch_metrics",
+    "run_step",
+    "score",
+    "totals",
+    "training",
+]
 
 
 @dataclass(frozen=True)
@@ -61,7 +74,11 @@ class EpochInfo:
     """After one epoch; the same on every rank."""
 
     metrics: dict[str, Any]
-    """epoch (1-based), step, loss, lr, images_per_s, data_wait, cache, seconds, val if validated."""
+    """epoch (1-based), step, loss, lr, images_per_s, data_wait, cache, seconds, val if validated, and `time`
+    of a run that goes by minutes."""
+
+
+Events = Generator[StepInfo | PauseInfo | EpochInfo, Request | None, None]
 
 
 @dataclass(frozen=True)
@@ -76,9 +93,7 @@ class LoopContext:
     world_size: int
 
 
-def training(
-    context: LoopContext, state: TrainState, batches: Iterator[HostBatch]
-) -> Generator[StepInfo | PauseInfo | EpochInfo, Request | None, None]:
+def training(context: LoopContext, state: TrainState, batches: Iterator[HostBatch]) -> Events:
     """Train from `state` to the last epoch, updating `state` in place before each yield.
 
     Raises:
@@ -93,23 +108,23 @@ def training(
             asked_s = time.perf_counter()
             batch = delivery.take("train", epoch, step)
             wait_s = time.perf_counter() - asked_s
-            result = _step(context, state, batch)
+            result = run_step(context, state, batch)
             counts += batch.counts
-            _advance(state, sums, result, wait_s, time.perf_counter() - started_s)
+            advance(state, sums, result, wait_s, time.perf_counter() - started_s)
             request = yield StepInfo(epoch, step + 1, context.plan.train_steps, result.loss_sum, sums)
             agreed = max_over_ranks(request or Request.GO_ON, context.learner.device)
             if agreed != Request.GO_ON:
-                state.sums = _over_ranks(context, sums)
+                state.sums = totals(context, sums)
                 yield PauseInfo()
             if agreed == Request.STOP:
                 return
-        metrics = _epoch_metrics(context, state, _over_ranks(context, sums))
-        metrics["cache"] = _cache_metrics(context, counts)
+        metrics = epoch_metrics(context, state, totals(context, sums))
+        metrics["cache"] = cache_metrics(context, counts)
         _assert_rows(context, metrics["images"])
         if context.plan.validates(epoch):
             steps = range(context.plan.val_steps(context.world_size))
             val_batches = (delivery.take("val", epoch, step) for step in steps)
-            metrics["val"] = _validate(context, val_batches)
+            metrics["val"] = score(context, val_batches)
         metrics["seconds"] = time.perf_counter() - started_s
         metrics["wall_time"] = time.time()
         state.seconds += metrics["seconds"]
@@ -117,14 +132,20 @@ def training(
         yield EpochInfo(metrics)
 
 
-def _validate(context: LoopContext, batches: Iterator[HostBatch]) -> dict[str, Any]:
+def score(context: LoopContext, batches: Iterator[HostBatch]) -> dict[str, Any]:
+    """Validate on this rank's batches; the same values on every rank."""
     config, scored = context.config, (context.learner, batches, context.manifest, context.config.window_px)
     if not config.model.shared_dilations:
         return validate(*scored)
     return validate_shared(*scored, config.model.shared_dilations, config.tune.metric)
 
 
-def _step(context: LoopContext, state: TrainState, host: HostBatch) -> StepResult:
+def run_step(context: LoopContext, state: TrainState, host: HostBatch) -> StepResult:
+    """Learn from a batch.
+
+    Raises:
+        NonFiniteError: more steps than `train.max_nonfinite` had a NaN or Inf gradient.
+    """
     config = context.config
     augment = config.augment if config.augment.enabled else None
     batch = to_device(host, context.learner, augment=augment, seed=config.data.seed)
@@ -152,7 +173,8 @@ def _step(context: LoopContext, state: TrainState, host: HostBatch) -> StepResul
     return result
 
 
-def _advance(state: TrainState, sums: EpochSums, result: StepResult, wait_s: float, seconds: float) -> None:
+def advance(state: TrainState, sums: EpochSums, result: StepResult, wait_s: float, seconds: float) -> None:
+    """Count a step."""
     sums.loss += result.loss_sum
     sums.images += result.images
     if not result.finite:
@@ -172,14 +194,14 @@ def _assert_rows(context: LoopContext, images: int) -> None:
         raise UnetppError(f"an epoch must train on {expected} samples; it saw {images}")
 
 
-def _over_ranks(context: LoopContext, sums: EpochSums) -> EpochSums:
+def totals(context: LoopContext, sums: EpochSums) -> EpochSums:
     """Loss and images added up, times averaged; every rank skips the same steps."""
-    totals = torch.tensor(
+    summed = torch.tensor(
         [sums.loss, sums.images, sums.skipped_images, sums.wait_s, sums.seconds],
         dtype=torch.float64,
         device=context.learner.device,
     )
-    loss, images, skipped_images, wait_s, seconds = sum_over_ranks(totals).tolist()
+    loss, images, skipped_images, wait_s, seconds = sum_over_ranks(summed).tolist()
     return EpochSums(
         loss=loss,
         images=int(images),
@@ -191,7 +213,8 @@ def _over_ranks(context: LoopContext, sums: EpochSums) -> EpochSums:
     )
 
 
-def _epoch_metrics(context: LoopContext, state: TrainState, sums: EpochSums) -> dict[str, Any]:
+def epoch_metrics(context: LoopContext, state: TrainState, sums: EpochSums) -> dict[str, Any]:
+    """What an epoch's line in the metrics begins with; `sums` are over all ranks."""
     data_wait = sums.wait_s / max(sums.seconds, 1e-9)
     return {
         "epoch": state.epoch + 1,
@@ -208,7 +231,7 @@ def _epoch_metrics(context: LoopContext, state: TrainState, sums: EpochSums) -> 
     }
 
 
-def _cache_metrics(context: LoopContext, counts: CacheCounts) -> dict[str, float]:
+def cache_metrics(context: LoopContext, counts: CacheCounts) -> dict[str, float]:
     """Of this process's part of the epoch, over all workers."""
-    totals = torch.tensor(astuple(counts), dtype=torch.float64, device=context.learner.device)
-    return CacheCounts(*sum_over_ranks(totals).tolist()).to_json()
+    summed = torch.tensor(astuple(counts), dtype=torch.float64, device=context.learner.device)
+    return CacheCounts(*sum_over_ranks(summed).tolist()).to_json()

@@ -1,6 +1,7 @@
 """Optimisers and learning-rate schedules from configuration."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -8,7 +9,10 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from unetpp.config.sections.train import OptimConfig
 
-__all__ = ["build_optimizer", "build_schedule", "lr_factor"]
+__all__ = ["TIME_STEPS", "build_optimizer", "build_schedule", "build_time_schedule", "lr_factor", "set_rates"]
+
+TIME_STEPS = 1_000_000
+"""Parts of the time of a run that goes by minutes, which its schedule takes for steps."""
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
@@ -29,6 +33,20 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimi
 def build_schedule(optimizer: torch.optim.Optimizer, config: OptimConfig, total_steps: int) -> LambdaLR:
     """Schedule stepped once per optimiser step."""
     return LambdaLR(optimizer, lambda step: lr_factor(config, step, total_steps))
+
+
+def build_time_schedule(
+    optimizer: torch.optim.Optimizer, config: OptimConfig, time_step: Callable[[], int]
+) -> LambdaLR:
+    """Schedule of a run that goes by minutes: `time_step` tells which of `TIME_STEPS` parts is under way."""
+    return LambdaLR(optimizer, lambda _: lr_factor(config, time_step(), TIME_STEPS))
+
+
+def set_rates(schedule: LambdaLR) -> None:
+    """Give the optimiser the learning rates of where the schedule stands now."""
+    factors = [factor(schedule.last_epoch) for factor in schedule.lr_lambdas]
+    for group, base, factor in zip(schedule.optimizer.param_groups, schedule.base_lrs, factors, strict=True):
+        group["lr"] = base * factor
 
 
 def lr_factor(config: OptimConfig, step: int, total_steps: int) -> float:

@@ -50,6 +50,14 @@ class TrainState:
     best_epoch: int | None = None
     validations_since_best: int = 0
     nonfinite_steps: int = 0
+    used_s: float = 0.0
+    """Of `train.minutes`: time since the run's commands began, all of it once the run has ended."""
+    began_s: float | None = None
+    """The same at the first training step; the learning rate falls from there."""
+    bookkeeping_s: float = 0.0
+    """Time of validations, checkpoints and reports, where the run goes by minutes."""
+    val_rows: int = 0
+    """Rows of the validation split that such a run scores; 0 before it is decided."""
     finished: bool = False
     sums: EpochSums = field(default_factory=EpochSums)
     """Of the epoch's first `step` steps; loss and images over all ranks, times a mean over them.
@@ -59,7 +67,10 @@ class TrainState:
 
     def ended_by(self, config: TrainConfig) -> str | None:
         """Why nothing is left to train, or None."""
-        if self.epoch >= config.epochs:
+        if config.minutes > 0:
+            if self.used_s >= config.minutes * 60:
+                return f"all of train.minutes={config.minutes:g} are used"
+        elif self.epoch >= config.epochs:
             return f"all of train.epochs={config.epochs} are done"
         if 0 < config.patience <= self.validations_since_best:
             return f"{self.validations_since_best} validations without a better one reach train.patience"

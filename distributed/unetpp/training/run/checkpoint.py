@@ -23,6 +23,7 @@ from unetpp.core.rundir import RunDir
 from unetpp.models.load import DILATION_FILE, EMA_FILE, MODEL_FILE
 from unetpp.training.loop.collective import from_rank_0, max_over_ranks
 from unetpp.training.loop.learner import Learner
+from unetpp.training.loop.optim import set_rates
 from unetpp.training.loop.state import TrainState
 
 __all__ = ["agreed_checkpoint", "last_state", "pack_checkpoint", "read_state", "restore_learner"]
@@ -103,14 +104,8 @@ def restore_learner(files: Mapping[str, bytes], learner: Learner) -> None:
     )
     learner.optimizer.load_state_dict(progress["optimizer"])
     learner.schedule.load_state_dict(progress["schedule"])
-    schedule = learner.schedule
     # What was saved unless the run's length has changed since.
-    rates = [
-        base * factor(schedule.last_epoch)
-        for base, factor in zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)
-    ]
-    for group, rate in zip(learner.optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate
+    set_rates(learner.schedule)
     if learner.ema is not None:
         learner.ema.module.load_state_dict(safetensors.torch.load(files[EMA_FILE]))
         learner.ema.n_averaged.fill_(progress["averaged"])

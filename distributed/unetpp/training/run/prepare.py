@@ -91,11 +91,12 @@ def resumed_run(
     if state.ended_by(resumed.train) is None:
         fix = "name the place that they were moved to with data.uri=, or start a new run with another out="
         require_shards(open_storage(resumed.data.uri), manifest, ("train", "val"), fix=fix)
-    job = TrainJob(resumed, manifest, resumed.run_uri, claim)
+    job = TrainJob(resumed, manifest, resumed.run_uri, claim, used_before_s=state.used_s)
     steps = stream_plan(job).train_steps
     decisions = explain_changes(stored, resumed, state, train_steps=steps, asked=asked)
     if resumed != stored:
-        ends_elsewhere = any(d.field in ("train.epochs", "train.patience") for d in decisions)
+        ending = ("train.epochs", "train.minutes", "train.patience")
+        ends_elsewhere = any(decision.field in ending for decision in decisions)
         reopen = ends_elsewhere and state.ended_by(resumed.train) is None
         run.change_config(resumed.model_dump(mode="json"), reopen=reopen)
     return job, decisions

@@ -4,8 +4,9 @@ Nothing here knows Ray; `worker.py` provides the session for Ray Train.
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import closing
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 
 import torch
@@ -16,11 +17,13 @@ from unetpp.core.ownership import Claim
 from unetpp.core.rundir import RunDir
 from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.prefetch import Prefetch
-from unetpp.data.stream.stream_plan import StreamPlan
+from unetpp.data.stream.stream_plan import Position, StreamPlan
 from unetpp.training.loop.learner import Learner
-from unetpp.training.loop.loop import EpochInfo, LoopContext, PauseInfo, StepInfo, training
+from unetpp.training.loop.loop import EpochInfo, Events, LoopContext, PauseInfo, StepInfo, training
 from unetpp.training.loop.session import Request, Session
 from unetpp.training.loop.state import TrainState
+from unetpp.training.loop.time_budget import TimeBudget
+from unetpp.training.loop.timed import OpenBatches, timed_training
 from unetpp.training.run.checkpoint import agreed_checkpoint, read_state, restore_learner
 from unetpp.training.run.hooks import EpochHooks
 
@@ -29,6 +32,8 @@ __all__ = ["TrainJob", "run_job", "stream_plan"]
 logger = logging.getLogger(__name__)
 
 _PREFETCHED_BATCHES = 2
+_ENDLESS = 10**9
+"""Epochs of a stream that time ends."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +45,31 @@ class TrainJob:
     run_uri: str
     claim: Claim | None = None
     """Of whoever started the workers: once it was lost they write nothing more."""
+    began_at: float | None = None
+    """Unix seconds at which the command began, from which `train.minutes` count; None counts from here."""
+    used_before_s: float = 0.0
+    """Of `train.minutes`, by earlier commands."""
 
 
-def run_job(job: TrainJob, session: Session, device: torch.device) -> TrainState:
-    """Train until the last epoch, early stopping or a request to stop, and return where the run stands.
+def run_job(
+    job: TrainJob, session: Session, device: torch.device, clock: Callable[[], float] = time.time
+) -> TrainState:
+    """Train to the last epoch or minute, early stopping or a request to stop; return where the run stands.
 
     Continues from the newest checkpoint that rank 0 can verify, where the run has one.
+
+    Args:
+        job: what to train.
+        session: of this rank.
+        device: where.
+        clock: seconds, of which `train.minutes` are spent; that of `began_at`.
 
     Raises:
         CheckpointError: another rank does not have that checkpoint.
     """
-    run = RunDir(job.run_uri)
+    run, minutes = RunDir(job.run_uri), job.config.train.minutes
     plan = stream_plan(job)
-    total_steps = plan.train_steps * job.config.train.epochs
+    total_steps = None if minutes > 0 else plan.train_steps * job.config.train.epochs
     found = agreed_checkpoint(run.checkpoints, session.rank, device)
     state = TrainState() if found is None else read_state(found[1])
     # Epochs and patience may have changed since it was saved.
@@ -66,22 +83,28 @@ def run_job(job: TrainJob, session: Session, device: torch.device) -> TrainState
             restore_learner(found[1], learner)
             logger.info("continuing from step %d: epoch %d, step %d of it", found[0], state.epoch, state.step)
         context = LoopContext(learner, job.config, job.manifest, plan, session.rank, session.world_size)
+        events = training(context, state, batches)
+        if minutes > 0:
+            before_s = state.used_s if job.began_at is None else job.used_before_s
+            began_at = clock() if job.began_at is None else job.began_at
+            budget = TimeBudget(minutes * 60, before_s, began_at, clock)
+            events = timed_training(context, state, batches, budget, _validation_of(session))
         with closing(EpochHooks(job.config, run, learner, state, session, job.claim)) as hooks:
-            _drive(context, state, batches, hooks, session)
+            _drive(events, state, hooks, session)
     return state
 
 
 def stream_plan(job: TrainJob) -> StreamPlan:
     """The batches of a run, from its configuration and its dataset."""
-    data = job.config.data
+    data, timed = job.config.data, job.config.train.minutes > 0
     return StreamPlan(
         uri=data.uri,
         manifest=job.manifest,
         batch_size=int(data.batch_size),
         crop=job.config.patch_px,
         foreground=float(data.foreground),
-        epochs=job.config.train.epochs,
-        validate_every=job.config.train.validate_every,
+        epochs=_ENDLESS if timed else job.config.train.epochs,
+        validate_every=0 if timed else job.config.train.validate_every,
         seed=data.seed,
         window_bytes=data.window_bytes,
         drop_last=data.drop_last,
@@ -92,10 +115,17 @@ def stream_plan(job: TrainJob) -> StreamPlan:
     )
 
 
-def _drive(
-    context: LoopContext, state: TrainState, batches: Iterator[HostBatch], hooks: EpochHooks, session: Session
-) -> None:
-    events = training(context, state, batches)
+def _validation_of(session: Session) -> OpenBatches:
+    """How to read the validation split of a plan, from its start."""
+
+    def opened(plan: StreamPlan) -> AbstractContextManager[Iterator[HostBatch]]:
+        start = Position(0, plan.train_steps)
+        return closing(Prefetch(session.batches(plan, start), _PREFETCHED_BATCHES))
+
+    return opened
+
+
+def _drive(events: Events, state: TrainState, hooks: EpochHooks, session: Session) -> None:
     request: Request | None = None
     while not state.finished:
         try:

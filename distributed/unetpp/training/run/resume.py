@@ -17,7 +17,14 @@ __all__ = ["applied_changes", "explain_changes", "last_epoch"]
 _MAY_CHANGE = frozenset(
     (
         *("data.cache_bytes", "data.cache_dir", "data.labels", "data.workers"),
-        *("train.epochs", "train.patience", "train.validate_every", "train.trackers", "train.max_nonfinite"),
+        *(
+            "train.epochs",
+            "train.minutes",
+            "train.patience",
+            "train.validate_every",
+            "train.trackers",
+            "train.max_nonfinite",
+        ),
         *("train.checkpoint_every_steps", "train.checkpoint_minutes", "train.keep_checkpoints"),
         "train.compile",
     )
@@ -82,7 +89,9 @@ def _is_open(key: str, value: Any) -> bool:
 
 
 def last_epoch(config: RunConfig, state: TrainState) -> int:
-    """Epochs in all: as configured, but none that is done is taken back."""
+    """Epochs in all: as configured, but none that is done is taken back; time does not count them."""
+    if config.train.minutes > 0:
+        return config.train.epochs
     return max(config.train.epochs, state.epoch)
 
 
@@ -102,7 +111,18 @@ def explain_changes(
     reasons = {key: f"was {old[key]}" for key in new if new[key] != old[key] and key not in ("out", "name")}
     if "train.epochs" in reasons:
         reasons["train.epochs"] += "; " + _epochs_reason(after, state, train_steps, asked.train.epochs)
+    if "train.minutes" in reasons:
+        reasons["train.minutes"] += "; " + _minutes_reason(after, state)
     return tuple(Decision(key, new[key], reason) for key, reason in reasons.items())
+
+
+def _minutes_reason(after: RunConfig, state: TrainState) -> str:
+    if not after.train.minutes:
+        return f"train.epochs={after.train.epochs} counts from here on"
+    left_s = max(after.train.minutes * 60 - state.used_s, 0.0)
+    return (
+        f"{state.used_s / 60:.1f} are used; the learning rate falls over the {left_s / 60:.1f} that are left"
+    )
 
 
 def _epochs_reason(after: RunConfig, state: TrainState, train_steps: int, asked_epochs: int) -> str:

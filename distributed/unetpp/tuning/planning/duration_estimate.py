@@ -16,7 +16,7 @@ from unetpp.data.stream.order import num_steps
 from unetpp.training.loop.learner import Learner
 from unetpp.training.loop.step import DeviceBatch, train_step
 
-__all__ = ["estimate", "expected_epochs", "seconds_per_epoch"]
+__all__ = ["estimate", "estimate_of_minutes", "expected_epochs", "seconds_per_epoch"]
 
 _TIMED_STEPS = 2
 
@@ -105,6 +105,12 @@ def estimate(seconds_per_epoch: float, epochs: int, concurrent: int, tune: TuneC
         f"about {_duration(seconds)}: {tune.trials} trials, {concurrent} at a time, {mean:.1f} of {epochs} "
         f"epochs each on average (tune.scheduler={tune.scheduler}), {seconds_per_epoch:.1f} s per epoch"
     )
+
+
+def estimate_of_minutes(minutes: float, concurrent: int, tune: TuneConfig) -> str:
+    """The same where each trial goes by `train.minutes`; none is stopped early."""
+    seconds = 60 * minutes * math.ceil(tune.trials / concurrent)
+    return f"about {_duration(seconds)}: {tune.trials} trials of {minutes:g} minutes, {concurrent} at a time"
 
 
 def _duration(seconds: float) -> str:

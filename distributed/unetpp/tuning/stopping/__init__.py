@@ -3,6 +3,7 @@
 Rules are pure, and rebuilt from what the study recorded.
 """
 
+from unetpp.config.sections.train import TrainConfig
 from unetpp.config.sections.tune import TuneConfig
 from unetpp.tuning.stopping.halving import AshaRule
 from unetpp.tuning.stopping.median import MedianRule
@@ -12,9 +13,13 @@ from unetpp.tuning.stopping.rule import Rule
 __all__ = ["AshaRule", "MedianRule", "ParetoRule", "Rule", "build_rule"]
 
 
-def build_rule(tune: TuneConfig, max_epochs: int) -> Rule:
-    """By `tune.scheduler`; with several objectives successive halving goes by the Pareto front."""
-    if tune.scheduler == "none":
+def build_rule(tune: TuneConfig, train: TrainConfig) -> Rule:
+    """By `tune.scheduler`; with several objectives successive halving goes by the Pareto front.
+
+    Trials that go by minutes all end on their own: after equally many epochs they are not equally far.
+    """
+    max_epochs = train.epochs
+    if tune.scheduler == "none" or train.minutes > 0:
         return AshaRule(max_epochs, tune.reduction_factor, max_epochs)  # a ladder without a rung
     if tune.scheduler == "median":
         return MedianRule(tune.grace_epochs, max_epochs)
