@@ -21,6 +21,7 @@ from alembic.script import ScriptDirectory
 from hypothesis import settings
 
 from programs import PROGRAMS
+from unetpp.core.cpu_speed import CpuSpeed, bf16_units, remember_cpu_speed
 
 _START_TIMEOUT_S = 30.0
 _IN_MEMORY = Path("/dev/shm")
@@ -104,6 +105,8 @@ def fresh_user_folders() -> Iterator[None]:
     ):
         environment.setenv("TMPDIR", folder)
         environment.setenv("XDG_STATE_HOME", f"{folder}/state")
+        # `auto` plans float32 on whatever machine tests run.
+        remember_cpu_speed(CpuSpeed(bf16_units(), 1.0, 1.0))
         # For clusters that tests start themselves; those that the package starts see to it.
         environment.setenv("RAY_worker_niceness", "0")
         yield

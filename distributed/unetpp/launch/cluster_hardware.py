@@ -1,10 +1,10 @@
-"""What the nodes of a cluster offer: from Ray's node table, and their GPUs' memory by asking them."""
+"""What machines offer: a cluster's from Ray's node table, and what that does not hold by asking them."""
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -13,6 +13,7 @@ from unetpp.config.planning.hardware import Hardware, Node, detect_hardware, gpu
 from unetpp.config.planning.placement import candidates
 from unetpp.config.sections.train import ScaleConfig
 from unetpp.launch.connect import connected
+from unetpp.launch.cpu_speed import ask_cpu_speed
 
 __all__ = ["cluster_hardware", "cluster_nodes", "hardware_for"]
 
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 _GIB = 2**30
 _ASK_TIMEOUT_S = 30.0
 _ACCELERATOR = "accelerator_type:"
+
+Answer = TypeVar("Answer")
 
 
 @contextlib.contextmanager
@@ -31,14 +34,17 @@ def hardware_for(scale: ScaleConfig) -> Iterator[Hardware]:
         UserError: no cluster answers at the address, or there is no token for it.
     """
     if scale.address is None:
-        yield detect_hardware()
+        yield _this_machine(scale)
         return
     with connected(scale.address):
         yield cluster_hardware(scale)
 
 
 def cluster_hardware(scale: ScaleConfig) -> Hardware:
-    """The nodes of the connected cluster; GPU memory is asked for where workers may be put."""
+    """The nodes of the connected cluster; where workers may be put they are asked for what decides.
+
+    That is the memory of their GPUs or, where training will be on CPUs, how fast these are in bf16.
+    """
     ids = [str(node["NodeID"]) for node in _living()]
     nodes = list(cluster_nodes())
     usable = candidates(scale, Hardware(tuple(nodes)))
@@ -47,6 +53,8 @@ def cluster_hardware(scale: ScaleConfig) -> Hardware:
         _kind(node): node_id for node, node_id in zip(nodes, ids, strict=True) if node.gpus and node in usable
     }
     memories = dict(zip(asked, _gpu_memory_bytes(list(asked.values())), strict=True))
+    if not asked or scale.gpu is False:
+        nodes = _with_cpu_speeds(nodes, ids, usable)
     given = int(scale.node_gpu_memory_gib * _GIB) or None
     for index, node in enumerate(nodes):
         if _kind(node) in memories:
@@ -87,6 +95,20 @@ def _kind(node: Node) -> tuple[object, ...]:
     return node.accelerator_type, node.gpus, node.cpus, node.memory_bytes
 
 
+def _this_machine(scale: ScaleConfig) -> Hardware:
+    hardware = detect_hardware()
+    if hardware.gpus and scale.gpu is not False:
+        return hardware
+    return replace(hardware, nodes=tuple(replace(n, cpu_speed=ask_cpu_speed()) for n in hardware.nodes))
+
+
+def _with_cpu_speeds(nodes: Sequence[Node], ids: Sequence[str], usable: Sequence[Node]) -> list[Node]:
+    """Every node that may train is asked: CPUs of equal number can be of unequal make."""
+    asked = [node_id for node, node_id in zip(nodes, ids, strict=True) if node.cpus and node in usable]
+    speeds = dict(zip(asked, _ask(ask_cpu_speed, asked, {}), strict=True))
+    return [replace(node, cpu_speed=speeds.get(node_id)) for node, node_id in zip(nodes, ids, strict=True)]
+
+
 def _gpu_memory_bytes(node_ids: Sequence[str]) -> list[int | None]:
     """Of the smallest GPU of each node; None where it does not tell, or not in time.
 
@@ -94,7 +116,15 @@ def _gpu_memory_bytes(node_ids: Sequence[str]) -> list[int | None]:
     """
     # Ray hides GPUs from tasks that reserve none; the node's own choice of devices stays.
     environment = {"env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}}
-    ask = ray.remote(num_cpus=0, max_retries=0, runtime_env=environment)(gpu_memories)
+    memories = _ask(gpu_memories, node_ids, environment)
+    return [min(found, default=None) if found else None for found in memories]
+
+
+def _ask(
+    function: Callable[[], Answer], node_ids: Sequence[str], environment: dict[str, Any]
+) -> list[Answer | None]:
+    """What the function gives on each node; None where a node does not tell, or not in time."""
+    ask = ray.remote(num_cpus=0, max_retries=0, runtime_env=environment)(function)
     tasks = [
         ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)).remote()
         for node_id in node_ids
@@ -107,9 +137,10 @@ def _gpu_memory_bytes(node_ids: Sequence[str]) -> list[int | None]:
     return [_answer(task) if task in ready else None for task in tasks]
 
 
-def _answer(task: "ray.ObjectRef[list[int]]") -> int | None:
+def _answer(task: "ray.ObjectRef[Answer]") -> Answer | None:
     try:
-        return min(ray.get(task), default=None)
+        found: Answer = ray.get(task)
     except ray.exceptions.RayError as error:
-        logger.info("a node did not tell the memory of its GPUs: %s", error)
+        logger.info("a node did not answer: %s", error)
         return None
+    return found

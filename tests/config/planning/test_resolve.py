@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from machines import GIB, machine
-from unetpp.config import AUTO, Hardware, RunConfig, flatten, load_config, resolve
+from unetpp.config import AUTO, Hardware, Node, RunConfig, flatten, load_config, resolve
+from unetpp.core.cpu_speed import CpuSpeed
 from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import ClassInfo, Manifest, ShardInfo, SplitInfo
 
@@ -56,6 +57,34 @@ def test_resolve_on_gpus_uses_one_each_and_bf16(make_manifest: Make, gpu_node: H
     assert (config.scale.gpu, config.train.precision) == (True, "bf16")
     assert config.data.batch_size == 64
     assert config.scale.cpus_per_worker == 7
+
+
+AMX = CpuSpeed("AMX", 100.0, 400.0)
+AVX512 = CpuSpeed("AVX512-BF16", 120.0, 240.0)
+EMULATED = CpuSpeed("AVX512-BF16", 100.0, 40.0)
+NONE = CpuSpeed("")
+
+
+@pytest.mark.parametrize(
+    ("speeds", "precision", "reason"),
+    [
+        ([AMX], "bf16", "AMX: bf16 convolves 4.0 times as fast as fp32, 400 against 100 GMAC/s a thread"),
+        ([AMX, AVX512], "bf16", "AVX512-BF16: bf16 convolves 2.0 times as fast"),
+        ([AMX, NONE], "fp32", "no units for bf16 in the CPU"),
+        ([EMULATED], "fp32", "AVX512-BF16: bf16 convolves 0.4 times as fast"),
+        ([AMX, None], "fp32", "1 node(s) do not tell how fast their CPU is in bf16"),
+    ],
+    ids=["amx", "slowest decides", "one without", "masked", "unknown"],
+)
+def test_resolve_precision_on_cpus_is_what_the_slowest_gains(
+    make_manifest: Make, speeds: list[CpuSpeed | None], precision: str, reason: str
+) -> None:
+    hardware = Hardware(tuple(Node(4, 8 * GIB, cpu_speed=speed) for speed in speeds))
+    config = load_config(None, ["scale.address=ray://head:10001"])
+    _, decisions = resolve(config, make_manifest(), hardware)
+    decision = next(decision for decision in decisions if decision.field == "train.precision")
+    assert decision.value == precision
+    assert decision.reason.startswith(reason)
 
 
 @pytest.mark.parametrize(

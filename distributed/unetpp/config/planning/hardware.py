@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from unetpp.core.cpu_speed import CpuSpeed
 from unetpp.core.local_folders import cache_folder, free_bytes
 
 __all__ = [
@@ -42,6 +43,8 @@ class Node:
     accelerator_type: str = ""
     """GPU model as Ray names it."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    cpu_speed: CpuSpeed | None = None
+    """None where it was not measured."""
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,12 @@ def _gpus_per_worker(given: _Given) -> tuple[float, str]:
 def _precision(given: _Given) -> tuple[str, str]:
     if given.config.scale.gpu:
         return "bf16", "GPUs multiply bf16 faster, and it keeps the range of fp32"
-    return "fp32", "bf16 is not faster on most CPUs"
+    nodes = [node for node in given.nodes() if node.cpus]
+    speeds = [node.cpu_speed for node in nodes if node.cpu_speed is not None]
+    if len(speeds) < max(1, len(nodes)):
+        return "fp32", f"{len(nodes) - len(speeds)} node(s) do not tell how fast their CPU is in bf16"
+    slowest = min(speeds, key=lambda speed: speed.gain)
+    return ("bf16" if slowest.prefers_bf16 else "fp32"), str(slowest)
 
 
 def _depth(given: _Given) -> tuple[int, str]:

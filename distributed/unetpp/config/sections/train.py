@@ -36,7 +36,8 @@ class TrainConfig(Section):
     """Minutes from the command to the last checkpoint, start-up and validations included; 0 goes by epochs.
     The learning rate falls with the time that is used, and the plan decides what the command leaves open."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Number format of the forward pass; auto is bf16 on GPUs and fp32 on CPUs, weights are always fp32."""
+    """Number format of the forward pass; auto is bf16 on GPUs and on CPUs that were measured to be
+    faster in it (AMX, AVX512-BF16), the slowest of a cluster deciding; weights are always fp32."""
     compile: bool = False
     """Compile the network with torch.compile: faster steps for a slower start."""
     channels_last: bool = True
