@@ -145,7 +145,8 @@ def tune(
     given = _overrides(data, out, overrides)
     request, loaded = load_sweep_request(os.fspath(space), config, given, resume=resume)
     watcher = watching(callbacks, progress=progress)
-    return _pick(TuneResult, tune_sweep(request, loaded, watcher, resume=resume))
+    result = tune_sweep(request, loaded, watcher, resume=resume)
+    return _pick(TuneResult, {"candidates": (), **result})
 
 
 def evaluate(

@@ -109,6 +109,8 @@ class TuneResult(_Shown):
     """The same with latency_s, num_params and macs, by rising quality."""
     causes: Sequence[tuple[str, int]]
     """Why trials have no result, with their number."""
+    candidates: Sequence[Mapping[str, Any]] = ()
+    """With dilation, best first: the networks that share weights; empty with tune.one_shot=depth."""
 
     @property
     def best_run(self) -> str | None:
@@ -119,7 +121,7 @@ class TuneResult(_Shown):
 
     def _shown(self) -> dict[str, Any]:
         front = [f"trial {row['trial']} level {row['level']}: {row['value']:.4f}" for row in self.pareto]
-        return super()._shown() | {"pareto": front}
+        return super()._shown() | {"pareto": front, "candidates": len(self.candidates)}
 
     def _tables(self) -> dict[str, str]:
         columns = ("trial", "level", "quality", "ms per image", "weights", "parameters")

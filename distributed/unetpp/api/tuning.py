@@ -24,7 +24,7 @@ from unetpp.tuning.kept_space import resume_command
 from unetpp.tuning.ledger import SweepSetup
 from unetpp.tuning.planning.duration_estimate import estimate, estimate_of_minutes
 from unetpp.tuning.results.confirm import candidates, confirm
-from unetpp.tuning.results.confirmed import called_best, read_confirmed
+from unetpp.tuning.results.confirmed import called_best, candidate_key, confirmed_key, read_confirmed
 from unetpp.tuning.results.leaderboard import failure_causes, leaderboard, sweep_summary
 from unetpp.tuning.space.space import Space, load_space
 from unetpp.tuning.sweep import Sweep, claim_sweep, measure_epoch, plan_sweep, run_sweep
@@ -145,7 +145,8 @@ def _confirm(sweep: Sweep, watcher: SweepWatcher) -> bool:
         return False
     _, *others = result["candidates"]
     if others and not result["distinguishable"]:
-        second, p_value = others[0]["trial"], result["against_winner"][str(others[0]["trial"])]["p_value"]
+        second = candidate_key(*confirmed_key(others[0]))
+        p_value = result["against_winner"][second]["p_value"]
         watcher.note(f"the winner is not distinguishable from trial {second}: p = {p_value:.2f}")
     return True
 

@@ -15,7 +15,7 @@ from unetpp.config.load import flatten
 from unetpp.config.run import RunConfig
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.tuning.folder import load_sweep
-from unetpp.tuning.space.space import Space
+from unetpp.tuning.space.space import SearchSpace
 from unetpp.tuning.study.record import IS_DEFAULT, WARM_START_OF
 from unetpp.tuning.study.storage import existing_file, is_database_url, open_storage_url, shown_url
 from unetpp.tuning.study.study import CONFIG_ATTR
@@ -27,7 +27,7 @@ _REL_TOLERANCE = 1e-9
 _COMPARABLE = ("tune.metric", "tune.objectives")
 
 
-def enqueue_default(study: optuna.Study, space: Space, config: RunConfig) -> bool:
+def enqueue_default(study: optuna.Study, space: SearchSpace, config: RunConfig) -> bool:
     """Queue the base configuration as the study's first trial; False where it lies outside the space.
 
     The space is asked with the configuration's own values: a parameter is taken to be the field of its
@@ -44,7 +44,7 @@ def enqueue_default(study: optuna.Study, space: Space, config: RunConfig) -> boo
         outside = _outside(asked) or [
             f"{key}={fields[key]}, which the space makes {value}"
             for key, value in values.items()
-            if not _agrees(fields[key], value)
+            if key not in space.answers and not _agrees(fields[key], value)
         ]
     except (ConfigError, ValueError) as error:
         line = str(error).partition(": ")[0]
@@ -56,11 +56,12 @@ def enqueue_default(study: optuna.Study, space: Space, config: RunConfig) -> boo
             "; ".join(outside),
         )
         return False
-    study.enqueue_trial(asked.params, user_attrs={IS_DEFAULT: True})
+    # With fields that the space decides by itself it is not the base configuration, but the nearest to it.
+    study.enqueue_trial(asked.params, user_attrs={} if space.answers else {IS_DEFAULT: True})
     return True
 
 
-def warm_start(study: optuna.Study, urls: Sequence[str], space: Space) -> int:
+def warm_start(study: optuna.Study, urls: Sequence[str], space: SearchSpace) -> int:
     """Add finished trials of all studies behind the URLs whose parameters fit the space; returns how many.
 
     They teach the sampler, and count neither as trials of the sweep nor on its leaderboard. What was added
@@ -98,7 +99,7 @@ class _ByField(dict[str, Any]):
         return value
 
 
-def _ask(space: Space, params: dict[str, Any]) -> tuple[FrozenTrial, dict[str, Any]]:
+def _ask(space: SearchSpace, params: dict[str, Any]) -> tuple[FrozenTrial, dict[str, Any]]:
     """The trial that has these parameters, and what the space makes of it.
 
     Raises:
@@ -112,7 +113,7 @@ def _ask(space: Space, params: dict[str, Any]) -> tuple[FrozenTrial, dict[str, A
     return trial, values
 
 
-def _call(space: Space, asked: FixedTrial) -> dict[str, Any]:
+def _call(space: SearchSpace, asked: FixedTrial) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a value out of range is found by looking at it
         return space(asked)
@@ -167,7 +168,7 @@ def _studies(url: str, study: optuna.Study) -> list[optuna.Study]:
     return found
 
 
-def _fitting(trial: FrozenTrial, name: str, space: Space) -> FrozenTrial | None:
+def _fitting(trial: FrozenTrial, name: str, space: SearchSpace) -> FrozenTrial | None:
     """The trial as one of this study; None where it is unfinished, infeasible there, or does not fit."""
     if trial.state not in (TrialState.COMPLETE, TrialState.PRUNED):
         return None

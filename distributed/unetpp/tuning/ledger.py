@@ -29,10 +29,18 @@ from unetpp.tuning.planning.budget import budget_of
 from unetpp.tuning.results.leaderboard import LeaderRow
 from unetpp.tuning.results.standings import Standings
 from unetpp.tuning.space.apply import apply
-from unetpp.tuning.space.space import Space
+from unetpp.tuning.space.shared import search_space
+from unetpp.tuning.space.space import SearchSpace, Space
 from unetpp.tuning.stopping import build_rule
 from unetpp.tuning.study.epochs import EpochRecord, Verdict, epoch_records
-from unetpp.tuning.study.levels import LevelResult, NetworkCost, SharedLatency, level_results
+from unetpp.tuning.study.levels import (
+    LevelResult,
+    Network,
+    NetworkCost,
+    SharedLatency,
+    level_results,
+    scored_networks,
+)
 from unetpp.tuning.study.publish import Publisher, Unpublished
 from unetpp.tuning.study.record import RUN, START_UP, Outcome, TrialRecord, own_trials
 
@@ -60,6 +68,11 @@ class SweepSetup:
     concurrent: int = 1
     """Trials that run at once."""
 
+    @property
+    def asked(self) -> SearchSpace:
+        """What a trial's values come from."""
+        return search_space(self.space, self.base)
+
     def resolved_base(self) -> RunConfig:
         """The base configuration with every `auto` decided."""
         return resolve(self.base, self.manifest, self.hardware, sweep=True)[0]
@@ -78,8 +91,8 @@ class TrialSpec:
 class _Live:
     record: TrialRecord
     costs: Mapping[int, NetworkCost]
-    networks: Mapping[int, str]
-    """Signature of every level's network."""
+    signatures: Mapping[Network, str]
+    """Of every network."""
     launched_s: float = field(default_factory=time.monotonic)
     reported: bool = False
     finished: bool = False
@@ -228,8 +241,8 @@ class Ledger:
             return []
         device = str(metrics["val"].get("device", ""))
         latency_s = {
-            int(level): self._latency.of(live.networks[int(level)], device, float(values["latency_s"]))
-            for level, values in metrics["val"]["levels"].items()
+            network: self._latency.of(live.signatures[network], device, float(values["latency_s"]))
+            for network, values in scored_networks(metrics)
         }
         return level_results(metrics, self.setup.base.tune.metric, live.costs, latency_s)
 
@@ -256,14 +269,13 @@ class Ledger:
             return None
         record, size_px = TrialRecord(self.study, number), config.patch_px
         record.note(RUN, config.run_uri)
-        costs, networks = count_cost(config.model, size_px), level_signatures(config.model, size_px)
-        self._live[number] = _Live(record, costs, networks)
+        self._live[number] = _Live(record, count_cost(config.model, size_px), _signatures(config))
         return TrialSpec(number, config, decisions)
 
     def _plan(self, suggestion: optuna.Trial) -> tuple[RunConfig, tuple[Decision, ...]]:
         setup, out = self.setup, trial_uri(self.setup.sweep_uri, suggestion.number)
         try:
-            values = setup.space(suggestion)
+            values = setup.asked(suggestion)
         except optuna.TrialPruned as pruned:
             raise _RefusedError("INFEASIBLE", str(pruned) or "the space gave the trial up") from pruned
         except ConfigError as error:
@@ -287,6 +299,17 @@ def _as_started(config: RunConfig) -> RunConfig:
         return config
     kept = {"scale": config.scale, "tune": config.tune, "out": config.out, "name": config.name}
     return RunConfig.model_validate(run.read_config()).model_copy(update=kept)
+
+
+def _signatures(config: RunConfig) -> dict[Network, str]:
+    model, size_px = config.model, config.patch_px
+    if not model.shared_dilations:
+        return {(level, None): found for level, found in level_signatures(model, size_px).items()}
+    return {
+        (level, vector[: level + 1]): found
+        for vector in model.shared_dilations
+        for level, found in level_signatures(model.model_copy(update={"dilation": vector}), size_px).items()
+    }
 
 
 def _trial_gpus(decided: RunConfig) -> float:

@@ -49,6 +49,7 @@ from unetpp.tuning.ray.decisions import start_board
 from unetpp.tuning.ray.metrics import SweepMetrics
 from unetpp.tuning.ray.searcher import LedgerSearcher
 from unetpp.tuning.ray.trainable import TrialContext, run_trial
+from unetpp.tuning.space.shared import search_space
 from unetpp.tuning.space.space import Space, check_space
 from unetpp.tuning.study.file import fetch
 from unetpp.tuning.study.publish import Publisher, StudyPublisher, Unpublished
@@ -86,7 +87,7 @@ def plan_sweep(config: RunConfig, space: Space, hardware: Hardware, *, resume: b
     data = open_storage(config.data.uri)
     config = replace(config, {"out": storage.uri, "name": "", "data.uri": data.uri})
     require_no_password(config)
-    check_space(space, config)
+    check_space(search_space(space, config), config)
     preflight(data, write=False)
     preflight(storage, write=True)
     if resume != storage.exists(SWEEP_CONFIG):
@@ -126,8 +127,8 @@ def claim_sweep(setup: SweepSetup, *, resume: bool, owner: Ownership | None = No
                 f"study {name!r} in {shown_url(url)} must be new for a new sweep; it has {started} trial(s) "
                 "of another one; give another tune.study_name=, or resume that sweep"
             )
-        enqueue_default(study, space, setup.resolved_base())
-        warm_start(study, config.tune.warm_start, space)
+        enqueue_default(study, setup.asked, setup.resolved_base())
+        warm_start(study, config.tune.warm_start, setup.asked)
         for file, text in space.files:
             storage.write(f"{SPACE_FOLDER}/{file}", text.encode())
         write_dataset(storage, setup.manifest)

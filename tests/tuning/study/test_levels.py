@@ -7,7 +7,7 @@ from unetpp.models.cost import Cost
 from unetpp.tuning.study.levels import LevelResult, costs, headline, level_results
 
 COST = {2: Cost(20, 200), 1: Cost(10, 100)}
-LATENCY_S = {1: 0.1, 2: 0.2}
+LATENCY_S = {(1, None): 0.1, (2, None): 0.2}
 
 
 def test_level_results_joins_metrics_cost_and_latency_shallow_first() -> None:
@@ -17,6 +17,20 @@ def test_level_results_joins_metrics_cost_and_latency_shallow_first() -> None:
         LevelResult(1, 0.5, 0.1, 10, 100),
         LevelResult(2, 0.7, 0.2, 20, 200),
     ]
+
+
+def test_level_results_of_shared_weights_has_each_network_with_its_dilations() -> None:
+    candidates = [
+        {"dilation": [1, 2, 2], "levels": {"1": {"dice": 0.6}, "2": {"dice": 0.7}}},
+        {"dilation": [1, 1, 1], "levels": {"1": {"dice": 0.5}, "2": {"dice": 0.8}}},
+    ]
+    networks = [(1, (1, 1)), (1, (1, 2)), (2, (1, 1, 1)), (2, (1, 2, 2))]
+    latency_s = {network: float(index) for index, network in enumerate(networks)}
+    found = level_results({"val": {"levels": {}, "candidates": candidates}}, "dice", COST, latency_s)
+    assert [(result.network, result.quality, result.latency_s) for result in found] == list(
+        zip(networks, (0.5, 0.6, 0.8, 0.7), (0.0, 1.0, 2.0, 3.0), strict=True)
+    )
+    assert headline(found).dilation == (1, 1, 1)
 
 
 def test_level_results_of_an_unvalidated_epoch_are_empty() -> None:

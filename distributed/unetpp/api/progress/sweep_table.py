@@ -11,6 +11,7 @@ from rich.table import Table
 from unetpp.api.progress.bars import new_live, stderr_console
 from unetpp.api.progress.notebook import NotebookLive
 from unetpp.core.milestones import since_submission
+from unetpp.tuning.study.levels import scored_networks
 
 __all__ = ["SweepTable", "sparkline"]
 
@@ -76,7 +77,7 @@ class SweepTable:
         self._has_epoch = True
         row["epoch"], row["finished"] = int(metrics["epoch"]), metrics.get("finished", False)
         if "val" in metrics:
-            row["levels"] = {name: values["dice"] for name, values in metrics["val"]["levels"].items()}
+            row["levels"] = _best_of_levels(metrics)
             row["curve"].append(max(row["levels"].values()))
             self._best = max(self._best, row["curve"][-1])
         levels = "  ".join(f"L{name} {value:.4f}" for name, value in row.get("levels", {}).items())
@@ -128,6 +129,14 @@ class SweepTable:
 def sparkline(values: list[float]) -> str:
     """Values between 0 and 1 as bars."""
     return "".join(_BARS[min(int(max(value, 0.0) * len(_BARS)), len(_BARS) - 1)] for value in values)
+
+
+def _best_of_levels(metrics: dict[str, Any]) -> dict[int, float]:
+    """Dice by level, of several networks of one level the best."""
+    found: dict[int, float] = {}
+    for (level, _), values in scored_networks(metrics):
+        found[level] = max(found.get(level, values["dice"]), values["dice"])
+    return found
 
 
 def _changed(base: dict[str, Any], config: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from unetpp.cli.terminal.dilation import Dilation, parse_dilation
 from unetpp.cli.terminal.output import Json, emit
 
 __all__ = ["register"]
@@ -15,13 +16,41 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def export(
-        run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or URI.")],
+        run: Annotated[
+            str,
+            typer.Argument(metavar="RUN|SWEEP", help="A run's folder or URI, a sweep's with --candidate."),
+        ],
         out: Annotated[Path, typer.Option(help="File to write: .safetensors, or .pt2 for torch.export.")],
         level: Annotated[int | None, typer.Option(help="Head to keep [default: the deepest].")] = None,
+        dilation: Dilation = None,
+        candidate: Annotated[
+            int | None,
+            typer.Option(
+                metavar="N", help="Of a sweep with tune.one_shot=depth+dilation, from 0: best first."
+            ),
+        ] = None,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
         json: Json = False,
     ) -> None:
         """Write the network pruned to one level, and check it against the run."""
         from unetpp.inference.export import export_run
 
-        emit(export_run(run, out, level=level, overwrite=overwrite), json=json)
+        shared = parse_dilation(dilation)
+        if candidate is not None:
+            run, level, shared = _candidate(run, candidate, alone=level is None and shared is None)
+        emit(export_run(run, out, level=level, dilation=shared, overwrite=overwrite), json=json)
+
+
+def _candidate(sweep: str, number: int, *, alone: bool) -> tuple[str, int, tuple[int, ...]]:
+    """Run, level and dilations of a sweep's candidate.
+
+    Raises:
+        ConfigError: the network was named in another way too, or there is no such candidate.
+    """
+    from unetpp.core.errors import ConfigError
+    from unetpp.tuning.shared_network import shared_network
+
+    if not alone:
+        raise ConfigError("--candidate names the network; leave --level and --dilation out")
+    found = shared_network(sweep, number)
+    return found.run_uri, found.level, found.dilation

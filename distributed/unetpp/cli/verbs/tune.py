@@ -49,11 +49,17 @@ def register(app: typer.Typer) -> None:
         result = tune_sweep(config, loaded, ProgressWatcher(), resume=resume)
         _print_best(result)
         causes = result.pop("causes")
-        emit(result, json=json)
+        emit(result if json else _short(result), json=json)
         if not result["finished"]:
             raise typer.Exit(STOPPED)
         if result["best"] is None and causes:
             raise UnetppError(_no_result(causes))
+
+
+def _short(result: dict[str, Any]) -> dict[str, Any]:
+    """With the number of candidates in place of them all."""
+    candidates = result.get("candidates")
+    return result if candidates is None else result | {"candidates": len(candidates)}
 
 
 def _no_result(causes: list[tuple[str, int]]) -> str:
@@ -73,11 +79,16 @@ def _print_best(result: dict[str, Any]) -> None:
     if best is None:
         return
     run, level, score = trial_uri(sweep, best["trial"]), best["level"], f"{best['value']:.4f}"
+    dilation = ",".join(map(str, best.get("dilation", ())))
+    named: tuple[str, int | str] = ("--dilation", dilation) if dilation else ("--level", level)
     winner = {} if confirmed is None else confirmed["candidates"][0]
-    if (winner.get("trial"), winner.get("level")) == (best["trial"], level):
+    if all(winner.get(key) == best.get(key) for key in ("trial", "level", "dilation")):
+        # A run of its own has one dilation.
+        named = "--level", level
         run = winner_run(sweep, result["confirmed"])
         seeds = ", ".join(map(str, winner["seeds"]))
         score += f"; confirmed with seeds {seeds}: Dice per image {winner['dice_per_image']:.4f}"
-    note(f"best: trial {best['trial']} level {level}, {score}")
-    note(f"evaluate: {shown_command('evaluate', run, '--level', level)}")
-    note(f"export:   {shown_command('export', run, '--out', 'model.safetensors', '--level', level)}")
+    network = f"level {level} at dilation {dilation}" if dilation else f"level {level}"
+    note(f"best: trial {best['trial']} {network}, {score}")
+    note(f"evaluate: {shown_command('evaluate', run, *named)}")
+    note(f"export:   {shown_command('export', run, '--out', 'model.safetensors', *named)}")

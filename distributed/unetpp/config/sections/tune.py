@@ -17,6 +17,11 @@ SchedulerName = Literal["asha", "median", "none"]
 class TuneConfig(Section):
     trials: Count = 16
     """Trials of the sweep, whatever their outcome; a retry counts as one."""
+    one_shot: Literal["depth", "depth+dilation"] = "depth"
+    """What one training scores: every level of its network, or each of them at several vectors of the space's
+    dilations too, which then share one network's weights; the sampler searches what is left."""
+    candidates: int = Field(9, ge=2)
+    """Most vectors of dilations that share a one-shot trial's weights, spread over all that the space has."""
     metric: MetricName = "dice"
     """Validation metric that is called quality."""
     objectives: tuple[ObjectiveName, ...] = Field(("quality",), min_length=1)

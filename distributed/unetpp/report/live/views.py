@@ -153,7 +153,7 @@ def _sweep_cells(uri: str) -> list[str]:
         data.state,
         f"{len(data.trials)} of {data.config.tune.trials}",
         "–" if best is None else score(best.quality),
-        "–" if best is None else f"{best.trial}, level {best.level}",
+        "–" if best is None else f"{best.trial}, level {sweep_sections.network_text(best)}",
         duration_text(seconds) if seconds else "–",
     ]
 

@@ -138,7 +138,7 @@ def _trial(trial: FrozenTrial) -> TrialData:
             (epoch, result.quality)
             for epoch, record in records.items()
             for result in record.levels
-            if best is not None and result.level == best.level
+            if best is not None and result.network == best.network
         ),
         quality=best.quality if best is not None and math.isfinite(best.quality) else None,
         seconds=trial_seconds(trial, records),

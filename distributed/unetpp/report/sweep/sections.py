@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from unetpp.config.dilations import Dilation
 from unetpp.config.load import flatten
 from unetpp.core.commands import shown_command
 from unetpp.core.logs import redact
@@ -14,6 +15,8 @@ from unetpp.core.trial_folders import trial_uri
 from unetpp.report.numbers import count_text, duration_text, percent, score, significant
 from unetpp.report.sweep.data import Outcome, SweepData, TrialData
 from unetpp.tuning.kept_space import resume_command
+from unetpp.tuning.results.confirmed import candidate_key, confirmed_key
+from unetpp.tuning.results.leaderboard import LeaderRow
 from unetpp.tuning.study.storage import shown_url
 
 __all__ = [
@@ -24,6 +27,8 @@ __all__ = [
     "cost_facts",
     "headline_cards",
     "leader_rows",
+    "network_options",
+    "network_text",
     "problem_rows",
     "sweep_commands",
     "trial_rows",
@@ -47,7 +52,7 @@ def headline_cards(data: SweepData) -> list[tuple[str, str, str]]:
     title = METRIC_TITLES[data.config.tune.metric]
     cards: list[tuple[str, str, str]] = []
     if data.best is not None:
-        found = f"trial {data.best.trial}, level {data.best.level}"
+        found = f"trial {data.best.trial}, level {network_text(data.best)}"
         if data.confirmed is not None:
             found += ", confirmed with other seeds"
         cards.append((f"Best {title}", score(data.best.quality), found))
@@ -79,6 +84,7 @@ def leader_rows(data: SweepData) -> list[Row]:
         {
             "trial": row.trial,
             "level": row.level,
+            "dilation": _entries(row.dilation),
             "state": row.state.lower(),
             "quality": score(row.quality),
             "latency": duration_text(row.latency_s),
@@ -93,19 +99,26 @@ def leader_rows(data: SweepData) -> list[Row]:
     ]
 
 
+def network_text(row: LeaderRow) -> str:
+    """A row's level, with the dilations of its rows where the trial has several."""
+    return str(row.level) if row.dilation is None else f"{row.level} at dilation {_entries(row.dilation)}"
+
+
 def confirmed_rows(data: SweepData) -> list[Row]:
     """The candidates of a confirmation, best first, each beside the winner; empty without one."""
     if data.confirmed is None:
         return []
-    quality = {(row.trial, row.level): row.quality for row in data.rows}
+    quality = {(row.trial, *row.network): row.quality for row in data.rows}
     rows = []
     for found in data.confirmed["candidates"]:
-        against = data.confirmed["against_winner"].get(str(found["trial"]))
+        key = trial, level, dilation = confirmed_key(found)
+        against = data.confirmed["against_winner"].get(candidate_key(*key))
         rows.append(
             {
-                "trial": found["trial"],
-                "level": found["level"],
-                "quality": score(quality[found["trial"], found["level"]]),
+                "trial": trial,
+                "level": level,
+                "dilation": _entries(dilation),
+                "quality": score(quality[key]),
                 "confirmed": score(found["dice_per_image"]),
                 "seeds": ", ".join(map(str, found.get("seeds", []))),
                 "against": "" if against is None else _against(against),
@@ -180,7 +193,7 @@ def sweep_commands(data: SweepData) -> list[tuple[str, str]]:
         commands.append(("Continue the sweep, if nothing runs it", resume_command(data.uri)))
     if data.best is None:
         return commands
-    run, level = data.best_run, ("--level", data.best.level)
+    run, level = data.best_run, network_options(data.best, confirmed=data.confirmed is not None)
     commands += [
         ("Score the winner on the test split", shown_command("evaluate", run, *level)),
         (
@@ -195,6 +208,17 @@ def sweep_commands(data: SweepData) -> list[tuple[str, str]]:
         again = shown_command("train", "out=winner", *fields)
         commands.append(("Train once more with the winner's configuration", again))
     return commands
+
+
+def network_options(best: LeaderRow, *, confirmed: bool) -> tuple[str | int, ...]:
+    """Options that name the network of a row; a run that confirmation trained has one dilation."""
+    if best.dilation is None or confirmed:
+        return "--level", best.level
+    return "--dilation", _entries(best.dilation)
+
+
+def _entries(dilation: Dilation | None) -> str:
+    return "" if dilation is None else ",".join(map(str, dilation))
 
 
 def varied(trials: Iterable[TrialData]) -> list[str]:

@@ -1,14 +1,11 @@
 """Which of the vectors of dilations that share a network's weights a step trains."""
 
-import math
 from collections.abc import Sequence
 
+from unetpp.config.dilations import Dilation, extent
 from unetpp.core.seeds import rng
 
-__all__ = ["Dilation", "step_dilations"]
-
-Dilation = tuple[int, ...]
-"""One entry per row of the network."""
+__all__ = ["step_dilations"]
 
 
 def step_dilations(
@@ -26,11 +23,6 @@ def step_dilations(
     generator = rng("dilation", seed, global_step)
     if not sandwich:
         return (vectors[int(generator.integers(len(vectors)))],)
-    # By the field of view, which the entries add to; equals in one order everywhere.
-    smallest, *others, largest = sorted(vectors, key=_extent) if len(vectors) > 1 else (*vectors, *vectors)
+    smallest, *others, largest = sorted(vectors, key=extent) if len(vectors) > 1 else (*vectors, *vectors)
     middle = (others[int(generator.integers(len(others)))],) if others else ()
     return tuple(dict.fromkeys((smallest, *middle, largest)))
-
-
-def _extent(vector: Dilation) -> tuple[float, Dilation]:
-    return sum(map(math.log2, vector)), vector

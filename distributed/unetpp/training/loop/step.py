@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from unetpp.config.dilations import Dilation
 from unetpp.core.seeds import derive_seed
-from unetpp.training.loop.dilation_draw import Dilation
 from unetpp.training.loop.learner import Learner
 
 __all__ = ["DeviceBatch", "StepResult", "train_step"]

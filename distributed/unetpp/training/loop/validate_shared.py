@@ -1,19 +1,19 @@
 """Score every vector of dilations that shares the weights, in one pass over the validation split."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 
+from unetpp.config.dilations import Dilation, distinct_networks
 from unetpp.core.manifest import Manifest
 from unetpp.data.stream.batch import HostBatch
 from unetpp.training.loop.device_batch import to_device
-from unetpp.training.loop.dilation_draw import Dilation
 from unetpp.training.loop.learner import Learner
 from unetpp.training.loop.validate import Scores
 
-__all__ = ["distinct_networks", "validate_shared"]
+__all__ = ["validate_shared"]
 
 
 @torch.no_grad()
@@ -54,16 +54,6 @@ def validate_shared(
         for vector, levels in distinct_networks(vectors, learner.model.supervised_levels)
     ]
     return {**found[best], "dilation": list(best), "candidates": candidates}
-
-
-def distinct_networks(
-    vectors: Sequence[Dilation], levels: Sequence[int]
-) -> Iterator[tuple[Dilation, list[int]]]:
-    """Each vector with its levels that no vector before it has: level k is a network of rows 0..k only."""
-    seen: set[Dilation] = set()
-    for vector in vectors:
-        yield vector, [level for level in levels if vector[: level + 1] not in seen]
-        seen.update(vector[: level + 1] for level in levels)
 
 
 def _finite(value: float) -> float:

@@ -18,16 +18,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from unetpp.config.dilations import Dilation, distinct_networks
 from unetpp.config.run import RunConfig
 from unetpp.core.ownership import Claim
 from unetpp.core.rundir import RunDir
 from unetpp.models.latency import device_name, measure_levels_s
-from unetpp.training.loop.dilation_draw import Dilation
 from unetpp.training.loop.learner import Learner
 from unetpp.training.loop.loop import EpochInfo, StepInfo
 from unetpp.training.loop.session import Request, Session
 from unetpp.training.loop.state import TrainState
-from unetpp.training.loop.validate_shared import distinct_networks
 from unetpp.training.run.checkpoint import pack_checkpoint
 from unetpp.training.run.trackers import Trackers
 

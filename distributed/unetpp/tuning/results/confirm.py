@@ -12,13 +12,14 @@ from itertools import count, islice
 from typing import Any
 
 from unetpp.config import RunConfig, replace
+from unetpp.config.dilations import Dilation
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.core.trial_folders import trial_uri
 from unetpp.inference.evaluate import evaluate
 from unetpp.inference.evaluation_files import evaluation_name, read_per_image
 from unetpp.training.run.rank import TrainJob
-from unetpp.tuning.results.confirmed import CONFIRM_FOLDER, write_confirmed
+from unetpp.tuning.results.confirmed import CONFIRM_FOLDER, candidate_key, network_name, write_confirmed
 from unetpp.tuning.results.leaderboard import LeaderRow, complete_rows
 from unetpp.tuning.results.paired_comparison import compare_paired
 
@@ -29,21 +30,49 @@ _NUM_SEEDS = 3
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trial at its best level."""
+    """A trial at its best level, or one network of a trial whose weights several share."""
 
     trial: int
     level: int
     config: RunConfig
-    """Of the trial, every `auto` decided."""
+    """Of a training of its own, every `auto` decided."""
+    dilation: Dilation | None = None
+    """Of the network, where the trial had several."""
+
+    @property
+    def key(self) -> str:
+        """Tells the candidates of a sweep apart."""
+        return candidate_key(self.trial, self.level, self.dilation)
 
 
 def candidates(rows: list[LeaderRow], at_most: int, sweep_uri: str) -> list[Candidate]:
-    """The best `at_most` complete trials, each at its best level; rows are best first."""
+    """The best `at_most` complete trials, each at its best level; rows are best first.
+
+    Of trials whose weights several networks share, the best of all these networks.
+    """
     found = []
     for row in complete_rows(rows)[:at_most]:
         config = RunConfig.model_validate(RunDir(trial_uri(sweep_uri, row.trial)).read_config())
-        found.append(Candidate(row.trial, row.level, config))
+        if row.dilation is not None:
+            config = _alone(config, row.level, row.dilation)
+        found.append(Candidate(row.trial, row.level, config, row.dilation))
     return found
+
+
+def _alone(config: RunConfig, level: int, dilation: Dilation) -> RunConfig:
+    """A training of one network that shared its weights: as deep as its level, at its own dilations."""
+    widths, pool = config.model.widths, config.model.pool
+    return replace(
+        config,
+        {
+            "model.depth": level,
+            "model.dilation": dilation,
+            "model.shared_dilations": (),
+            "model.widths": None if widths is None else widths[: level + 1],
+            "model.pool": None if pool is None else pool[:level],
+            "train.sandwich": False,
+        },
+    )
 
 
 def confirm(
@@ -60,18 +89,19 @@ def confirm(
         train: trains a job to its end, returns whether it finished.
 
     Returns:
-        candidates: trial, level, mean per-image Dice over seeds, seeds and the first seed's run below the
-        sweep's folder, best first; against_winner: by trial, the winner's paired comparison with each
-        other; distinguishable: whether the winner differs from the second; test: the winner's test scores,
-        where there is a test split. None if a training was stopped.
+        candidates: trial, level, dilation of a network that shared its weights, mean per-image Dice over
+        seeds, seeds and the first seed's run below the sweep's folder, best first; against_winner: by
+        `candidate_key`, the winner's paired comparison with each other; distinguishable: whether the winner
+        differs from the second; test: the winner's test scores, where there is a test split. None if a
+        training was stopped.
     """
-    scores: dict[int, dict[str, float]] = {}
+    scores: dict[str, dict[str, float]] = {}
     for candidate in chosen:
         found = _scores(candidate, manifest, sweep_uri, train)
         if found is None:
             return None
-        scores[candidate.trial] = found
-    ranked = sorted(chosen, key=lambda c: -_mean(scores[c.trial]))
+        scores[candidate.key] = found
+    ranked = sorted(chosen, key=lambda c: -_mean(scores[c.key]))
     result = _compared(ranked, scores)
     if manifest.splits.get("test") and manifest.splits["test"].rows:
         winner = ranked[0]
@@ -83,26 +113,25 @@ def confirm(
     return result
 
 
-def _compared(ranked: list[Candidate], scores: dict[int, dict[str, float]]) -> dict[str, Any]:
+def _compared(ranked: list[Candidate], scores: dict[str, dict[str, float]]) -> dict[str, Any]:
     winner = ranked[0]
     against = {
-        # As JSON has it: what is read back later is the same.
-        str(other.trial): compare_paired(scores[other.trial], scores[winner.trial]).to_json()
-        for other in ranked[1:]
+        other.key: compare_paired(scores[other.key], scores[winner.key]).to_json() for other in ranked[1:]
     }
     return {
         "candidates": [
             {
                 "trial": c.trial,
                 "level": c.level,
-                "dice_per_image": _mean(scores[c.trial]),
+                **({} if c.dilation is None else {"dilation": list(c.dilation)}),
+                "dice_per_image": _mean(scores[c.key]),
                 "seeds": _seeds(c),
                 "run": _folder(c, _seeds(c)[0]),
             }
             for c in ranked
         ],
         "against_winner": against,
-        "distinguishable": bool(against) and against[str(ranked[1].trial)]["distinguishable"],
+        "distinguishable": bool(against) and against[ranked[1].key]["distinguishable"],
     }
 
 
@@ -155,4 +184,5 @@ def _mean(scores: dict[str, float]) -> float:
 
 
 def _folder(candidate: Candidate, seed: int) -> str:
-    return f"{CONFIRM_FOLDER}/{candidate.trial:04d}-seed{seed}"
+    network = "" if candidate.dilation is None else f"-{network_name(candidate.level, candidate.dilation)}"
+    return f"{CONFIRM_FOLDER}/{candidate.trial:04d}{network}-seed{seed}"

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from unetpp.config.sections.tune import ObjectiveName
 from unetpp.tuning.results.pareto import pareto_front
 from unetpp.tuning.study.epochs import epoch_records, kept_levels
-from unetpp.tuning.study.levels import LevelResult
+from unetpp.tuning.study.levels import LevelResult, Network
 from unetpp.tuning.study.record import NO_QUALITY, cause_of, is_infeasible, own_trials
 from unetpp.tuning.study.study import objectives_of
 
@@ -25,6 +25,7 @@ __all__ = [
     "in_order",
     "leaderboard",
     "pareto_rows",
+    "sharing_rows",
     "sweep_summary",
     "trial_counts",
     "trial_rows",
@@ -43,9 +44,9 @@ _ROW_STATES: Mapping[TrialState, RowState] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LeaderRow(LevelResult):
-    """One depth of one trial, as its best checkpoint has it."""
+    """One network of one trial, as its best checkpoint has it."""
 
     trial: int
     state: RowState
@@ -91,11 +92,14 @@ def best_row(rows: Sequence[LeaderRow]) -> LeaderRow | None:
 
 
 def complete_rows(rows: Iterable[LeaderRow]) -> list[LeaderRow]:
-    """The best row of each complete trial; rows are best first, and so are these."""
-    best: dict[int, LeaderRow] = {}
+    """The best row of each complete trial; rows are best first, and so are these.
+
+    Of a trial whose weights several vectors of dilations share, every row: each is another network.
+    """
+    best: dict[tuple[int, Network | None], LeaderRow] = {}
     for row in rows:
         if row.state == "COMPLETE":
-            best.setdefault(row.trial, row)
+            best.setdefault((row.trial, None if row.dilation is None else row.network), row)
     return list(best.values())
 
 
@@ -148,19 +152,28 @@ def sweep_summary(study: optuna.Study, best: LeaderRow | None = None) -> dict[st
 
     Returns:
         trials: see `trial_counts`; best: {trial, level, value, params} or None; pareto: the same with
-        latency_s, num_params and macs, by rising quality.
+        latency_s, num_params and macs, by rising quality. Where several vectors of dilations share the
+        weights of a trial each has `dilation` too, and candidates: all of them, best first.
     """
     rows = leaderboard(study)
     best = best or best_row(rows)
     return {
         "trials": trial_counts(study),
         "best": None if best is None else _json(best),
-        "pareto": [
-            _json(row) | {"latency_s": row.latency_s, "num_params": row.params, "macs": row.macs}
-            for row in reversed(pareto_rows(study, rows))
-        ],
+        "pareto": [_priced(row) for row in reversed(pareto_rows(study, rows))],
+        **({"candidates": [_priced(row) for row in shared]} if (shared := sharing_rows(rows)) else {}),
     }
 
 
+def sharing_rows(rows: Iterable[LeaderRow]) -> list[LeaderRow]:
+    """Rows whose trial's weights several vectors of dilations share, in their order: a sweep's candidates."""
+    return [row for row in rows if row.dilation is not None]
+
+
+def _priced(row: LeaderRow) -> dict[str, Any]:
+    return _json(row) | {"latency_s": row.latency_s, "num_params": row.params, "macs": row.macs}
+
+
 def _json(row: LeaderRow) -> dict[str, Any]:
-    return {"trial": row.trial, "level": row.level, "value": row.quality, "params": row.settings}
+    dilation = {} if row.dilation is None else {"dilation": list(row.dilation)}
+    return {"trial": row.trial, "level": row.level, **dilation, "value": row.quality, "params": row.settings}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import optuna
 
@@ -21,9 +21,27 @@ from unetpp.tuning.space.files import (
     user_line,
 )
 
-__all__ = ["Space", "check_space", "load_space"]
+__all__ = ["SearchSpace", "Space", "check_space", "load_space"]
 
 _CHECK_DRAWS = 20
+
+
+class SearchSpace(Protocol):
+    """Gives a trial its values."""
+
+    @property
+    def path(self) -> Path:
+        """Of its file."""
+        ...
+
+    @property
+    def answers(self) -> frozenset[str]:
+        """Fields that it decides by itself, the same for every trial."""
+        ...
+
+    def __call__(self, trial: optuna.trial.BaseTrial) -> dict[str, Any]:
+        """See `Space.__call__`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -40,6 +58,11 @@ class Space:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Space, (self.path, self.files)
+
+    @property
+    def answers(self) -> frozenset[str]:
+        """None: every trial is asked for each value."""
+        return frozenset()
 
     @property
     def source(self) -> str:
@@ -91,7 +114,7 @@ def load_space(path: str | Path) -> Space:
     return Space(resolved, read_sources(resolved))
 
 
-def check_space(space: Space, config: RunConfig, *, draws: int = _CHECK_DRAWS) -> None:
+def check_space(space: SearchSpace, config: RunConfig, *, draws: int = _CHECK_DRAWS) -> None:
     """Draw at random and apply each draw to the base configuration, so that mistakes show before a trial.
 
     Raises:

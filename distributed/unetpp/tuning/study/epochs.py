@@ -1,7 +1,8 @@
 """What a study says of a trial's epochs, in few bytes: a long study has many of them.
 
 user attribute    value, JSON text
-networks          [[level, latency_s, params, macs], ...], of the trial's levels, shallow to deep
+networks          [[level, latency_s, params, macs], ...], of the trial's levels, shallow to deep; where
+                  several vectors of dilations share the weights, with the network's own as a fifth entry
 epoch:<epoch>     [seconds, stopped, [quality, ...]], the qualities in the order of the networks;
                   stopped is 1 where the trial was to end after the epoch; no quality: not validated
 levels:<epoch>    the results of every level in full, as studies were written formerly; still read
@@ -16,6 +17,7 @@ from typing import Any, Literal
 
 from optuna.trial import FrozenTrial
 
+from unetpp.config.dilations import Dilation
 from unetpp.tuning.study.levels import LevelResult
 
 __all__ = [
@@ -58,7 +60,12 @@ def epoch_key(epoch: int) -> str:
 
 def dump_networks(levels: Sequence[LevelResult]) -> str:
     """What does not change from epoch to epoch."""
-    return _dump([[found.level, found.latency_s, found.params, found.macs] for found in levels])
+    return _dump(
+        [
+            [found.level, found.latency_s, found.params, found.macs, *_fifth(found.dilation)]
+            for found in levels
+        ]
+    )
 
 
 def dump_epoch(record: EpochRecord) -> str:
@@ -106,15 +113,21 @@ def better_kept(kept: Sequence[LevelResult], levels: Sequence[LevelResult]) -> S
 
 
 def _deepest(levels: Sequence[LevelResult]) -> float:
-    quality = max(levels, key=lambda result: result.level).quality
-    return -math.inf if math.isnan(quality) else quality
+    """Quality of the deepest network; of the best of those that share its weights."""
+    level = max(result.level for result in levels)
+    qualities = [result.quality for result in levels if result.level == level]
+    return max((quality for quality in qualities if not math.isnan(quality)), default=-math.inf)
+
+
+def _fifth(dilation: Dilation | None) -> list[Dilation]:
+    return [] if dilation is None else [dilation]
 
 
 def _load_epoch(text: str, networks: Sequence[Any]) -> EpochRecord:
     seconds, stopped, qualities = json.loads(text)
     levels = [
-        LevelResult(level, quality, latency_s, params, macs)
-        for (level, latency_s, params, macs), quality in zip(networks, qualities, strict=False)
+        LevelResult(level, quality, latency_s, params, macs, *map(tuple, dilation))
+        for (level, latency_s, params, macs, *dilation), quality in zip(networks, qualities, strict=False)
     ]
     return EpochRecord(levels, seconds, "stop" if stopped else "continue")
 

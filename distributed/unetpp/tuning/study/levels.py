@@ -8,12 +8,26 @@ from typing import Any, Protocol
 
 import optuna
 
+from unetpp.config.dilations import Dilation, extent
 from unetpp.config.sections.tune import MetricName, ObjectiveName
 
-__all__ = ["LevelResult", "NetworkCost", "SharedLatency", "costs", "headline", "level_results"]
+__all__ = [
+    "LevelResult",
+    "Network",
+    "NetworkCost",
+    "SharedLatency",
+    "costs",
+    "headline",
+    "level_results",
+    "scored_networks",
+]
 
 _LATENCY = "latency:"
 """Begins the study's user attributes with what was measured, in seconds."""
+
+
+Network = tuple[int, Dilation | None]
+"""One of a trial's: its level, and the dilations of rows 0..level where the trial has several."""
 
 
 class NetworkCost(Protocol):
@@ -38,32 +52,55 @@ class LevelResult:
     params: int
     macs: int
     """Multiply-accumulates of one forward pass on one image."""
+    dilation: Dilation | None = None
+    """Of its rows 0..level, where the trial's weights are shared by several; the trial's own otherwise."""
+
+    @property
+    def network(self) -> Network:
+        """Which of the trial's networks it is."""
+        return self.level, self.dilation
+
+
+def scored_networks(metrics: Mapping[str, Any]) -> list[tuple[Network, Mapping[str, Any]]]:
+    """Every network that an epoch scored with its scores, shallow to deep and small to large dilations.
+
+    Args:
+        metrics: an epoch's metrics as the training loop reports them.
+    """
+    scored = metrics.get("val", {})
+    shared = scored.get("candidates", [{"dilation": None, "levels": scored.get("levels", {})}])
+    found = [
+        ((int(level), _rows(candidate["dilation"], int(level))), values)
+        for candidate in shared
+        for level, values in candidate["levels"].items()
+    ]
+    return sorted(found, key=lambda entry: (entry[0][0], extent(entry[0][1] or ())))
 
 
 def level_results(
     metrics: Mapping[str, Any],
     metric: MetricName,
     cost: Mapping[int, NetworkCost],
-    latency_s: Mapping[int, float],
+    latency_s: Mapping[Network, float],
 ) -> list[LevelResult]:
-    """One result per supervised level, shallow to deep; empty for an epoch that was not validated.
+    """One result per network, in the order of `scored_networks`; empty for an epoch that was not validated.
 
     Args:
         metrics: an epoch's metrics as the training loop reports them.
         metric: which of them is quality.
         cost: of every supervised level, see `count_cost`.
-        latency_s: of every supervised level.
+        latency_s: of every network.
     """
-    scored = metrics["val"]["levels"] if "val" in metrics else {}
     return [
-        LevelResult(level, float(scored[str(level)][metric]), latency_s[level], found.params, found.macs)
-        for level, found in sorted(cost.items())
-        if str(level) in scored
+        LevelResult(
+            level, float(values[metric]), latency_s[level, rows], cost[level].params, cost[level].macs, rows
+        )
+        for (level, rows), values in scored_networks(metrics)
     ]
 
 
 def headline(levels: Sequence[LevelResult]) -> LevelResult:
-    """The level of best quality; of equals the shallower, which is the cheaper network."""
+    """The network of best quality; of equals the shallower, which is the cheaper one, then the first."""
     return max(levels, key=lambda result: (_finite(result.quality), -result.level))
 
 
@@ -78,6 +115,10 @@ def costs(result: LevelResult, objectives: Sequence[ObjectiveName]) -> tuple[flo
         "macs": float(result.macs),
     }
     return tuple(values[name] for name in objectives)
+
+
+def _rows(dilation: Sequence[int] | None, level: int) -> Dilation | None:
+    return None if dilation is None else tuple(dilation[: level + 1])
 
 
 def _finite(quality: float) -> float:

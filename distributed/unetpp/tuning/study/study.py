@@ -33,7 +33,7 @@ _MAY_CHANGE = (
     *("scale.labels", "scale.max_failures"),
 )
 """Sections and fields that may differ between two starts of one sweep."""
-_MUST_STAY = ("tune.metric", "tune.objectives")
+_MUST_STAY = ("tune.metric", "tune.objectives", "tune.one_shot", "tune.candidates")
 
 
 def open_study(storage_url: str, name: str, *, space: Space, config: RunConfig) -> optuna.Study:
@@ -88,7 +88,8 @@ def _require_same(study: optuna.Study, space: Space, config: RunConfig, where: s
     if stored[SPACE_SHA256] != space.sha256:
         diff = difference(stored[SPACE_SOURCE], space.source, str(space.path))
         raise ConfigError(f"{where} was started with another search space; {fix}\n{diff}")
-    before, now = stored[CONFIG_ATTR], _fixed_fields(config)
+    # A field that an earlier release did not have was as it is by default.
+    before, now = _fixed_fields(RunConfig()) | stored[CONFIG_ATTR], _fixed_fields(config)
     changed = [
         f"  {key}: {_shown(before, key)} -> {_shown(now, key)}"
         for key in sorted(before.keys() | now.keys())
