@@ -19,6 +19,7 @@ from unetpp.data.stream.stream_plan import Position, StreamPlan, Unit, epoch_uni
 from unetpp.data.stream.unit import open_reader, open_unit
 from unetpp.training.loop.session import Request
 from unetpp.training.loop.state import TrainState
+from unetpp.training.run.create import create_run
 from unetpp.training.run.rank import TrainJob, run_job
 
 SIDE_PX = 16
@@ -136,7 +137,7 @@ class LocalSession:
 
 def start_run(config: RunConfig, manifest: Manifest) -> TrainJob:
     """Claim the run folder as `new_run` does."""
-    RunDir(config.run_uri).create(config.model_dump(mode="json"), [], manifest, {})
+    create_run(config, [], manifest, {})
     return TrainJob(config, manifest, config.run_uri)
 
 

@@ -58,6 +58,33 @@ from unetpp.core.errors import ConfigError
             "scale.gpus_per_worker=0 must be above 0 or auto",
         ),
         ("data.crop=0", "data.crop=0 must be at least 2; use 2 or auto"),
+        (
+            "model.depth=4 model.stem_stride=2 data.crop=16",
+            "model.depth=4 needs a crop of at least 32 px; data.crop=16, model.stem_stride=2; "
+            "use model.depth<=3 or data.crop>=32",
+        ),
+        (
+            "model.depth=1 model.stem_stride=4 data.crop=4",
+            "model.depth=1 needs a crop of at least 8 px; data.crop=4, model.stem_stride=4; use data.crop>=8",
+        ),
+        (
+            "model.encoder=resnet18",
+            "model.encoder=resnet18 must be none, lite0, lite1 or lite2",
+        ),
+        (
+            "model.encoder=lite0 model.stem_stride=2 model.depth=5",
+            "model.encoder=lite0 ends at stride 32: model.depth=5 with model.stem_stride=2 needs 64; "
+            "use model.depth=4",
+        ),
+        (
+            "model.encoder=lite0 model.spatial_dims=3",
+            "model.encoder=lite0 and model.stem_stride=1 are for pictures; for volumes use "
+            "model.encoder=none and model.stem_stride=1",
+        ),
+        (
+            "model.encoder=lite0 model.pool=[[1,2],[2,2]]",
+            "model.encoder=lite0 halves both axes at every row; leave model.pool out",
+        ),
         ("model.depth=7", "model.depth=7 must be at most 6; use 6 or auto"),
         ("model.depth=0", "model.depth=0 must be at least 1; use 1 or auto"),
         (

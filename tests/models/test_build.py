@@ -23,12 +23,15 @@ def test_build_model_every_field_reaches_the_network():
         "spatial_dims": 3,
         "pool": ((1, 2, 2), (2, 2, 2)),
         "image_classes": 5,
+        "encoder": "none",
+        "stem_stride": 1,
     }
     config = ModelConfig(**{**DECIDED, **options})
-    assert set(ModelConfig.model_fields) == {*DECIDED, *options}
+    assert set(ModelConfig.model_fields) == {*DECIDED, *options, "shared_dilations"}
     built = build_model(config).config
     fields = {**config.model_dump(), "size_multiple": (2, 4, 4)}
     del fields["width"]  # widths replaces it
+    del fields["shared_dilations"]  # one network, set to one vector after the other
     assert built == fields
 
 

@@ -20,6 +20,7 @@ _spec.loader.exec_module(ddp_steps)
         {"norm": "group", "attention": True, "image_classes": 3},
         {"norm": "instance", "dense": "plus", "deep_supervision": False, "upsample": "pixelshuffle"},
         {"norm": "none", "dense": "unet", "upsample": "deconv"},
+        {"encoder": "lite0", "stem_stride": 2, "image_classes": 3},
     ],
     ids=str,
 )

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from unetpp.config import LossConfig
+from unetpp.config.encoders import deepest_encoded
 from unetpp.config.planning.memory import _LOSS_BYTES, kept_bytes, weight_count
 from unetpp.config.sections.model import ModelConfig
 from unetpp.models import build_model
@@ -105,6 +106,35 @@ def test_kept_bytes_of_three_dimensions_are_what_torch_keeps(pool: Any) -> None:
     assert kept_bytes(config, _patch(config, 16), bf16=False) == pytest.approx(
         torch_kept_bytes(config, 16, bf16=False), rel=0.05
     )
+
+
+@st.composite
+def _encoded(draw: st.DrawFn) -> ModelConfig:
+    stride = draw(st.sampled_from([1, 2, 4]))
+    config = draw(_CONFIGS)
+    changes = {
+        "stem_stride": stride,
+        "encoder": draw(st.sampled_from(["none", "lite0", "lite2"])),
+        "depth": draw(st.integers(1, deepest_encoded(stride))),
+    }
+    return config.model_copy(update=changes)
+
+
+@settings(max_examples=15, deadline=None)
+@given(config=_encoded(), size_px=st.sampled_from([128, 160, 200]), bf16=st.booleans())
+def test_kept_bytes_with_an_encoder_are_what_torch_keeps(
+    config: ModelConfig, size_px: int, bf16: bool
+) -> None:
+    real = torch_kept_bytes(config, size_px, bf16=bf16)
+    assert kept_bytes(config, _patch(config, size_px), bf16=bf16) == pytest.approx(real, rel=0.08)
+
+
+@settings(max_examples=15, deadline=None)
+@given(config=_encoded())
+def test_weight_count_with_an_encoder_is_the_network_s(config: ModelConfig) -> None:
+    with torch.device("meta"):
+        model = build_model(config)
+    assert weight_count(config) == sum(parameter.numel() for parameter in model.parameters())
 
 
 @settings(max_examples=40, deadline=None)

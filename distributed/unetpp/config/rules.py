@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from unetpp.config.encoders import ENCODER_ROWS, ENCODERS, deepest_encoded
 from unetpp.config.sections.data import AugmentConfig, DataConfig
 from unetpp.config.sections.loss import LossConfig
 from unetpp.config.sections.model import ModelConfig
@@ -21,8 +22,9 @@ __all__ = [
 
 
 def model_rules(model: ModelConfig) -> Iterator[str]:
-    """What must have one entry per row 0..depth."""
+    """What must have one entry per row 0..depth, and how many rows an encoder has."""
     depth = model.depth
+    yield from _encoder_rules(model)
     rows = {
         name: value
         for name, value in (("widths", model.widths), ("dilation", model.dilation))
@@ -70,6 +72,27 @@ def shared_dilation_rules(model: ModelConfig, train: TrainConfig) -> Iterator[st
         )
     if train.compile:
         yield "model.shared_dilations compiles anew for each vector; use train.compile=false"
+
+
+def _encoder_rules(model: ModelConfig) -> Iterator[str]:
+    encoder, stride = model.encoder, model.stem_stride
+    if model.spatial_dims == 3 and (encoder != "none" or stride > 1):
+        yield (
+            f"model.encoder={encoder} and model.stem_stride={stride} are for pictures; for volumes use "
+            "model.encoder=none and model.stem_stride=1"
+        )
+    if encoder == "none":
+        return
+    if encoder not in ENCODERS:
+        yield f"model.encoder={encoder} must be none, {', '.join(ENCODERS[:-1])} or {ENCODERS[-1]}"
+    deepest = deepest_encoded(stride)
+    if isinstance(model.depth, int) and model.depth > deepest:
+        yield (
+            f"model.encoder={encoder} ends at stride {2**ENCODER_ROWS}: model.depth={model.depth} with "
+            f"model.stem_stride={stride} needs {stride * 2**model.depth}; use model.depth={deepest}"
+        )
+    if model.pool is not None and any(factor != 2 for row in model.pool for factor in row):
+        yield f"model.encoder={encoder} halves both axes at every row; leave model.pool out"
 
 
 def loss_rules(loss: LossConfig) -> Iterator[str]:
@@ -121,12 +144,14 @@ def batch_rules(data: DataConfig, train: TrainConfig, workers: int) -> Iterator[
 
 def crop_rules(data: DataConfig, model: ModelConfig) -> Iterator[str]:
     """The crop survives every down-sampling."""
-    crop, depth = data.crop, model.depth
-    if isinstance(crop, int) and isinstance(depth, int) and crop < 2**depth:
-        fits = crop.bit_length() - 1
+    crop, depth, stride = data.crop, model.depth, model.stem_stride
+    if isinstance(crop, int) and isinstance(depth, int) and crop < stride * 2**depth:
+        fits = (crop // stride).bit_length() - 1
+        fix = f"model.depth<={fits} or data.crop>=" if fits >= 1 else "data.crop>="
+        stem = f", model.stem_stride={stride}" if stride > 1 else ""
         yield (
-            f"model.depth={depth} needs a crop of at least {2**depth} px; data.crop={crop}; "
-            f"use model.depth<={fits} or data.crop>={2**depth}"
+            f"model.depth={depth} needs a crop of at least {stride * 2**depth} px; data.crop={crop}{stem}; "
+            f"use {fix}{stride * 2**depth}"
         )
 
 

@@ -31,6 +31,7 @@ _PROVENANCE = "provenance.json"
 _METRICS = "metrics.jsonl"
 _RESULT = "result.json"
 _TRACKERS = "trackers.json"
+_INITIAL = "initial.safetensors"
 
 
 class RunDir:
@@ -72,8 +73,13 @@ class RunDir:
         decisions: list[dict[str, Any]],
         manifest: Manifest,
         provenance: dict[str, Any],
+        *,
+        initial: bytes | None = None,
     ) -> None:
         """Write what is known before the first step.
+
+        Args:
+            initial: weights to start with, a safetensors file; what it lacks starts at random.
 
         Raises:
             ExistsError: a run is here already.
@@ -82,6 +88,8 @@ class RunDir:
         self._write_json(_DECISIONS, decisions)
         self.storage.write(_DATASET, manifest.model_dump_json(indent=1).encode())
         self._write_json(_PROVENANCE, provenance)
+        if initial is not None:
+            self.storage.write(_INITIAL, initial)
         if not self.storage.write_if_absent(RUN_CONFIG, _to_yaml(config)):
             raise self._exists_error()
 
@@ -105,6 +113,10 @@ class RunDir:
     def read_provenance(self) -> dict[str, Any]:
         provenance: dict[str, Any] = json.loads(self.storage.read(_PROVENANCE))
         return provenance
+
+    def read_initial(self) -> bytes | None:
+        """The weights that the run starts with, None where all are random."""
+        return self.storage.read(_INITIAL) if self.storage.exists(_INITIAL) else None
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Finished epochs, oldest first; empty before the first one ends."""

@@ -91,25 +91,24 @@ class Node(nn.Module):
 
     def __init__(
         self,
-        num_skips: int,
+        skip_channels: int,
         width: int,
-        below_width: int,
+        below_channels: int,
         dilation: int,
         options: BlockOptions,
         factors: Sequence[int],
     ) -> None:
         super().__init__()
         dims = options.spatial_dims
-        skip_channels = num_skips * width
-        up_channels = upsample_channels(options.upsample, below_width, width)
-        self.up = upsample_layer(options.upsample, below_width, width, factors)
+        up_channels = upsample_channels(options.upsample, below_channels, width)
+        self.up = upsample_layer(options.upsample, below_channels, width, factors)
         self.gate: AttentionGate | None = None
         if options.attention:
             self.gate = AttentionGate(skip_channels, up_channels, max(1, width // 2), dims)
         self.block = ConvBlock(skip_channels + up_channels, width, dilation, options)
 
     def forward(self, skips: Sequence[Tensor], below: Tensor) -> Tensor:
-        """Each skip (N, width, *size), below (N, below_width, *size / factors) -> (N, width, *size)."""
+        """Skips (N, C_skips in all, *size), below (N, C_below, *size / factors) -> (N, width, *size)."""
         up = self.up(below)
         if self.gate is not None:
             skips = [self.gate(torch.cat(list(skips), 1), up)]

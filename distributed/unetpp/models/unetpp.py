@@ -8,10 +8,11 @@ r"""The nested network (Zhou et al. 2018, 2020), one looped module for U-Net, UN
     x10 - x11              heads on x[0][1..depth]; head k needs the nodes i + j <= k only
      |  \
     x20
+
+With an encoder, rows of stride 2 to 32 take x[i][0] from it; with `stem_stride` row 0 starts at that stride.
 """
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -19,11 +20,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unetpp.config.sections.model import MAX_DEPTH
 from unetpp.core.errors import ConfigError
 from unetpp.models.blocks import BlockOptions, ConvBlock, Node
+from unetpp.models.encoders.efficientnet_lite import EfficientNetLite
 from unetpp.models.layers import Activation, Norm, pool_layer
 from unetpp.models.output import ImageHead, ModelOutput, segmentation_head
+from unetpp.models.shape import GridShape
 from unetpp.models.upsample import Upsample
 
 __all__ = ["UNetPlusPlus", "crop_to", "pad_to_multiple"]
@@ -35,11 +37,12 @@ class UNetPlusPlus(nn.Module):
     Args:
         pool: for each row 1..depth what it divides each axis by, 1 or 2; 2 everywhere unless given.
         size_multiple: sides are padded to a multiple of it, one for all axes or one for each; the product of
-            the pooling unless this is a pruned network, which keeps that of the full one so that both see
-            the same pixels.
+            the pooling and the stem's stride unless this is a pruned network, which keeps that of the full
+            one so that both see the same pixels.
 
     Raises:
-        ConfigError: depth outside 1..6, or widths, dilation or pool not one entry per row.
+        ConfigError: depth outside 1..6, widths, dilation or pool not one entry per row, or an encoder that
+            is unknown or has not so many rows.
     """
 
     def __init__(
@@ -61,47 +64,47 @@ class UNetPlusPlus(nn.Module):
         spatial_dims: Literal[2, 3] = 2,
         pool: Sequence[Sequence[int]] | None = None,
         image_classes: int = 0,
+        encoder: str = "none",
+        stem_stride: int = 1,
         size_multiple: int | Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        self.depth = _within(depth)
-        self.dense = dense
-        self.spatial_dims = spatial_dims
-        self.widths = _per_row(
-            "widths", [width * 2**i for i in range(depth + 1)] if widths is None else widths, depth
+        widths = [width * 2**i for i in range(depth + 1)] if widths is None else widths
+        pool = ((2,) * spatial_dims,) * depth if pool is None else pool
+        self.shape = GridShape(
+            depth, (*widths,), (*map(tuple, pool),), dense, encoder, stem_stride, spatial_dims
         )
-        self.dilation = _per_row(
-            "dilation", [dilation] * (depth + 1) if isinstance(dilation, int) else dilation, depth
-        )
-        self.pool = _pooling(pool, depth, spatial_dims)
-        self.size_multiples = _multiples(self.pool, size_multiple)
+        self.depth, self.spatial_dims = depth, spatial_dims
+        dilation = [dilation] * (depth + 1) if isinstance(dilation, int) else dilation
+        self.dilation = self.shape.per_row("dilation", dilation)
+        given = (size_multiple,) * spatial_dims if isinstance(size_multiple, int) else size_multiple
+        self.size_multiples = self.shape.multiples if given is None else tuple(given)
         """What each side is padded to a multiple of."""
-        self.supervised_levels = (
-            tuple(range(1, depth + 1)) if deep_supervision and dense != "unet" else (depth,)
-        )
+        shallowest = 1 if deep_supervision and dense != "unet" else depth
+        self.supervised_levels = tuple(range(shallowest, depth + 1))
         options = BlockOptions(norm, activation, upsample, dropout, attention, spatial_dims)
         self.config: dict[str, Any] = {
             "in_channels": in_channels,
             "num_classes": num_classes,
-            "depth": depth,
-            "widths": self.widths,
             "dilation": self.dilation,
-            "dense": dense,
             "deep_supervision": deep_supervision,
             "image_classes": image_classes,
-            "pool": self.pool,
             "size_multiple": self.size_multiples,
+            **asdict(self.shape),
             **asdict(options),
         }
         """Constructor arguments that build this network again."""
-        self.pools = nn.ModuleList(pool_layer(factors) for factors in self.pool)
-        self.nodes = nn.ModuleDict({_key(i, j): self._node(i, j, options) for i, j in self._grid()})
-        heads = {
-            str(k): segmentation_head(self.widths[0], num_classes, spatial_dims)
-            for k in self.supervised_levels
-        }
-        self.heads = nn.ModuleDict(heads)
-        self.image_head = ImageHead(self.widths[depth], image_classes) if image_classes > 0 else None
+        rows = self.shape.encoder_row(depth) + 1
+        self.encoder = None if encoder == "none" else EfficientNetLite(in_channels, encoder, rows)
+        self.pools = nn.ModuleList(pool_layer(factors) for factors in self.shape.pool)
+        self.nodes = nn.ModuleDict(
+            {_key(i, j): self._node(i, j, options) for i, j in self.shape.learned_nodes()}
+        )
+        self.heads = nn.ModuleDict()
+        for k in self.supervised_levels:
+            self.heads[str(k)] = segmentation_head(self.shape.widths[0], num_classes, spatial_dims)
+        bottleneck = self.shape.channels(depth, 0)
+        self.image_head = ImageHead(bottleneck, image_classes) if image_classes > 0 else None
 
     def forward(self, images: Tensor) -> ModelOutput:
         """Logits at the size of the images, whatever it is: sides are padded by repetition and cropped back.
@@ -110,15 +113,17 @@ class UNetPlusPlus(nn.Module):
             images: float (N, in_channels, H, W), or (N, in_channels, D, H, W) in 3D.
         """
         padded = pad_to_multiple(images, self.size_multiples)
+        features = () if self.encoder is None else self.encoder(padded)
         x: dict[tuple[int, int], Tensor] = {}
-        for i, j in self._grid():
-            node = self.nodes[_key(i, j)]
-            if j == 0:
-                x[i, 0] = node(self.pools[i - 1](x[i - 1, 0]) if i > 0 else padded)
+        for i, j in self.shape.nodes():
+            if j > 0:
+                x[i, j] = self.nodes[_key(i, j)]([x[i, k] for k in self.shape.skips(j)], x[i + 1, j - 1])
+            elif self.shape.is_encoded(i):
+                x[i, 0] = features[self.shape.encoder_row(i)]
             else:
-                x[i, j] = node([x[i, k] for k in self._skips(j)], x[i + 1, j - 1])
+                x[i, 0] = self.nodes[_key(i, 0)](self.pools[i - 1](x[i - 1, 0]) if i else self._stem(padded))
         size = images.shape[2:]
-        levels = tuple(crop_to(self.heads[str(k)](x[0, k]), size) for k in self.supervised_levels)
+        levels = tuple(crop_to(self._logits(k, x[0, k]), size) for k in self.supervised_levels)
         return ModelOutput(levels, None if self.image_head is None else self.image_head(x[self.depth, 0]))
 
     def at_level(self, level: int) -> "UNetPlusPlus":
@@ -148,9 +153,9 @@ class UNetPlusPlus(nn.Module):
         return {
             **self.config,
             "depth": level,
-            "widths": self.widths[: level + 1],
+            "widths": self.shape.widths[: level + 1],
             "dilation": self.dilation[: level + 1],
-            "pool": self.pool[:level],
+            "pool": self.shape.pool[:level],
             "deep_supervision": False,
             "image_classes": self.config["image_classes"] if level == self.depth else 0,
         }
@@ -161,74 +166,41 @@ class UNetPlusPlus(nn.Module):
         Raises:
             ConfigError: not one positive entry per row.
         """
-        self.dilation = _per_row("dilation", dilation, self.depth)
+        self.dilation = self.shape.per_row("dilation", dilation)
         self.config["dilation"] = self.dilation
-        for i, j in self._grid():
-            node = self.nodes[_key(i, j)]
+        for key, node in self.nodes.items():
             block = node.block if isinstance(node, Node) else node
             assert isinstance(block, ConvBlock)
-            block.set_dilation(self.dilation[i])
+            block.set_dilation(self.dilation[_row(key)])
 
-    def _grid(self) -> Iterator[tuple[int, int]]:
-        """Nodes (i, j), one diagonal i + j after the other.
+    def _stem(self, images: Tensor) -> Tensor:
+        """What row 0 sees: (N, C, H, W) -> (N, C * s * s, H / s, W / s), no pixel lost."""
+        return images if self.shape.stem_stride == 1 else F.pixel_unshuffle(images, self.shape.stem_stride)
 
-        What comes before a diagonal's end is exactly the network pruned to it, dropout's draws included.
-        """
-        for diagonal in range(self.depth + 1):
-            yield diagonal, 0
-            if self.dense != "unet" or diagonal == self.depth:
-                yield from ((diagonal - j, j) for j in range(1, diagonal + 1))
-
-    def _skips(self, j: int) -> Sequence[int]:
-        """Positions of the same row that node (i, j) takes in."""
-        if self.dense == "pp":
-            return range(j)
-        return (j - 1,) if self.dense == "plus" else (0,)
+    def _logits(self, level: int, features: Tensor) -> Tensor:
+        """(N, width, H / s, W / s) -> (N, classes, H, W)."""
+        logits: Tensor = self.heads[str(level)](features)
+        if self.shape.stem_stride == 1:
+            return logits
+        return F.interpolate(logits, scale_factor=float(self.shape.stem_stride), mode="bilinear")
 
     def _node(self, i: int, j: int, options: BlockOptions) -> nn.Module:
-        width, dilation = self.widths[i], self.dilation[i]
+        width, dilation = self.shape.widths[i], self.dilation[i]
         if j > 0:
-            return Node(len(self._skips(j)), width, self.widths[i + 1], dilation, options, self.pool[i])
-        return ConvBlock(
-            self.widths[i - 1] if i > 0 else self.config["in_channels"], width, dilation, options
-        )
+            skip_channels = sum(self.shape.channels(i, k) for k in self.shape.skips(j))
+            below = self.shape.channels(i + 1, j - 1)
+            return Node(skip_channels, width, below, dilation, options, self.shape.pool[i])
+        if i > 0:
+            return ConvBlock(self.shape.widths[i - 1], width, dilation, options)
+        return ConvBlock(self.config["in_channels"] * self.shape.stem_stride**2, width, dilation, options)
 
 
 def _key(i: int, j: int) -> str:
     return f"{i}_{j}"
 
 
-def _within(depth: int) -> int:
-    if not 1 <= depth <= MAX_DEPTH:
-        raise ConfigError(f"model.depth={depth} must be within 1..{MAX_DEPTH}")
-    return depth
-
-
-def _multiples(pool: Sequence[Sequence[int]], given: int | Sequence[int] | None) -> tuple[int, ...]:
-    if given is None:
-        return tuple(math.prod(axis) for axis in zip(*pool, strict=True))
-    return (given,) * len(pool[0]) if isinstance(given, int) else tuple(given)
-
-
-def _pooling(
-    pool: Sequence[Sequence[int]] | None, depth: int, spatial_dims: int
-) -> tuple[tuple[int, ...], ...]:
-    if pool is None:
-        return ((2,) * spatial_dims,) * depth
-    if len(pool) != depth or any(len(row) != spatial_dims or not {*row} <= {1, 2} for row in pool):
-        raise ConfigError(
-            f"model.pool={[list(row) for row in pool]} must be {depth} rows of {spatial_dims} factors "
-            "1 or 2, one per axis"
-        )
-    return tuple(tuple(row) for row in pool)
-
-
-def _per_row(name: str, values: Sequence[int], depth: int) -> tuple[int, ...]:
-    if len(values) != depth + 1 or min(values) < 1:
-        raise ConfigError(
-            f"model.{name}={list(values)} must be {depth + 1} positive integers, one per row 0..{depth}"
-        )
-    return tuple(values)
+def _row(key: str) -> int:
+    return int(key.partition("_")[0])
 
 
 def pad_to_multiple(x: Tensor, multiples: Sequence[int]) -> Tensor:

@@ -114,6 +114,25 @@ def test_resolve_depth_leaves_eight_pixels_at_the_bottleneck(
     assert plan(make_manifest(), laptop, f"data.crop={crop}").model.depth == depth
 
 
+@pytest.mark.parametrize(
+    ("fields", "depth", "crop"),
+    [
+        (("model.stem_stride=2",), 4, 352),
+        (("model.stem_stride=4",), 3, 352),
+        (("model.encoder=lite0",), 5, 352),
+        (("model.encoder=lite0", "model.stem_stride=2"), 4, 352),
+        (("model.encoder=lite0", "model.stem_stride=4"), 3, 352),
+        (("model.encoder=lite0", "data.crop=64"), 3, 64),
+        (("model.encoder=lite0", "model.stem_stride=2", "model.depth=2"), 2, 360),
+    ],
+)
+def test_resolve_depth_and_crop_follow_encoder_and_stem(
+    make_manifest: Make, laptop: Hardware, fields: tuple[str, ...], depth: int, crop: int
+) -> None:
+    config = plan(make_manifest({"360x480": 9}), laptop, *fields)
+    assert (config.model.depth, config.data.crop) == (depth, crop)
+
+
 @pytest.mark.parametrize("field", ["model.widths=[4,8,16]", "model.dilation=[1,2,4]"])
 def test_resolve_depth_follows_lists_of_levels(make_manifest: Make, laptop: Hardware, field: str) -> None:
     assert plan(make_manifest(), laptop, field).model.depth == 2

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from unetpp.config.sections.train import OptimConfig
-from unetpp.training.loop.optim import build_optimizer, lr_factor
+from unetpp.models.unetpp import UNetPlusPlus
+from unetpp.training.loop.optim import build_optimizer, build_schedule, lr_factor
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "poly", "constant"])
@@ -38,3 +39,24 @@ def test_optimizer_decays_weights_only(name):
     assert decayed == {id(model[0].weight)}
     model(torch.randn(2, 1, 5, 5)).sum().backward()
     optimizer.step()
+
+
+def test_optimizer_teaches_the_encoder_slower_by_its_factor():
+    model = UNetPlusPlus(1, 1, depth=1, width=2, encoder="lite0")
+    config = OptimConfig(name="sgd", lr=0.1, encoder_lr_factor=0.2, schedule="constant", warmup=0.5)
+    optimizer = build_optimizer(model, config)
+    schedule = build_schedule(optimizer, config, total_steps=4)
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    for name, parameter in model.named_parameters():
+        expected = 0.02 if name.startswith("encoder.") else 0.1
+        assert rates[id(parameter)] == pytest.approx(expected / 3), name
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1 / 3)  # what the log calls lr
+    for _ in range(2):
+        optimizer.step()
+        schedule.step()
+    assert {round(group["lr"], 9) for group in optimizer.param_groups} == {0.1, 0.02}
+
+
+def test_optimizer_without_an_encoder_has_the_two_groups_of_earlier_checkpoints():
+    optimizer = build_optimizer(UNetPlusPlus(1, 1, depth=1, width=2), OptimConfig())
+    assert [group["weight_decay"] > 0 for group in optimizer.param_groups] == [True, False]

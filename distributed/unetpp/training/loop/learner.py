@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import safetensors.torch
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -30,10 +31,16 @@ class Learner:
         manifest: the dataset.
         total_steps: optimiser steps of the whole run, for the learning-rate schedule; None goes by time.
         device: where to train.
+        initial: weights to start with, a safetensors file; what it lacks is drawn at random.
     """
 
     def __init__(
-        self, config: RunConfig, manifest: Manifest, total_steps: int | None, device: torch.device
+        self,
+        config: RunConfig,
+        manifest: Manifest,
+        total_steps: int | None,
+        device: torch.device,
+        initial: bytes | None = None,
     ) -> None:
         self.device = device
         self.shares_dilations = bool(config.model.shared_dilations)
@@ -41,6 +48,8 @@ class Learner:
         # All ranks draw the same weights, so nothing needs to be broadcast to start equal.
         torch.manual_seed(derive_seed("weights", config.train.seed))
         model = build_model(config.model)
+        if initial is not None:
+            model.load_state_dict(safetensors.torch.load(initial), strict=False)
         self.counted = CountedImages()
         if config.train.sync_bn or _workers() > 1:
             convert_bn(model, self.counted, device, sync=bool(config.train.sync_bn))

@@ -16,18 +16,28 @@ TIME_STEPS = 1_000_000
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """Optimiser over all parameters; norms and biases are not decayed."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    """Optimiser over all parameters; norms and biases are not decayed, a pretrained encoder learns slower."""
+    named = list(model.named_parameters())
     groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {
+            "params": [p for name, p in named if _is_encoder(name) == encoder and (p.ndim > 1) == decayed],
+            "weight_decay": config.weight_decay if decayed else 0.0,
+            "lr": config.lr * (config.encoder_lr_factor if encoder else 1.0),
+        }
+        for encoder in (False, True)
+        for decayed in (True, False)
     ]
+    groups = [group for group in groups if group["params"]]
     if config.name == "sgd":
         return torch.optim.SGD(
             groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0, fused=True
         )
     kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
     return kind(groups, lr=config.lr, fused=True)
+
+
+def _is_encoder(name: str) -> bool:
+    return name.startswith("encoder.")
 
 
 def build_schedule(optimizer: torch.optim.Optimizer, config: OptimConfig, total_steps: int) -> LambdaLR:

@@ -15,6 +15,7 @@ from unetpp.data.dataset.manifests import lacks_split, load_manifest, require_sh
 from unetpp.data.dataset.scorable import require_scorable
 from unetpp.data.dataset.shard_size import shard_advice
 from unetpp.training.run.checkpoint import last_state
+from unetpp.training.run.create import create_run
 from unetpp.training.run.rank import TrainJob, stream_plan
 from unetpp.training.run.resume import applied_changes, explain_changes, last_epoch
 
@@ -56,12 +57,8 @@ def new_run(
     preflight(run.storage, write=True)
     run.require_new()
     claim = None if owner is None else owner.claim(run.storage)
-    run.create(
-        resolved.model_dump(mode="json"),
-        [{"field": d.field, "value": d.value, "reason": d.reason} for d in decisions],
-        manifest,
-        collect(config_hash=config_hash(resolved)),
-    )
+    told = [{"field": d.field, "value": d.value, "reason": d.reason} for d in decisions]
+    create_run(resolved, told, manifest, collect(config_hash=config_hash(resolved)))
     return TrainJob(resolved, manifest, resolved.run_uri, claim), decisions
 
 

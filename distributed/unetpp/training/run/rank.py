@@ -78,7 +78,8 @@ def run_job(
         return state
     # Reading starts while the network is built; the reader is closed on every way out.
     with closing(Prefetch(session.batches(plan, state.position), _PREFETCHED_BATCHES)) as batches:
-        learner = Learner(job.config, job.manifest, total_steps, device)
+        initial = run.read_initial() if found is None else None
+        learner = Learner(job.config, job.manifest, total_steps, device, initial)
         if found is not None:
             restore_learner(found[1], learner)
             logger.info("continuing from step %d: epoch %d, step %d of it", found[0], state.epoch, state.step)

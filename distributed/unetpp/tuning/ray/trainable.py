@@ -27,6 +27,7 @@ from unetpp.training.ray.board import remove_placement_groups
 from unetpp.training.ray.metrics_export import Exporter, RunMetrics
 from unetpp.training.ray.preemption import PreemptionWatch
 from unetpp.training.ray.trainer import fit
+from unetpp.training.run.create import create_run
 from unetpp.training.run.rank import TrainJob, run_job
 from unetpp.tuning.ray.decisions import StopTrial
 
@@ -95,7 +96,7 @@ def _job(
 ) -> TrainJob:
     run = RunDir(config.run_uri)
     if not run.exists():
-        run.create(config.model_dump(mode="json"), decisions, manifest, collect())
+        create_run(config, decisions, manifest, collect())
     # A trial that goes on reads what it was started with: its checkpoint's position counts those rows.
     return TrainJob(config, run.read_dataset(), config.run_uri, claim)
 

@@ -18,6 +18,7 @@ from unetpp.core.rundir import RunDir
 from unetpp.core.trial_folders import trial_uri
 from unetpp.inference.evaluate import evaluate
 from unetpp.inference.evaluation_files import evaluation_name, read_per_image
+from unetpp.training.run.create import create_run
 from unetpp.training.run.rank import TrainJob
 from unetpp.tuning.results.confirmed import CONFIRM_FOLDER, candidate_key, network_name, write_confirmed
 from unetpp.tuning.results.leaderboard import LeaderRow, complete_rows
@@ -165,7 +166,7 @@ def _trained(
     config, run = replace(candidate.config, changes), RunDir(uri)
     if not run.exists():
         decisions = RunDir(trial_uri(sweep_uri, candidate.trial)).read_decisions()
-        run.create(config.model_dump(mode="json"), decisions, manifest, {})
+        create_run(config, decisions, manifest, {})
     if run.read_result() is None:
         if not train(TrainJob(config, manifest, uri)):
             return None
