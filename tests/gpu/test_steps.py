@@ -14,7 +14,8 @@ from unetpp.config.sections.data import AugmentConfig
 from unetpp.core.manifest import ChannelStats, ClassInfo, Manifest
 from unetpp.training.loop.augment import apply_augment, draw_params
 from unetpp.training.loop.learner import Learner
-from unetpp.training.loop.step import DeviceBatch, StepResult, train_step
+from unetpp.training.loop.step import DeviceBatch, train_step
+from unetpp.training.loop.step_result import StepResult
 
 pytestmark = pytest.mark.gpu
 
@@ -48,7 +49,7 @@ def batch(device: torch.device, size: int = 4, side_px: int = SIDE_PX) -> Device
     images = masks.unsqueeze(1) + torch.randn((size, 1, side_px, side_px), generator=generator)
     labels = torch.full((size,), -1)
     return DeviceBatch(
-        images.to(device), masks.to(device), torch.ones(size, device=device), labels.to(device), size
+        images.to(device), masks.to(device), torch.ones(size, device=device), labels.to(device), size, size
     )
 
 

@@ -33,13 +33,15 @@ def to_device(batch: HostBatch, learner: Learner, *, augment: AugmentConfig | No
     return DeviceBatch(
         images=images,
         masks=masks,
-        weights=torch.from_numpy(batch.weights).to(learner.device),
-        labels=torch.from_numpy(batch.labels).to(learner.device),
+        weights=_copy(torch.from_numpy(batch.weights), learner.device),
+        labels=_copy(torch.from_numpy(batch.labels), learner.device),
         global_size=batch.global_size,
+        counted=int(batch.weights.sum()),
     )
 
 
 def _copy(values: Tensor, device: torch.device) -> Tensor:
+    """From pinned memory, so that the host does not wait for what the device still computes."""
     if device.type != "cuda":
         return values
     return values.pin_memory().to(device, non_blocking=True)

@@ -13,8 +13,9 @@ followed by all ranks, before the next step.
 """
 
 import time
+from collections import deque
 from collections.abc import Generator, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import torch
@@ -32,7 +33,8 @@ from unetpp.training.loop.dilation_draw import step_dilations
 from unetpp.training.loop.learner import Learner
 from unetpp.training.loop.session import Request
 from unetpp.training.loop.state import EpochSums, TrainState
-from unetpp.training.loop.step import StepResult, train_step
+from unetpp.training.loop.step import train_step
+from unetpp.training.loop.step_result import StepResult
 from unetpp.training.loop.validate import validate
 from unetpp.training.loop.validate_shared import validate_shared
 
@@ -60,8 +62,8 @@ class StepInfo:
     step: int
     """Steps of the epoch done, 1-based."""
     steps: int
-    loss: float
     sums: EpochSums
+    """Of the steps whose result has come from the device: at most the last one is missing."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ class LoopContext:
     plan: StreamPlan
     rank: int
     world_size: int
+    unread: deque[StepResult] = field(default_factory=deque)
+    """Results of steps that the device may still compute."""
 
 
 def training(context: LoopContext, state: TrainState, batches: Iterator[HostBatch]) -> Events:
@@ -110,15 +114,15 @@ def training(context: LoopContext, state: TrainState, batches: Iterator[HostBatc
             wait_s = time.perf_counter() - asked_s
             result = run_step(context, state, batch)
             counts += batch.counts
-            advance(state, sums, result, wait_s, time.perf_counter() - started_s)
-            request = yield StepInfo(epoch, step + 1, context.plan.train_steps, result.loss_sum, sums)
+            advance(context, state, sums, result, wait_s, time.perf_counter() - started_s)
+            request = yield StepInfo(epoch, step + 1, context.plan.train_steps, sums)
             agreed = max_over_ranks(request or Request.GO_ON, context.learner.device)
             if agreed != Request.GO_ON:
-                state.sums = totals(context, sums)
+                state.sums = totals(context, state, sums)
                 yield PauseInfo()
             if agreed == Request.STOP:
                 return
-        metrics = epoch_metrics(context, state, totals(context, sums))
+        metrics = epoch_metrics(context, state, totals(context, state, sums))
         metrics["cache"] = cache_metrics(context, counts)
         _assert_rows(context, metrics["images"])
         if context.plan.validates(epoch):
@@ -141,15 +145,11 @@ def score(context: LoopContext, batches: Iterator[HostBatch]) -> dict[str, Any]:
 
 
 def run_step(context: LoopContext, state: TrainState, host: HostBatch) -> StepResult:
-    """Learn from a batch.
-
-    Raises:
-        NonFiniteError: more steps than `train.max_nonfinite` had a NaN or Inf gradient.
-    """
+    """Learn from a batch."""
     config = context.config
     augment = config.augment if config.augment.enabled else None
     batch = to_device(host, context.learner, augment=augment, seed=config.data.seed)
-    result = train_step(
+    return train_step(
         context.learner,
         batch,
         accumulate=config.train.accumulate,
@@ -163,28 +163,47 @@ def run_step(context: LoopContext, state: TrainState, host: HostBatch) -> StepRe
             sandwich=config.train.sandwich,
         ),
     )
-    state.nonfinite_steps += not result.finite
-    if state.nonfinite_steps > config.train.max_nonfinite:
-        raise NonFiniteError(
-            f"{state.nonfinite_steps} steps had a NaN or Inf gradient, more than "
-            f"train.max_nonfinite={config.train.max_nonfinite}, the last at step {state.global_step}; "
-            f"lower optim.lr={config.optim.lr}"
-        )
-    return result
 
 
-def advance(state: TrainState, sums: EpochSums, result: StepResult, wait_s: float, seconds: float) -> None:
-    """Count a step."""
-    sums.loss += result.loss_sum
-    sums.images += result.images
-    if not result.finite:
-        sums.skipped_images += result.images
-        sums.skipped_steps += 1
+def advance(
+    context: LoopContext,
+    state: TrainState,
+    sums: EpochSums,
+    result: StepResult,
+    wait_s: float,
+    seconds: float,
+) -> None:
+    """Count a step; what it gave is read once it is there, without waiting for more than the step before.
+
+    Raises:
+        NonFiniteError: more steps than `train.max_nonfinite` had a NaN or Inf gradient.
+    """
+    context.unread.append(result)
+    while context.unread and (len(context.unread) > 1 or context.unread[0].is_ready()):
+        _read(context, state, sums)
     sums.wait_s += wait_s
     sums.seconds = seconds
     sums.steps += 1
     state.step += 1
     state.global_step += 1
+
+
+def _read(context: LoopContext, state: TrainState, sums: EpochSums) -> None:
+    """Count what the oldest unread step gave."""
+    train, result = context.config.train, context.unread.popleft()
+    sums.loss += result.loss_sum
+    sums.images += result.images
+    if result.finite:
+        return
+    sums.skipped_images += result.images
+    sums.skipped_steps += 1
+    state.nonfinite_steps += 1
+    if state.nonfinite_steps > train.max_nonfinite:
+        raise NonFiniteError(
+            f"{state.nonfinite_steps} steps had a NaN or Inf gradient, more than "
+            f"train.max_nonfinite={train.max_nonfinite}, the last at step {state.global_step}; "
+            f"lower optim.lr={context.config.optim.lr}"
+        )
 
 
 def _assert_rows(context: LoopContext, images: int) -> None:
@@ -194,8 +213,10 @@ def _assert_rows(context: LoopContext, images: int) -> None:
         raise UnetppError(f"an epoch must train on {expected} samples; it saw {images}")
 
 
-def totals(context: LoopContext, sums: EpochSums) -> EpochSums:
-    """Loss and images added up, times averaged; every rank skips the same steps."""
+def totals(context: LoopContext, state: TrainState, sums: EpochSums) -> EpochSums:
+    """Loss and images of all steps added up, times averaged; every rank skips the same steps."""
+    while context.unread:
+        _read(context, state, sums)
     summed = torch.tensor(
         [sums.loss, sums.images, sums.skipped_images, sums.wait_s, sums.seconds],
         dtype=torch.float64,

@@ -17,8 +17,10 @@ from torch.nn.parallel import DistributedDataParallel
 from unetpp.config.dilations import Dilation
 from unetpp.core.seeds import derive_seed
 from unetpp.training.loop.learner import Learner
+from unetpp.training.loop.step_result import StepResult
+from unetpp.training.loop.update import update
 
-__all__ = ["DeviceBatch", "StepResult", "train_step"]
+__all__ = ["DeviceBatch", "train_step"]
 
 
 @dataclass(frozen=True)
@@ -33,17 +35,8 @@ class DeviceBatch:
     weights: Tensor
     labels: Tensor
     global_size: int
-
-
-@dataclass(frozen=True)
-class StepResult:
-    loss_sum: float
-    """Sum of this worker's sample losses."""
-    images: int
-    """Samples of this worker that count."""
-    grad_norm: float
-    finite: bool
-    """Whether the step was applied; the same on every rank."""
+    counted: int
+    """Samples whose weight is not 0, counted on the host."""
 
 
 def train_step(
@@ -88,25 +81,15 @@ def train_step(
     if dilations:
         learner.set_dilation(own)
     norm = torch.nn.utils.clip_grad_norm_(learner.model.parameters(), clip if clip > 0 else math.inf)
-    grad_norm = float(norm)
-    finite = math.isfinite(grad_norm)
-    if finite:
-        learner.optimizer.step()
-        if learner.ema is not None:
-            learner.ema.update_parameters(learner.model)
-    else:
-        for buffer, before in zip(learner.model.buffers(), buffers, strict=True):
-            buffer.copy_(before)
-        learner.optimizer.zero_grad(set_to_none=True)
+    update(learner, norm, buffers)
     learner.schedule.step()
-    images = int(batch.weights.sum())
-    return StepResult(float(loss_sum) if finite else 0.0, images, grad_norm, finite)
+    return StepResult(batch.counted, loss_sum, norm)
 
 
 def _parts(batch: DeviceBatch, count: int) -> list[DeviceBatch]:
     columns = (batch.images, batch.masks, batch.weights, batch.labels)
     chunks = zip(*(column.chunk(count) for column in columns), strict=True)
-    return [DeviceBatch(i, m, w, y, batch.global_size) for i, m, w, y in chunks]
+    return [DeviceBatch(i, m, w, y, batch.global_size, batch.counted) for i, m, w, y in chunks]
 
 
 def _no_sync(learner: Learner) -> contextlib.AbstractContextManager[None]:

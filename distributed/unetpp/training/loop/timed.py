@@ -83,18 +83,18 @@ def timed_training(
             result = run_step(context, state, batch)
             counts += batch.counts
             budget.step_s = budget.clock() - clocked_s
-            advance(state, sums, result, wait_s, time.perf_counter() - started_s)
-            request = yield StepInfo(epoch, step + 1, plan.train_steps, result.loss_sum, sums)
+            advance(context, state, sums, result, wait_s, time.perf_counter() - started_s)
+            request = yield StepInfo(epoch, step + 1, plan.train_steps, sums)
             agreed = _agree(context, state, budget, validation.steps, validated_s, request)
             if agreed.request != Request.GO_ON:
-                state.sums = totals(context, sums)
+                state.sums = totals(context, state, sums)
                 yield PauseInfo()
             if agreed.request == Request.STOP:
                 return
             if agreed.is_up:
                 break
         if agreed.is_up or agreed.is_due:
-            metrics = epoch_metrics(context, state, totals(context, sums))
+            metrics = epoch_metrics(context, state, totals(context, state, sums))
             metrics["cache"] = cache_metrics(context, counts)
             clocked_s = budget.clock()
             validation.score_into(metrics)

@@ -56,6 +56,7 @@ def _step_seconds(config: RunConfig, manifest: Manifest, device: torch.device) -
         weights=torch.ones(share, device=device),
         labels=torch.full((share,), -1, device=device),
         global_size=share,
+        counted=share,
     )
     times = []
     for step in range(_TIMED_STEPS + 1):
