@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from unetpp.api.callbacks import Callback
     from unetpp.api.functions import evaluate, export, load, pack, predict, train, tune
+    from unetpp.api.serving import serve
     from unetpp.config import RunConfig, load_config
     from unetpp.models.unetpp import UNetPlusPlus
     from unetpp.tuning.space.space import Space
@@ -29,6 +30,7 @@ __all__ = [
     "load_config",
     "pack",
     "predict",
+    "serve",
     "train",
     "tune",
 ]
@@ -39,6 +41,7 @@ _HOMES = {
     **dict.fromkeys(
         ("evaluate", "export", "load", "pack", "predict", "train", "tune"), "unetpp.api.functions"
     ),
+    "serve": "unetpp.api.serving",
     "Callback": "unetpp.api.callbacks",
     "RunConfig": "unetpp.config",
     "load_config": "unetpp.config",

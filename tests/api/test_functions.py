@@ -16,7 +16,7 @@ from unetpp.data.synthetic import make_cells
 from untrained_run import write_untrained_run
 
 NAMES = {
-    "pack", "train", "tune", "evaluate", "predict", "export", "load", "UNetPlusPlus", "RunConfig",
+    "pack", "train", "tune", "evaluate", "predict", "export", "load", "serve", "UNetPlusPlus", "RunConfig",
     "load_config", "Space", "Callback", "__version__",
 }  # fmt: skip
 

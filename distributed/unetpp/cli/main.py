@@ -29,6 +29,7 @@ _VERBS = (
     "tune",
     "evaluate",
     "predict",
+    "serve",
     "export",
     "report",
     "compare",

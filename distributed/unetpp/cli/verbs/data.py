@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unetpp.cli.data_pack import pack
 from unetpp.cli.terminal.output import Json, emit, note
-from unetpp.cli.verbs.data_pack import pack
 
 if TYPE_CHECKING:
     from unetpp.core.manifest import Manifest

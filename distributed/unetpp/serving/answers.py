@@ -1,0 +1,79 @@
+"""A prediction as the body of an answer: PNG, runs or polygons.
+
+Shapes: H height, W width.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from unetpp.core.errors import InputError
+from unetpp.inference.colours import indexed_png
+from unetpp.inference.objects.outlines import outlines_of
+from unetpp.inference.prediction import Prediction
+
+__all__ = ["FORMATS", "encode"]
+
+_BACKGROUND = ("background", "_background_")
+
+
+def encode(prediction: Prediction, form: str) -> tuple[bytes, str]:
+    """Body and media type.
+
+    Args:
+        prediction: of one image.
+        form: a key of `FORMATS`.
+
+    Raises:
+        InputError: there is no such form.
+    """
+    if form not in FORMATS:
+        raise InputError(f"format={form} must be one of {', '.join(FORMATS)}")
+    if form == "png":
+        return indexed_png(prediction.mask, prediction.manifest), "image/png"
+    height, width = prediction.mask.shape
+    found = [
+        {"class": name, **FORMATS[form](region)} for name, region in _regions(prediction) if region.any()
+    ]
+    return json.dumps({"height": height, "width": width, "regions": found}).encode(), "application/json"
+
+
+def _regions(prediction: Prediction) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Where each class is (H, W); a background is none."""
+    for index, entry in enumerate(prediction.manifest.classes):
+        if prediction.manifest.task == "multiclass":
+            if index > 0 or entry.name not in _BACKGROUND:
+                yield entry.name, prediction.mask == index
+        else:
+            yield entry.name, (prediction.mask >> index & 1) == 1
+
+
+def _runs(region: NDArray[np.bool_]) -> dict[str, Any]:
+    """COCO's uncompressed runs: lengths of alternating 0 and 1, column by column, beginning with 0."""
+    flat = region.ravel(order="F")
+    ends = np.flatnonzero(np.diff(flat, prepend=False))
+    counts = np.diff(np.concatenate([[0], ends, [flat.size]]))
+    return {"rle": {"size": list(region.shape), "counts": counts.tolist()}}
+
+
+def _polygons(region: NDArray[np.bool_]) -> dict[str, Any]:
+    """Each connected part as closed outlines of x and y in pixels: by the even-odd rule its pixels again."""
+    parts, _ = ndimage.label(region)
+    polygons = []
+    for index, (rows, columns) in enumerate(ndimage.find_objects(parts), 1):
+        corner = np.array([columns.start, rows.start])
+        outlines = outlines_of(parts[rows, columns] == index)
+        polygons.append([(outline + corner).tolist() for outline in outlines])
+    return {"polygons": polygons}
+
+
+FORMATS: Mapping[str, Callable[[NDArray[np.bool_]], dict[str, Any]]] = {
+    "png": lambda _region: {},
+    "rle": _runs,
+    "polygons": _polygons,
+}
+"""What a client may ask for."""
