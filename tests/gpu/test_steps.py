@@ -15,7 +15,7 @@ from unetpp.core.manifest import ChannelStats, ClassInfo, Manifest
 from unetpp.training.loop.augment import apply_augment, draw_params
 from unetpp.training.loop.learner import Learner
 from unetpp.training.loop.step import DeviceBatch, train_step
-from unetpp.training.loop.step_result import StepResult
+from unetpp.training.loop.update import StepResult
 
 pytestmark = pytest.mark.gpu
 

@@ -12,8 +12,7 @@ from fakes import tiny_config
 from unetpp.training.loop.loop import advance, totals
 from unetpp.training.loop.optim import build_optimizer
 from unetpp.training.loop.state import EpochSums, TrainState
-from unetpp.training.loop.step_result import StepResult
-from unetpp.training.loop.update import update, update_on_device
+from unetpp.training.loop.update import StepResult, update, update_on_device
 
 
 def _learner(name: str) -> Any:

@@ -34,7 +34,7 @@ from unetpp.training.loop.learner import Learner
 from unetpp.training.loop.session import Request
 from unetpp.training.loop.state import EpochSums, TrainState
 from unetpp.training.loop.step import train_step
-from unetpp.training.loop.step_result import StepResult
+from unetpp.training.loop.update import StepResult
 from unetpp.training.loop.validate import validate
 from unetpp.training.loop.validate_shared import validate_shared
 

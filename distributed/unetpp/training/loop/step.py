@@ -17,8 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from unetpp.config.dilations import Dilation
 from unetpp.core.seeds import derive_seed
 from unetpp.training.loop.learner import Learner
-from unetpp.training.loop.step_result import StepResult
-from unetpp.training.loop.update import update
+from unetpp.training.loop.update import StepResult, update
 
 __all__ = ["DeviceBatch", "train_step"]
 
