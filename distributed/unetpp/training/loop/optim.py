@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from unetpp.compat.torch import Adam, AdamW
 from unetpp.config.sections.train import OptimConfig
 
 __all__ = ["TIME_STEPS", "build_optimizer", "build_schedule", "build_time_schedule", "lr_factor", "set_rates"]
@@ -32,7 +33,7 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimi
         return torch.optim.SGD(
             groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0, fused=True
         )
-    kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
+    kind = AdamW if config.name == "adamw" else Adam
     return kind(groups, lr=config.lr, fused=True)
 
 

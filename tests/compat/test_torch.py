@@ -1,0 +1,39 @@
+"""Torch's Adam takes views of channels-last tensors, and gives what it gives otherwise."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from unetpp.compat import torch as compat
+
+
+def _trained(kind: Any, memory_format: torch.memory_format, dims: int) -> tuple[Any, Any]:
+    torch.manual_seed(0)
+    layer: Any = torch.nn.Conv2d if dims == 2 else torch.nn.Conv3d
+    net = torch.nn.Sequential(layer(3, 4, 3), layer(4, 2, 1)).to(memory_format=memory_format)
+    optimizer = kind(net.parameters(), lr=0.1, weight_decay=0.1, fused=True)
+    for _ in range(3):
+        optimizer.zero_grad()
+        net(torch.arange(3.0 * 5**dims).view(1, 3, *[5] * dims)).square().mean().backward()
+        optimizer.step()
+    return net, optimizer
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+@pytest.mark.parametrize(
+    ("memory_format", "dims"),
+    [(torch.channels_last, 2), (torch.channels_last_3d, 3), (torch.contiguous_format, 2)],
+    ids=["2D", "3D", "contiguous"],
+)
+def test_adam_in_any_memory_format_is_torch_s(name: str, memory_format: Any, dims: int) -> None:
+    net, optimizer = _trained(getattr(compat, name), memory_format, dims)
+    expected_net, expected = _trained(getattr(torch.optim, name), memory_format, dims)
+    for found, true in zip(net.parameters(), expected_net.parameters(), strict=True):
+        assert torch.equal(found, true)
+    state, true_state = optimizer.state_dict(), expected.state_dict()
+    assert state["param_groups"] == true_state["param_groups"]
+    for index, moments in state["state"].items():
+        for key, value in moments.items():
+            assert torch.equal(value, true_state["state"][index][key])
+            assert value.stride() == true_state["state"][index][key].stride()
