@@ -83,7 +83,8 @@ def study(open_: OpenStudy) -> optuna.Study:
 
 _WIDTHS = """
 def space(trial):
-    return {"model.width": trial.suggest_int("model.width", 2, 5)}
+    # Trials of equal width have a seed each: none repeats another.
+    return {"model.width": trial.suggest_int("model.width", 2, 5), "train.seed": trial.number}
 """
 
 

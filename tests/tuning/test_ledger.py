@@ -108,7 +108,7 @@ def test_ledger_space_that_fails_for_one_draw_costs_that_trial_only(open_ledger,
         "tune.scheduler=none",
         source="def space(trial):\n"
         "    width = trial.suggest_int('model.width', 2, 5)\n"
-        "    if trial.number != 1:\n        return {'model.width': width}\n"
+        "    if trial.number != 1:\n        return {'model.width': width, 'train.seed': trial.number}\n"
         f"    {body}\n",
     )
     numbers = [run(ledger, 0.5)[0] for _ in range(3)]

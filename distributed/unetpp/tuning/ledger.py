@@ -26,6 +26,7 @@ from unetpp.core.rundir import RunDir
 from unetpp.core.trial_folders import trial_uri
 from unetpp.models.cost import count_cost, level_signatures
 from unetpp.tuning.planning.budget import budget_of
+from unetpp.tuning.repeats import Repeats, planned_digest
 from unetpp.tuning.results.leaderboard import LeaderRow
 from unetpp.tuning.results.standings import Standings
 from unetpp.tuning.space.apply import apply
@@ -42,7 +43,7 @@ from unetpp.tuning.study.levels import (
     scored_networks,
 )
 from unetpp.tuning.study.publish import Publisher, Unpublished
-from unetpp.tuning.study.record import RUN, START_UP, Outcome, TrialRecord, own_trials
+from unetpp.tuning.study.record import CONFIG_SHA256, RUN, START_UP, Outcome, TrialRecord, own_trials
 
 __all__ = ["Ledger", "SweepSetup", "TrialSpec"]
 
@@ -123,6 +124,7 @@ class Ledger:
         self._started_s = time.monotonic() - float(study.user_attrs.get(_RAN, 0.0))
         self._ran_kept_s = -math.inf
         self._gpus = _trial_gpus(setup.resolved_base())
+        self._repeats = Repeats(own_trials(study))
         self.standings = Standings()
         for trial in own_trials(study):
             records = epoch_records(trial)
@@ -180,6 +182,7 @@ class Ledger:
             self._finish(live.record, "COMPLETE")
         elif live.stopped:
             self._finish(live.record, "PRUNED", self.exhausted() or "")
+        self._end_repeats(number)
         self._publisher.now()
 
     def has_failed(self, number: int) -> bool:
@@ -250,6 +253,8 @@ class Ledger:
         ended = record.finish(outcome, cause=cause, violation=violation)
         if ended is not None:
             self.standings.ended(record.number, ended)
+        if ended == "FAIL":
+            self._repeats.failed(record.number)
 
     def _unfinished(self) -> optuna.Trial | None:
         """A trial that nothing runs: its sweep was killed, or the answer that added it was lost."""
@@ -267,10 +272,33 @@ class Ledger:
             logger.warning("trial %d is not launched, %s: %s", number, refused.outcome.lower(), refused)
             self._finish(TrialRecord(self.study, number), refused.outcome, str(refused), refused.violation)
             return None
-        record, size_px = TrialRecord(self.study, number), config.patch_px
+        record, size_px, digest = TrialRecord(self.study, number), config.patch_px, planned_digest(config)
+        first = self._repeats.first(digest, number)
+        if first != number:
+            self._repeats.wait(number, for_=first)
+            self._end_repeats(first)
+            return None
         record.note(RUN, config.run_uri)
+        record.note(CONFIG_SHA256, digest)
         self._live[number] = _Live(record, count_cost(config.model, size_px), _signatures(config))
         return TrialSpec(number, config, decisions)
+
+    def _end_repeats(self, number: int) -> None:
+        """Give what a trial has found to those of its configuration; without a result the next one trains."""
+        if not self._repeats.has_waiting(number):
+            return
+        trial = self.study.get_trials(deepcopy=False)[number]
+        if not trial.state.is_finished():
+            return
+        repeats = self._repeats.take_waiting(number)
+        if trial.state == TrialState.FAIL:
+            self._taken.difference_update(repeats)
+            return
+        for repeat in repeats:
+            logger.info("trial %d is not trained: trial %d had its configuration", repeat, number)
+            outcome = TrialRecord(self.study, repeat).finish_as(trial)
+            if outcome is not None:
+                self.standings.ended(repeat, outcome)
 
     def _plan(self, suggestion: optuna.Trial) -> tuple[RunConfig, tuple[Decision, ...]]:
         setup, out = self.setup, trial_uri(self.setup.sweep_uri, suggestion.number)

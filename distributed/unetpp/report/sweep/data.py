@@ -22,12 +22,13 @@ from unetpp.tuning.results.importance import parameter_importances
 from unetpp.tuning.results.leaderboard import LeaderRow, leaderboard, pareto_rows
 from unetpp.tuning.study.epochs import epoch_records, kept_levels, trial_seconds
 from unetpp.tuning.study.levels import headline
-from unetpp.tuning.study.record import IS_DEFAULT, START_UP, cause_of, is_infeasible, own_trials
+from unetpp.tuning.study.record import IS_DEFAULT, SAME_AS, START_UP, cause_of, is_infeasible, own_trials
 from unetpp.tuning.study.study import SPACE_SHA256, SPACE_SOURCE, objectives_of
 
 __all__ = ["Outcome", "SweepData", "TrialData", "load_sweep_data"]
 
-Outcome = Literal["COMPLETE", "PRUNED", "FAIL", "INFEASIBLE", "RUNNING"]
+Outcome = Literal["COMPLETE", "PRUNED", "FAIL", "INFEASIBLE", "RUNNING", "REPEATED"]
+"""REPEATED is a trial that was given the result of an earlier one of its configuration."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class TrialData:
     seconds: float
     start_up_s: float | None
     cause: str
+    same_as: int | None
+    """The earlier trial whose result it was given."""
     is_default: bool
     """Whether it is the base configuration."""
 
@@ -144,6 +147,7 @@ def _trial(trial: FrozenTrial) -> TrialData:
         seconds=trial_seconds(trial, records),
         start_up_s=trial.user_attrs.get(START_UP),
         cause=cause_of(trial),
+        same_as=trial.user_attrs.get(SAME_AS),
         is_default=bool(trial.user_attrs.get(IS_DEFAULT, False)),
     )
 
@@ -151,6 +155,8 @@ def _trial(trial: FrozenTrial) -> TrialData:
 def _outcome(trial: FrozenTrial) -> Outcome:
     if is_infeasible(trial):
         return "INFEASIBLE"
+    if SAME_AS in trial.user_attrs:
+        return "REPEATED"
     outcomes: dict[TrialState, Outcome] = {
         TrialState.COMPLETE: "COMPLETE",
         TrialState.PRUNED: "PRUNED",

@@ -139,7 +139,7 @@ def trial_rows(data: SweepData) -> list[Row]:
     return [
         {
             "trial": trial.number,
-            "state": trial.outcome.lower(),
+            "state": trial.outcome.lower() if trial.same_as is None else f"as trial {trial.same_as}",
             "epochs": trial.epochs,
             "quality": score(trial.quality),
             "time": duration_text(trial.seconds) if trial.seconds else "–",
@@ -263,7 +263,7 @@ def _epochs(trials: Iterable[TrialData]) -> int:
 
 
 def _most_epochs(data: SweepData) -> int:
-    launched = sum(trial.outcome != "INFEASIBLE" for trial in data.trials)
+    launched = sum(trial.outcome not in ("INFEASIBLE", "REPEATED") for trial in data.trials)
     return launched * data.config.train.epochs
 
 
@@ -283,6 +283,7 @@ def _states(trials: Sequence[TrialData]) -> str:
         "RUNNING": "running",
         "FAIL": "failed",
         "INFEASIBLE": "infeasible",
+        "REPEATED": "as an earlier one",
     }
     counts = [(sum(trial.outcome == outcome for trial in trials), word) for outcome, word in words.items()]
     return ", ".join(f"{count} {word}" for count, word in counts if count) or "none yet"

@@ -14,7 +14,7 @@ from unetpp.config.sections.tune import ObjectiveName
 from unetpp.tuning.results.pareto import pareto_front
 from unetpp.tuning.study.epochs import epoch_records, kept_levels
 from unetpp.tuning.study.levels import LevelResult, Network
-from unetpp.tuning.study.record import NO_QUALITY, cause_of, is_infeasible, own_trials
+from unetpp.tuning.study.record import NO_QUALITY, SAME_AS, cause_of, is_infeasible, own_trials
 from unetpp.tuning.study.study import objectives_of
 
 __all__ = [
@@ -110,14 +110,19 @@ def pareto_rows(study: optuna.Study, rows: Sequence[LeaderRow]) -> list[LeaderRo
 
 
 def trial_counts(study: optuna.Study) -> dict[str, int]:
-    """complete, pruned and failed trials; `infeasible` ones are among the pruned."""
+    """complete, pruned and failed trials; `infeasible` ones are among the pruned.
+
+    `repeated`, where there are any: of the complete and pruned, those given the result of an earlier one.
+    """
     trials = own_trials(study)
     states = Counter(trial.state for trial in trials)
+    repeated = sum(SAME_AS in trial.user_attrs for trial in trials)
     return {
         "complete": states[TrialState.COMPLETE],
         "pruned": states[TrialState.PRUNED],
         "failed": states[TrialState.FAIL],
         "infeasible": sum(is_infeasible(trial) for trial in trials),
+        **({"repeated": repeated} if repeated else {}),
     }
 
 

@@ -6,6 +6,7 @@
     run               URI of the trial's run folder
     start_up_seconds  from its launch to its first training step, and from its first epoch's end to the report
     warm_start_of     the earlier study's trial that this one copies
+    config_sha256     of the planned configuration; same_as: the trial that had it before, see repeats.py
 
 A single objective's headline quality is also an intermediate value, which dashboards draw and samplers read.
 """
@@ -14,6 +15,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Literal
 
 import optuna
@@ -34,9 +36,11 @@ from unetpp.tuning.study.levels import LevelResult, costs, headline
 from unetpp.tuning.study.study import objectives_of
 
 __all__ = [
+    "CONFIG_SHA256",
     "IS_DEFAULT",
     "NO_QUALITY",
     "RUN",
+    "SAME_AS",
     "START_UP",
     "WARM_START_OF",
     "Outcome",
@@ -54,6 +58,8 @@ IS_DEFAULT = "is_default"
 RUN = "run"
 START_UP = "start_up_seconds"
 WARM_START_OF = "warm_start_of"
+CONFIG_SHA256 = "config_sha256"
+SAME_AS = "same_as"
 NO_QUALITY = "no epoch has a finite quality on the validation split"
 """The cause of a trial that trained and has no result."""
 _CAUSE = "cause"
@@ -133,6 +139,23 @@ class TrialRecord:
         # Finished meanwhile: by this very call, whose answer a database lost before it was repeated.
         with suppress(optuna.exceptions.UpdateFinishedTrialError):
             self._study.tell(self.number, values, state=state, skip_if_finished=True)
+        self._ended = True
+        return outcome
+
+    def finish_as(self, earlier: FrozenTrial) -> Outcome | None:
+        """End the trial with the result of an earlier one of its configuration; it has no epochs of its own.
+
+        Returns:
+            What became of it, or None if it has finished already.
+        """
+        if not self.note(SAME_AS, earlier.number):
+            return None
+        outcome: Outcome = "COMPLETE" if earlier.state == TrialState.COMPLETE else "PRUNED"
+        for step, value in earlier.intermediate_values.items():
+            self._write(partial(self._storage.set_trial_intermediate_value, self._id, step, value))
+        with suppress(optuna.exceptions.UpdateFinishedTrialError):
+            values = earlier.values if outcome == "COMPLETE" else None
+            self._study.tell(self.number, values, state=earlier.state, skip_if_finished=True)
         self._ended = True
         return outcome
 
