@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import safetensors.torch
 
 from unetpp.config.run import RunConfig
+from unetpp.config.stored import stored_config
 from unetpp.core.errors import CheckpointError, ConfigError
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
@@ -82,7 +83,7 @@ def load_whole(run_uri: str, *, dilation: Sequence[int] | None = None) -> Loaded
         ConfigError: the run has no such dilations.
     """
     run = RunDir(run_uri).require()
-    config = RunConfig.model_validate(run.read_config())
+    config = stored_config(run.read_config(), run_uri)
     found = run.checkpoints.best()
     if found is None:
         raise CheckpointError(f"run {run_uri} has no usable checkpoint yet; let it finish an epoch first")

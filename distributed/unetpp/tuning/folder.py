@@ -18,6 +18,7 @@ import yaml
 from unetpp.config.load import flatten, given_fields, parse_override, replace
 from unetpp.config.planning.resolve import Decision
 from unetpp.config.run import RunConfig
+from unetpp.config.stored import stored_config
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
@@ -85,7 +86,7 @@ def load_sweep(uri: str) -> tuple[RunConfig, optuna.Study]:
 
 def read_base(folder: Storage) -> RunConfig:
     """The base configuration of the sweep in a folder."""
-    return RunConfig.model_validate(yaml.safe_load(folder.read(SWEEP_CONFIG)))
+    return stored_config(yaml.safe_load(folder.read(SWEEP_CONFIG)), folder.uri)
 
 
 def write_dataset(folder: Storage, manifest: Manifest) -> None:

@@ -20,6 +20,7 @@ from optuna.trial import TrialState
 from unetpp.compat.optuna import continued_trial
 from unetpp.config import Decision, Hardware, RunConfig, replace, resolve
 from unetpp.config.planning.feasibility import check
+from unetpp.config.stored import stored_config
 from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
@@ -326,7 +327,7 @@ def _as_started(config: RunConfig) -> RunConfig:
     if not run.exists():
         return config
     kept = {"scale": config.scale, "tune": config.tune, "out": config.out, "name": config.name}
-    return RunConfig.model_validate(run.read_config()).model_copy(update=kept)
+    return stored_config(run.read_config(), run.uri).model_copy(update=kept)
 
 
 def _signatures(config: RunConfig) -> dict[Network, str]:

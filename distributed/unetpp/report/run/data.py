@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from unetpp.config.run import RunConfig
+from unetpp.config.stored import stored_config
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.inference.evaluation_files import read_evaluations, read_panel
@@ -91,7 +92,7 @@ def load_run_data(run_uri: str) -> RunData:
     evaluations = read_evaluations(run.storage)
     data = RunData(
         uri=run_uri.rstrip("/"),
-        config=RunConfig.model_validate(run.read_config()),
+        config=stored_config(run.read_config(), run.uri),
         decisions=run.read_decisions(),
         manifest=run.read_dataset(),
         provenance=run.read_provenance(),

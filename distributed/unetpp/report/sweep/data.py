@@ -12,6 +12,7 @@ from unetpp.config.load import flatten
 from unetpp.config.run import RunConfig
 from unetpp.config.sections.base import AUTO
 from unetpp.config.sections.tune import ObjectiveName
+from unetpp.config.stored import stored_config
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
 from unetpp.core.trial_folders import trial_uri
@@ -174,7 +175,7 @@ def _own_fields(run_uri: str, base: RunConfig) -> dict[str, Any]:
     default, given = flatten(RunConfig()), flatten(base)
     return {
         field: value
-        for field, value in flatten(RunConfig.model_validate(run.read_config())).items()
+        for field, value in flatten(stored_config(run.read_config(), run.uri)).items()
         if value != default[field]
         and not field.startswith(("out", "name", "tune."))
         # What the sweep's machine decided may not suit another one.

@@ -5,6 +5,7 @@ import logging
 from unetpp.config import Decision, Hardware, RunConfig, config_hash, replace, resolve
 from unetpp.config.planning.node_labels import require_labelled_cluster
 from unetpp.config.planning.placement import require_places, require_readers
+from unetpp.config.stored import stored_config
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.local_folders import cache_folder
 from unetpp.core.ownership import Ownership
@@ -79,7 +80,7 @@ def resumed_run(
     """
     asked = resumed_config(config)
     run = RunDir(asked.run_uri)
-    stored, manifest = RunConfig.model_validate(run.read_config()), run.read_dataset()
+    stored, manifest = stored_config(run.read_config(), run.uri), run.read_dataset()
     resumed, _ = resolve(asked, manifest, hardware)
     _require_room(resumed, hardware)
     claim = None if owner is None else owner.claim(run.storage)
@@ -107,7 +108,7 @@ def resumed_config(config: RunConfig) -> RunConfig:
         ConfigError: the command gives a value that must stay as the run was started.
     """
     given = _absolute(config)
-    stored = RunConfig.model_validate(RunDir(given.run_uri).require().read_config())
+    stored = stored_config(RunDir(given.run_uri).require().read_config(), given.run_uri)
     # The run may have been moved, or be reached by another path, since it was started.
     return replace(stored, {**applied_changes(given, stored), "out": given.out, "name": given.name})
 

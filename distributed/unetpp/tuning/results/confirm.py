@@ -13,6 +13,7 @@ from typing import Any
 
 from unetpp.config import RunConfig, replace
 from unetpp.config.dilations import Dilation
+from unetpp.config.stored import stored_config
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.core.trial_folders import trial_uri
@@ -53,7 +54,8 @@ def candidates(rows: list[LeaderRow], at_most: int, sweep_uri: str) -> list[Cand
     """
     found = []
     for row in complete_rows(rows)[:at_most]:
-        config = RunConfig.model_validate(RunDir(trial_uri(sweep_uri, row.trial)).read_config())
+        run = RunDir(trial_uri(sweep_uri, row.trial))
+        config = stored_config(run.read_config(), run.uri)
         if row.dilation is not None:
             config = _alone(config, row.level, row.dilation)
         found.append(Candidate(row.trial, row.level, config, row.dilation))
