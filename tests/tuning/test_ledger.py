@@ -362,3 +362,15 @@ def test_ledger_storage_locked_longer_than_sqlite_waits_loses_nothing(open_ledge
     assert ledger.study.trials[0].intermediate_values == {1: 0.5, 9: 0.6}
     assert "does not answer; waiting" in caplog.text
     assert "answers again" in caplog.text
+
+
+def test_ledger_patience_ends_the_sweep_and_counts_the_same_after_a_resume(open_ledger):
+    options = ("tune.trials=20", "tune.patience=2", "tune.scheduler=none")
+    ledger = open_ledger(*options)
+    for dice in (0.5, 0.4, 0.6, 0.55):
+        run(ledger, dice)
+    assert ledger.exhausted() is None
+    resumed = open_ledger(*options)
+    run(resumed, 0.3)
+    assert resumed.next_trial() is None
+    assert resumed.exhausted() == "2 trials without a better one reached tune.patience=2"

@@ -21,8 +21,8 @@ from unetpp.training.ray.trainer import fit
 from unetpp.training.run.rank import TrainJob
 from unetpp.tuning.folder import changes_since, load_started, started_config
 from unetpp.tuning.kept_space import resume_command
-from unetpp.tuning.ledger import SweepSetup
-from unetpp.tuning.planning.duration_estimate import estimate, estimate_of_minutes
+from unetpp.tuning.ledger import SweepSetup, trial_gpus
+from unetpp.tuning.planning.duration_estimate import estimate, estimate_of_minutes, gpu_cost
 from unetpp.tuning.results.confirm import candidates, confirm
 from unetpp.tuning.results.confirmed import called_best, candidate_key, confirmed_key, read_confirmed
 from unetpp.tuning.results.leaderboard import failure_causes, leaderboard, sweep_summary
@@ -70,8 +70,9 @@ def tune_sweep(config: RunConfig, space: Space, watcher: SweepWatcher, *, resume
     """Run a sweep until its budget ends or it is stopped, then confirm its best trials where asked for.
 
     Returns:
-        sweep, finished, causes [(cause, count)] of trials without a result, confirmed if there is one, and
-        see `tune.results.leaderboard.sweep_summary`.
+        sweep, finished, causes [(cause, count)] of trials without a result, confirmed if there is one, cost
+        {gpu_hours, price} of the trials where a price is given, and see
+        `tune.results.leaderboard.sweep_summary`.
 
     Raises:
         UserError: something the caller can fix, such as a sweep that another process works on.
@@ -114,17 +115,20 @@ def _run(sweep: Sweep, owner: Ownership, watcher: SweepWatcher) -> dict[str, Any
         raise
     if reason := ledger.exhausted():
         watcher.note(f"ended early: {reason}")
-    return _result(sweep, finished=finished)
+    result = _result(sweep, finished=finished)
+    if base.tune.price_per_gpu_hour:
+        result["cost"] = gpu_cost(ledger.gpu_seconds, base.tune)
+    return result
 
 
 def _duration(setup: SweepSetup, base: RunConfig) -> str:
     """How long the sweep is expected to take."""
     if base.train.minutes > 0:
-        return estimate_of_minutes(base.train.minutes, setup.concurrent, base.tune)
+        return estimate_of_minutes(base.train.minutes, setup.concurrent, base.tune, gpus=trial_gpus(base))
     epoch_s = measure_epoch(setup, setup.concurrent)
     if epoch_s is None:
         return "no estimate of the duration: no worker's place could be measured"
-    return estimate(epoch_s, base.train.epochs, setup.concurrent, base.tune)
+    return estimate(epoch_s, base.train.epochs, setup.concurrent, base.tune, gpus=trial_gpus(base))
 
 
 def _confirm(sweep: Sweep, watcher: SweepWatcher) -> bool:

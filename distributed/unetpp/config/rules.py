@@ -165,6 +165,8 @@ def tune_rules(tune: TuneConfig) -> Iterator[str]:
         if tune.objectives[0] != "quality":
             yield f"tune.objectives=[{names}] alone is least for the smallest network; add quality"
         return
+    if tune.patience:
+        yield f"tune.patience counts from the best quality and needs one objective; tune.objectives=[{names}]"
     if tune.sampler == "cmaes":
         yield f"tune.sampler=cmaes serves one objective; tune.objectives=[{names}]; use tune.sampler=nsga2"
     if tune.scheduler == "median":

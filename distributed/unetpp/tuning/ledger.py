@@ -46,7 +46,7 @@ from unetpp.tuning.study.levels import (
 from unetpp.tuning.study.publish import Publisher, Unpublished
 from unetpp.tuning.study.record import CONFIG_SHA256, RUN, START_UP, Outcome, TrialRecord, own_trials
 
-__all__ = ["Ledger", "SweepSetup", "TrialSpec"]
+__all__ = ["Ledger", "SweepSetup", "TrialSpec", "trial_gpus"]
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class Ledger:
         # As if the sweep had begun so much earlier: pauses before a resume cost no budget.
         self._started_s = time.monotonic() - float(study.user_attrs.get(_RAN, 0.0))
         self._ran_kept_s = -math.inf
-        self._gpus = _trial_gpus(setup.resolved_base())
+        self._gpus = trial_gpus(setup.resolved_base())
         self._repeats = Repeats(own_trials(study))
         self.standings = Standings()
         for trial in own_trials(study):
@@ -194,7 +194,8 @@ class Ledger:
         """Why the sweep ends before its number of trials, or None."""
         best = self.best()
         quality = None if best is None else best.quality
-        return self._budget.exhausted(self._ran_s(), self.gpu_seconds, quality)
+        since_best = self.standings.ended_after_best
+        return self._budget.exhausted(self._ran_s(), self.gpu_seconds, quality, since_best)
 
     def best(self) -> LeaderRow | None:
         """The best (trial, level) so far."""
@@ -341,5 +342,6 @@ def _signatures(config: RunConfig) -> dict[Network, str]:
     }
 
 
-def _trial_gpus(decided: RunConfig) -> float:
+def trial_gpus(decided: RunConfig) -> float:
+    """GPUs that a trial takes, parts of one included."""
     return decided.max_workers * float(decided.scale.gpus_per_worker) if decided.scale.gpu else 0.0

@@ -2,7 +2,7 @@ import pytest
 
 from unetpp.config import TuneConfig
 from unetpp.tuning.planning.budget import Budget, budget_of
-from unetpp.tuning.planning.duration_estimate import estimate, expected_epochs
+from unetpp.tuning.planning.duration_estimate import estimate, expected_epochs, gpu_cost
 
 
 @pytest.mark.parametrize(
@@ -15,10 +15,12 @@ from unetpp.tuning.planning.duration_estimate import estimate, expected_epochs
         (Budget(gpu_hours=2.1), None),
         (Budget(target=0.9), "quality 0.9000 reached tune.target=0.9"),
         (Budget(target=0.91), None),
+        (Budget(patience=5), "5 trials without a better one reached tune.patience=5"),
+        (Budget(patience=6), None),
     ],
 )
 def test_budget_is_exhausted_at_its_limit(budget: Budget, reason: str | None) -> None:
-    assert budget.exhausted(3600, 7200, 0.9) == reason
+    assert budget.exhausted(3600, 7200, 0.9, since_best=5) == reason
 
 
 def test_budget_target_waits_for_a_first_result() -> None:
@@ -26,8 +28,8 @@ def test_budget_target_waits_for_a_first_result() -> None:
 
 
 def test_budget_of_takes_the_configured_limits() -> None:
-    tune = TuneConfig(hours=1, gpu_hours=2, target=0.5)
-    assert budget_of(tune) == Budget(1, 2, 0.5)
+    tune = TuneConfig(hours=1, gpu_hours=2, target=0.5, patience=3)
+    assert budget_of(tune) == Budget(1, 2, 0.5, 3)
 
 
 @pytest.mark.parametrize(
@@ -50,3 +52,10 @@ def test_estimate_states_the_time_and_its_parts() -> None:
         "about 27 min: 15 trials, 2 at a time, 20.0 of 20 epochs each on average (tune.scheduler=none), "
         "10.0 s per epoch"
     )
+
+
+def test_estimate_states_the_price_of_the_gpus_where_one_is_given() -> None:
+    tune = TuneConfig(trials=15, scheduler="none", price_per_gpu_hour=2.5)
+    said = estimate(24.0, 20, 2, tune, gpus=0.5)
+    assert said.endswith("24.0 s per epoch; 1.00 GPU-hours, 2.50 at tune.price_per_gpu_hour=2.5")
+    assert gpu_cost(7200, tune) == {"gpu_hours": 2.0, "price": 5.0}

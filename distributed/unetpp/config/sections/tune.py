@@ -46,6 +46,10 @@ class TuneConfig(Section):
     """Wall-clock limit in hours; 0 is none."""
     gpu_hours: float = Field(0.0, ge=0)
     """Limit of GPU-hours over all trials; 0 is none."""
+    price_per_gpu_hour: float = Field(0.0, ge=0)
+    """Price of a GPU for an hour, in any currency, from which the sweep's cost is told; 0 is not known."""
+    patience: int = Field(0, ge=0)
+    """Trials after the best one, none of them better, at which the sweep ends; 0 never ends it."""
     target: Fraction = 0.0
     """Quality at which the sweep ends; 0 is none."""
     seed: int = Field(0, ge=0)

@@ -16,7 +16,7 @@ from unetpp.data.stream.order import num_steps
 from unetpp.training.loop.learner import Learner
 from unetpp.training.loop.step import DeviceBatch, train_step
 
-__all__ = ["estimate", "estimate_of_minutes", "expected_epochs", "seconds_per_epoch"]
+__all__ = ["estimate", "estimate_of_minutes", "expected_epochs", "gpu_cost", "seconds_per_epoch"]
 
 _TIMED_STEPS = 2
 
@@ -98,20 +98,44 @@ def expected_epochs(epochs: int, tune: TuneConfig) -> float:
     return mean + share * (epochs - reached)
 
 
-def estimate(seconds_per_epoch: float, epochs: int, concurrent: int, tune: TuneConfig) -> str:
-    """A sentence with the sweep's expected duration and how it came about."""
+def estimate(
+    seconds_per_epoch: float, epochs: int, concurrent: int, tune: TuneConfig, *, gpus: float = 0.0
+) -> str:
+    """A sentence with the sweep's expected duration, how it came about, and its price where that is known.
+
+    Args:
+        gpus: of a trial.
+    """
     mean = expected_epochs(epochs, tune)
     seconds = seconds_per_epoch * mean * math.ceil(tune.trials / concurrent)
     return (
         f"about {_duration(seconds)}: {tune.trials} trials, {concurrent} at a time, {mean:.1f} of {epochs} "
         f"epochs each on average (tune.scheduler={tune.scheduler}), {seconds_per_epoch:.1f} s per epoch"
+        f"{_price(tune.trials * mean * seconds_per_epoch * gpus, tune)}"
     )
 
 
-def estimate_of_minutes(minutes: float, concurrent: int, tune: TuneConfig) -> str:
+def estimate_of_minutes(minutes: float, concurrent: int, tune: TuneConfig, *, gpus: float = 0.0) -> str:
     """The same where each trial goes by `train.minutes`; none is stopped early."""
     seconds = 60 * minutes * math.ceil(tune.trials / concurrent)
-    return f"about {_duration(seconds)}: {tune.trials} trials of {minutes:g} minutes, {concurrent} at a time"
+    return (
+        f"about {_duration(seconds)}: {tune.trials} trials of {minutes:g} minutes, {concurrent} at a time"
+        f"{_price(tune.trials * 60 * minutes * gpus, tune)}"
+    )
+
+
+def _price(gpu_seconds: float, tune: TuneConfig) -> str:
+    if not tune.price_per_gpu_hour:
+        return ""
+    cost = gpu_cost(gpu_seconds, tune)
+    rate = f"tune.price_per_gpu_hour={tune.price_per_gpu_hour:g}"
+    return f"; {cost['gpu_hours']:.2f} GPU-hours, {cost['price']:.2f} at {rate}"
+
+
+def gpu_cost(gpu_seconds: float, tune: TuneConfig) -> dict[str, float]:
+    """gpu_hours, and price in the currency of `tune.price_per_gpu_hour`."""
+    gpu_hours = gpu_seconds / 3600
+    return {"gpu_hours": gpu_hours, "price": gpu_hours * tune.price_per_gpu_hour}
 
 
 def _duration(seconds: float) -> str:

@@ -85,6 +85,15 @@ class Standings:
         return best_row(in_order([*ended, *self._running.values()]))
 
     @property
+    def ended_after_best(self) -> int:
+        """Trials that began after the best one and have ended, with a result or repeating one."""
+        best = self.best
+        return sum(
+            state in ("complete", "pruned") and best is not None and number > best.trial
+            for number, state in self._states.items()
+        )
+
+    @property
     def counts(self) -> dict[Standing, int]:
         """Number of trials in each state, absent ones included."""
         return {state: self._counts[state] for state in STATES}
