@@ -8,7 +8,7 @@ from unetpp.core.manifest import ChannelStats
 from unetpp.models import build_model
 from unetpp.models.encoders.efficientnet_lite import EfficientNetLite
 from unetpp.models.encoders.lite_weights import published_weights
-from unetpp.models.initial import encoder_weights
+from unetpp.models.initial import initial_weights
 from unetpp.models.normalise import Normalise
 from untrained_run import write_splits
 
@@ -40,7 +40,7 @@ def features(manifest):
             image_classes=0,
         )
         model = build_model(config)
-        rest = model.load_state_dict(encoder_weights(config, described), strict=False)
+        rest = model.load_state_dict(initial_weights(config, described, "").weights, strict=False)
         assert not rest.unexpected_keys
         assert not any(name.startswith("encoder.") for name in rest.missing_keys)
         with torch.inference_mode():
@@ -111,4 +111,4 @@ def test_rows_that_the_grid_does_not_reach_are_left_out(features, published, str
 
 def test_no_encoder_has_no_weights(manifest):
     config = ModelConfig(in_channels=3, num_classes=1, depth=2, image_classes=0)
-    assert encoder_weights(config, manifest) == {}
+    assert initial_weights(config, manifest, "").weights == {}

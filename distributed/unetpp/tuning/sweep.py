@@ -85,7 +85,10 @@ def plan_sweep(config: RunConfig, space: Space, hardware: Hardware, *, resume: b
     """
     storage = open_storage(config.run_uri)
     data = open_storage(config.data.uri)
-    config = replace(config, {"out": storage.uri, "name": "", "data.uri": data.uri})
+    places = {"out": storage.uri, "name": "", "data.uri": data.uri}
+    if config.train.init:
+        places["train.init"] = open_storage(config.train.init).uri
+    config = replace(config, places)
     require_no_password(config)
     check_space(search_space(space, config), config)
     preflight(data, write=False)

@@ -6,7 +6,7 @@ from torch import nn
 
 from unetpp.config.sections.train import OptimConfig
 from unetpp.models.unetpp import UNetPlusPlus
-from unetpp.training.loop.optim import build_optimizer, build_schedule, lr_factor
+from unetpp.training.loop.optim import build_optimizer, build_schedule, lr_factor, rate_factors
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "poly", "constant"])
@@ -60,3 +60,29 @@ def test_optimizer_teaches_the_encoder_slower_by_its_factor():
 def test_optimizer_without_an_encoder_has_the_two_groups_of_earlier_checkpoints():
     optimizer = build_optimizer(UNetPlusPlus(1, 1, depth=1, width=2), OptimConfig())
     assert [group["weight_decay"] > 0 for group in optimizer.param_groups] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("encoder", "names"),
+    [
+        (
+            "none",
+            {"nodes.0_0.conv1.weight": 0.04, "nodes.1_0.conv1.bias": 0.2, "nodes.2_0.norm1.weight": 1.0},
+        ),
+        (
+            "lite0",
+            {
+                "encoder.stem.weight": 0.02,
+                "encoder.rows.0.0.project.bias": 0.02,
+                "encoder.rows.1.0.expand.weight": 0.1,
+                "nodes.0_0.conv1.weight": 1.0,
+            },
+        ),
+    ],
+)
+def test_rates_fall_from_row_to_row_towards_the_image(encoder, names):
+    model = UNetPlusPlus(1, 1, depth=2, width=2, encoder=encoder)
+    config = OptimConfig(encoder_lr_factor=0.1, layer_decay=0.2)
+    factors = rate_factors([name for name, _ in model.named_parameters()], config)
+    assert {name: pytest.approx(factors[name]) for name in names} == names
+    assert {factors[name] for name in factors if name.startswith(("heads.", "nodes.0_1"))} == {1.0}

@@ -9,7 +9,7 @@ from unetpp.core.errors import ConfigError
 from unetpp.core.rundir import RunDir
 from unetpp.inference.export import export_run, load_exported
 from unetpp.models.encoders import lite_weights
-from unetpp.models.initial import encoder_weights
+from unetpp.models.initial import initial_weights
 from unetpp.models.load import load_run
 from unetpp.training.run.rank import TrainJob
 
@@ -34,7 +34,7 @@ def test_run_starts_from_the_published_weights_and_learns_them_slower(tmp_path, 
     optim = {"name": "sgd", "lr": 1e-9, "momentum": 0.0, "weight_decay": 0.0}
     job = job_for(tmp_path, dataset, "run", optim=optim, train={"epochs": 1})
     train(job)
-    published, learned = encoder_weights(job.config.model, job.manifest), weights_of(job)
+    published, learned = initial_weights(job.config.model, job.manifest, "").weights, weights_of(job)
     for name, tensor in published.items():
         torch.testing.assert_close(learned[name], tensor)
     assert {name for name in learned if name.startswith("encoder.")} == set(published)

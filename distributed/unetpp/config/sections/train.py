@@ -23,6 +23,9 @@ class OptimConfig(Section):
     """Nesterov momentum of SGD."""
     encoder_lr_factor: Positive = 0.25
     """Learning rate of a pretrained encoder relative to `lr`; without an encoder it has no effect."""
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    """Factor by which the learning rate of the column X[row][0], the encoder where there is one, falls from
+    each row to the one above it, which is nearer to the image; 1 gives all rows the same."""
     schedule: Literal["cosine", "poly", "constant"] = "cosine"
     """How the learning rate falls after the warm-up: half a cosine to 0, a power of what is left, or not."""
     warmup: float = Field(0.05, ge=0, lt=1)
@@ -64,6 +67,10 @@ class TrainConfig(Section):
     """Latest checkpoints kept beside the best one."""
     max_nonfinite: int = Field(10, ge=0)
     """Steps with a NaN or Inf loss or gradient that are skipped before the run fails."""
+    init: str = ""
+    """Run, export or safetensors file whose weights, where name and shape fit, a new run starts with."""
+    freeze: int = Field(0, ge=0)
+    """Epochs at the start in which the column X[row][0] does not learn: the encoder where there is one."""
     seed: int = Field(0, ge=0)
     """Seed of the weights, of dropout, and of the vectors that a step draws from `model.shared_dilations`."""
     sandwich: bool = False

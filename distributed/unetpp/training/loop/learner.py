@@ -17,7 +17,13 @@ from unetpp.models import build_model
 from unetpp.models.normalise import Normalise
 from unetpp.models.unetpp import UNetPlusPlus
 from unetpp.objective import Objective, build_objective
-from unetpp.training.loop.optim import build_optimizer, build_schedule, build_time_schedule, set_rates
+from unetpp.training.loop.optim import (
+    build_optimizer,
+    build_schedule,
+    build_time_schedule,
+    column_rows,
+    set_rates,
+)
 from unetpp.training.loop.sync_bn import CountedImages, convert_bn
 
 __all__ = ["Learner"]
@@ -57,7 +63,9 @@ class Learner:
         memory_format = last if config.train.channels_last else torch.contiguous_format
         self.model: UNetPlusPlus = model.to(device)
         self.model.to(memory_format=memory_format)  # type: ignore[call-overload]  # missing in torch's stubs
-        self.network: nn.Module = self._wrap(config)
+        self._column_is_held = False
+        self._compiles, self._syncs_bn = config.train.compile, bool(config.train.sync_bn)
+        self.network: nn.Module = self._wrap()
         self.objective: Objective = build_objective(config.loss, manifest.task, model.supervised_levels)
         self.normalise = Normalise(manifest.channel_stats).to(device)
         self.optimizer: torch.optim.Optimizer = build_optimizer(self.model, config.optim)
@@ -86,6 +94,17 @@ class Learner:
             assert isinstance(averaged, UNetPlusPlus)
             averaged.set_dilation(dilation)
 
+    def hold_column(self, is_held: bool) -> None:
+        """Whether the first column, or the encoder, is left as it is by the next steps."""
+        if is_held == self._column_is_held:
+            return
+        self._column_is_held = is_held
+        parameters = dict(self.model.named_parameters())
+        for name in column_rows(parameters):
+            parameters[name].requires_grad_(not is_held)
+        # DDP averages the gradients of those parameters that learned when it was built.
+        self.network = self._wrap()
+
     def follow_time(self, time_step: int) -> None:
         """Set the learning rate of a part of the time, see `TIME_STEPS`."""
         self._time_step = time_step
@@ -95,8 +114,8 @@ class Learner:
         """The precision of the forward pass."""
         return torch.autocast(self.device.type, self.autocast_dtype, enabled=self.autocast_dtype is not None)
 
-    def _wrap(self, config: RunConfig) -> nn.Module:
-        network: nn.Module = torch.compile(self.model) if config.train.compile else self.model  # type: ignore[assignment]
+    def _wrap(self) -> nn.Module:
+        network: nn.Module = torch.compile(self.model) if self._compiles else self.model  # type: ignore[assignment]
         if _workers() > 1:
             device_ids = [self.device] if self.device.type == "cuda" else None
             # Shared statistics are equal on all ranks already; others follow rank 0's.
@@ -104,7 +123,7 @@ class Learner:
                 network,
                 device_ids=device_ids,
                 gradient_as_bucket_view=True,
-                broadcast_buffers=not config.train.sync_bn,
+                broadcast_buffers=not self._syncs_bn,
             )
         return network
 

@@ -148,6 +148,7 @@ def run_step(context: LoopContext, state: TrainState, host: HostBatch) -> StepRe
     """Learn from a batch."""
     config = context.config
     augment = config.augment if config.augment.enabled else None
+    context.learner.hold_column(state.epoch < config.train.freeze)
     batch = to_device(host, context.learner, augment=augment, seed=config.data.seed)
     return train_step(
         context.learner,

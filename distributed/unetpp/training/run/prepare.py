@@ -59,8 +59,8 @@ def new_run(
     run.require_new()
     claim = None if owner is None else owner.claim(run.storage)
     told = [{"field": d.field, "value": d.value, "reason": d.reason} for d in decisions]
-    create_run(resolved, told, manifest, collect(config_hash=config_hash(resolved)))
-    return TrainJob(resolved, manifest, resolved.run_uri, claim), decisions
+    given = create_run(resolved, told, manifest, collect(config_hash=config_hash(resolved)))
+    return TrainJob(resolved, manifest, resolved.run_uri, claim), (*decisions, *given)
 
 
 def resumed_run(
@@ -129,4 +129,7 @@ def _absolute(config: RunConfig) -> RunConfig:
     if config.data.cache_dir:
         places["cache_dir"] = str(cache_folder(config.data.cache_dir))
     data = config.data.model_copy(update=places)
-    return config.model_copy(update={"data": data, "out": open_storage(config.out).uri})
+    train = config.train
+    if train.init:
+        train = train.model_copy(update={"init": open_storage(train.init).uri})
+    return config.model_copy(update={"data": data, "train": train, "out": open_storage(config.out).uri})
