@@ -154,3 +154,8 @@ def test_config_all_loss_weights_zero_is_refused() -> None:
 
 def test_config_suggested_batch_size_is_accepted() -> None:
     assert load_config(None, ["data.batch_size=4", "scale.workers=2"]).data.batch_size == 4
+
+
+def test_recomputing_batch_norm_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"train.memory=recompute must not compute model.norm=batch twice"):
+        load_config(None, ["train.memory=recompute", "model.norm=batch"])

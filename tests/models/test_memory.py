@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from unetpp.config import LossConfig
 from unetpp.config.encoders import deepest_encoded
-from unetpp.config.planning.memory import _LOSS_BYTES, kept_bytes, weight_count
+from unetpp.config.planning.memory import _LOSS_BYTES, kept_bytes, recomputed_bytes, weight_count
 from unetpp.config.sections.model import ModelConfig
 from unetpp.models import build_model
 from unetpp.models.output import ModelOutput
@@ -164,3 +164,28 @@ def test_loss_keeps_no_more_than_is_counted(task: Any, classes: int, terms: tupl
     kept = sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
     assert losses.shape == (1,)
     assert kept <= 1.01 * sum(_LOSS_BYTES[name] for name in terms) * sum(t.numel() for t in logits)
+
+
+@pytest.mark.parametrize("options", [{}, {"attention": True, "dropout": 0.3}, {"norm": "instance"}], ids=str)
+def test_recomputing_gives_the_same_gradients_to_the_bit(options: Any) -> None:
+    config = ModelConfig(
+        in_channels=2, num_classes=1, depth=2, width=4, image_classes=0, spatial_dims=2, **options
+    )
+    gradients = []
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        model = build_model(config).train()
+        model.recompute = recompute
+        torch.manual_seed(1)
+        sum(level.square().sum() for level in model(torch.ones(2, 2, 16, 16)).levels).backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    for kept, again in zip(*gradients, strict=True):
+        assert torch.equal(kept, again)
+
+
+@settings(max_examples=20, deadline=None)
+@given(config=_CONFIGS, bf16=st.booleans())
+def test_recomputing_needs_less(config: ModelConfig, bf16: bool) -> None:
+    config = config.model_copy(update={"dense": "pp", "depth": 4})
+    patch_px = _patch(config, 64)
+    assert recomputed_bytes(config, patch_px, bf16=bf16) < 0.6 * kept_bytes(config, patch_px, bf16=bf16)

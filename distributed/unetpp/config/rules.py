@@ -14,6 +14,7 @@ __all__ = [
     "batch_rules",
     "crop_rules",
     "loss_rules",
+    "memory_rules",
     "model_rules",
     "scale_rules",
     "shared_dilation_rules",
@@ -140,6 +141,15 @@ def batch_rules(data: DataConfig, train: TrainConfig, workers: int) -> Iterator[
             divisor += f" * train.accumulate={train.accumulate}"
         nearest = -(-batch // unit) * unit
         yield f"data.batch_size={batch} must be divisible by {divisor}; use {nearest}"
+
+
+def memory_rules(train: TrainConfig, model: ModelConfig) -> Iterator[str]:
+    """Nothing that is computed twice counts twice."""
+    if train.memory == "recompute" and model.norm == "batch":
+        yield (
+            "train.memory=recompute must not compute model.norm=batch twice: its running statistics would "
+            "count every image twice; use model.norm=group or train.memory=keep"
+        )
 
 
 def crop_rules(data: DataConfig, model: ModelConfig) -> Iterator[str]:

@@ -9,6 +9,7 @@ from unetpp.config.rules import (
     batch_rules,
     crop_rules,
     loss_rules,
+    memory_rules,
     model_rules,
     scale_rules,
     shared_dilation_rules,
@@ -79,6 +80,7 @@ class RunConfig(Section):
             *augment_rules(self.augment),
             *scale_rules(self.scale),
             *batch_rules(self.data, self.train, self.max_workers),
+            *memory_rules(self.train, self.model),
             *crop_rules(self.data, self.model),
             *tune_rules(self.tune),
         ]

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from unetpp.core.errors import ConfigError
 from unetpp.models.blocks import BlockOptions, ConvBlock, Node
@@ -44,6 +45,9 @@ class UNetPlusPlus(nn.Module):
         ConfigError: depth outside 1..6, widths, dilation or pool not one entry per row, or an encoder that
             is unknown or has not so many rows.
     """
+
+    recompute = False
+    """Whether training keeps the nodes' outputs alone and computes the rest again for the gradient."""
 
     def __init__(
         self,
@@ -117,14 +121,23 @@ class UNetPlusPlus(nn.Module):
         x: dict[tuple[int, int], Tensor] = {}
         for i, j in self.shape.nodes():
             if j > 0:
-                x[i, j] = self.nodes[_key(i, j)]([x[i, k] for k in self.shape.skips(j)], x[i + 1, j - 1])
+                x[i, j] = self._node_output(i, j, [x[i, k] for k in self.shape.skips(j)], x[i + 1, j - 1])
             elif self.shape.is_encoded(i):
                 x[i, 0] = features[self.shape.encoder_row(i)]
             else:
-                x[i, 0] = self.nodes[_key(i, 0)](self.pools[i - 1](x[i - 1, 0]) if i else self._stem(padded))
+                x[i, 0] = self._node_output(i, 0, self.pools[i - 1](x[i - 1, 0]) if i else self._stem(padded))
         size = images.shape[2:]
         levels = tuple(crop_to(self._logits(k, x[0, k]), size) for k in self.supervised_levels)
         return ModelOutput(levels, None if self.image_head is None else self.image_head(x[self.depth, 0]))
+
+    def _node_output(self, i: int, j: int, *inputs: Any) -> Tensor:
+        node = self.nodes[_key(i, j)]
+        out: Tensor
+        if self.recompute and self.training and torch.is_grad_enabled():
+            out = checkpoint(node, *inputs, use_reentrant=False)
+        else:
+            out = node(*inputs)
+        return out
 
     def at_level(self, level: int) -> "UNetPlusPlus":
         """The network that computes head `level` and nothing else: depth `level`, weights copied.

@@ -37,6 +37,7 @@ def test_resolve_defaults_on_a_laptop_decides_every_auto_with_a_reason(
         "model.depth": 4,
         "data.crop": 128,
         "data.foreground": 0.0,
+        "train.memory": "keep",
         "data.batch_size": 16,
         "data.cache_bytes": 0,  # the free disk is not known
         "train.sync_bn": False,
@@ -57,6 +58,25 @@ def test_resolve_on_gpus_uses_one_each_and_bf16(make_manifest: Make, gpu_node: H
     assert (config.scale.gpu, config.train.precision) == (True, "bf16")
     assert config.data.batch_size == 64
     assert config.scale.cpus_per_worker == 7
+
+
+@pytest.mark.parametrize(
+    ("memory_gib", "overrides", "memory"),
+    [
+        (8, (), "keep"),
+        (1.2, (), "recompute"),  # not even one sample
+        (1.2, ("model.norm=batch",), "keep"),
+        (8, ("data.batch_size=8",), "recompute"),
+        (None, (), "keep"),
+    ],
+    ids=["fits", "sample", "batch norm", "batch", "unknown"],
+)
+def test_resolve_recomputes_only_what_does_not_fit_otherwise(
+    make_manifest: Make, memory_gib: float | None, overrides: tuple[str, ...], memory: str
+) -> None:
+    hardware = machine(memory_bytes=None if memory_gib is None else int(memory_gib * GIB))
+    config = plan(make_manifest(sizes={"512x512": 99}, rows=99), hardware, *overrides)
+    assert config.train.memory == memory
 
 
 AMX = CpuSpeed("AMX", 100.0, 400.0)

@@ -42,6 +42,7 @@ def check(config: RunConfig, memory_bytes: int | None) -> Shortage | None:
         f"needs {need.sample_bytes * samples / _GIB:.1f} GiB of activations for batch {samples} at "
         f"{config.data.crop} px and {need.weight_bytes / _GIB:.1f} GiB for its weights with "
         f"{config.optim.name}, {free_bytes / _GIB:.1f} GiB free; "
-        "lower data.batch_size, data.crop or the space's model.width and model.depth"
+        + ("train.memory=recompute, or " if config.train.memory == "keep" else "")
+        + "lower data.batch_size, data.crop or the space's model.width and model.depth"
     )
     return Shortage(reason, needed_bytes / max(free_bytes, 1) - 1)

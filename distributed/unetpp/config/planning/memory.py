@@ -14,7 +14,7 @@ from unetpp.config.run import RunConfig
 from unetpp.config.sections.loss import LossConfig
 from unetpp.config.sections.model import ModelConfig
 
-__all__ = ["MemoryNeed", "kept_bytes", "training_need", "weight_count"]
+__all__ = ["MemoryNeed", "kept_bytes", "recomputed_bytes", "training_need", "weight_count"]
 
 _FLOAT_BYTES, _BF16_BYTES, _INDEX_BYTES = 4, 2, 8
 _LOSS_BYTES = {"ce": 12, "dice": 16, "focal": 32, "tversky": 16, "boundary": 12}
@@ -40,11 +40,12 @@ class MemoryNeed:
 
 
 def training_need(config: RunConfig) -> MemoryNeed:
-    """The need of a configuration with `model`, `data.crop` and `train.precision` decided."""
+    """The need of a configuration with `model`, `data.crop`, `train.precision` and `train.memory` decided."""
     model, patch_px, bf16 = config.model, config.patch_px, config.train.precision == "bf16"
+    kept = recomputed_bytes if config.train.memory == "recompute" else kept_bytes
     logits = int(model.num_classes) * len(_supervised(model)) * math.prod(patch_px)
     sample_bytes = (
-        kept_bytes(model, patch_px, bf16=bf16)
+        kept(model, patch_px, bf16=bf16)
         + _in_flight_bytes(model, patch_px)
         + logits * _loss_bytes(config.loss)
     )
@@ -58,28 +59,62 @@ def kept_bytes(model: ModelConfig, patch_px: Sequence[int], *, bf16: bool) -> in
     Under autocast convolutions keep bf16 copies of their inputs, while group norm and interpolation compute,
     and group norm keeps, float32: with group norm bf16 saves little memory.
     """
+    return sum(_node_bytes(model, patch_px, bf16=bf16)) + _outside_bytes(model, patch_px, bf16=bf16)
+
+
+def recomputed_bytes(model: ModelConfig, patch_px: Sequence[int], *, bf16: bool) -> int:
+    """The same where a node's tensors are computed again for its backward pass: all outputs, and one node."""
     net = _Net(model)
+    _, out = _value_bytes(model, bf16=bf16)
+    outputs = sum(
+        net.widths[row] * out * net.pixels(row, patch_px)
+        for row, position in net.grid()
+        if position > 0 or not net.is_encoded(row)
+    )
+    largest = max(_node_bytes(model, patch_px, bf16=bf16), default=0)
+    return outputs + largest + _outside_bytes(model, patch_px, bf16=bf16)
+
+
+def _value_bytes(model: ModelConfig, *, bf16: bool) -> tuple[int, int]:
+    """Of a value that a convolution keeps, and of one that a block gives."""
     conv = _BF16_BYTES if bf16 else _FLOAT_BYTES
-    out = _FLOAT_BYTES if model.norm == "group" else conv
+    return conv, _FLOAT_BYTES if model.norm == "group" else conv
+
+
+def _outside_bytes(model: ModelConfig, patch_px: Sequence[int], *, bf16: bool) -> int:
+    """Kept outside the nodes: the image, the encoder, pooling, and copies of outputs."""
+    net = _Net(model)
+    conv, out = _value_bytes(model, bf16=bf16)
     image = net.in_channels * net.full_pixels(patch_px)
     total = image * (_FLOAT_BYTES + (conv if bf16 or model.stem_stride > 1 else 0) * (not net.is_encoded(0)))
     total += net.encoder_values(patch_px) * conv
     for row, position in net.grid():
-        width, pixels = net.widths[row], net.pixels(row, patch_px)
+        pixels = net.pixels(row, patch_px)
         if position == 0 and net.is_encoded(row):
             # Its next row keeps it already.
             is_kept = row < net.depth or not net.convolved(row, position)
             total += 0 if is_kept else net.channels(row, 0) * conv * pixels
             continue
-        per_pixel = _block_bytes(model, width, conv, out) + _output_bytes(net, row, position, conv, out)
+        per_pixel = _output_bytes(net, row, position, conv, out)
+        if position == 0 and row > 0:
+            per_pixel += net.widths[row - 1] * (conv + _INDEX_BYTES)  # pooled
+        total += per_pixel * pixels
+    return total
+
+
+def _node_bytes(model: ModelConfig, patch_px: Sequence[int], *, bf16: bool) -> Iterator[int]:
+    """Kept inside each node: by its block, its input and its attention gate."""
+    net = _Net(model)
+    conv, out = _value_bytes(model, bf16=bf16)
+    for row, position in net.grid():
+        if position == 0 and net.is_encoded(row):
+            continue
+        per_pixel = _block_bytes(model, net.widths[row], conv, out)
         if position > 0:
             per_pixel += net.inputs(row, position) * conv
             if model.attention:
                 per_pixel += _gate_bytes(net, row, position, conv, out)
-        elif row > 0:
-            per_pixel += net.widths[row - 1] * (conv + _INDEX_BYTES)  # pooled
-        total += per_pixel * pixels
-    return total
+        yield per_pixel * net.pixels(row, patch_px)
 
 
 def weight_count(model: ModelConfig) -> int:

@@ -217,8 +217,32 @@ def _foreground(given: _Given) -> tuple[float, str]:
     return (_FOREGROUND if 0 < share < _RARE_SHARE else 0.0), reason
 
 
+def _memory(given: _Given) -> tuple[str, str]:
+    config = given.config
+    asked = config.data.batch_size
+    passes = config.min_workers * config.train.accumulate
+    samples = 1 if asked == AUTO else -(-int(asked) // passes)
+    batch = "a sample" if asked == AUTO else f"{samples} samples a pass"
+    memory_bytes = _worker_memory_bytes(given)
+    if memory_bytes is None:
+        return "keep", "the memory of its device is not known"
+    needed = training_need(config).total_bytes(samples)
+    told = f"{batch} of {_gib(needed)} GiB, {_gib(memory_bytes)} GiB a worker"
+    if needed <= _MEMORY_SHARE * memory_bytes:
+        return "keep", told
+    if config.model.norm == "batch":
+        return "keep", f"{told}; batch norm would count what is computed again"
+    return "recompute", f"{told}: computed again for the backward pass"
+
+
+def _worker_memory_bytes(given: _Given) -> int | None:
+    nodes = given.nodes()
+    trials = max(1, trials_at_once(given.config, nodes)) if given.sweep else 1
+    return worker_memory_bytes(given.config, nodes, trials)
+
+
 def _batch_size(given: _Given) -> tuple[int, str]:
-    config, nodes = given.config, given.nodes()
+    config = given.config
     workers, rows = config.max_workers, given.manifest.splits["train"].rows
     unit = workers * config.train.accumulate
     usual = (_BATCH_PER_GPU if config.scale.gpu else _BATCH_PER_CPU_WORKER) * workers
@@ -227,8 +251,7 @@ def _batch_size(given: _Given) -> tuple[int, str]:
         f"{usual} (usual for {workers} worker(s))": usual,
         f"{many_steps} ({_STEPS_PER_EPOCH} steps an epoch)": many_steps,
     }
-    trials = max(1, trials_at_once(config, nodes)) if given.sweep else 1
-    memory_bytes = worker_memory_bytes(config, nodes, trials)
+    memory_bytes = _worker_memory_bytes(given)
     need = training_need(config)
     if memory_bytes is None:
         known = "; the memory of its device is not known and sets no limit"
@@ -329,6 +352,7 @@ _RULES: tuple[tuple[str, _Rule], ...] = (
     ("data.crop", _crop),
     ("data.crop_depth", _crop_depth),
     ("data.foreground", _foreground),
+    ("train.memory", _memory),
     ("data.batch_size", _batch_size),
     ("data.cache_bytes", _cache_bytes),
     ("train.sync_bn", _sync_bn),

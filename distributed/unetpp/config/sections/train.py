@@ -47,6 +47,10 @@ class TrainConfig(Section):
     """Compile the network with torch.compile: faster steps for a slower start."""
     channels_last: bool = True
     """Keep images channels-last in memory, in which convolutions are faster on most devices."""
+    memory: Literal["auto", "keep", "recompute"] = "auto"
+    """Keep what the nodes of the network compute for the backward pass, or compute it again there: a third
+    more arithmetic for a fraction of the memory, with the same result. auto recomputes where a batch, or a
+    single sample of a batch that is left open, does not fit otherwise."""
     accumulate: Count = 1
     """Forward-backward passes per optimiser step; divides each worker's share of the batch."""
     clip: float = Field(1.0, ge=0)

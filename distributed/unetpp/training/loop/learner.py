@@ -54,6 +54,7 @@ class Learner:
         # All ranks draw the same weights, so nothing needs to be broadcast to start equal.
         torch.manual_seed(derive_seed("weights", config.train.seed))
         model = build_model(config.model)
+        model.recompute = config.train.memory == "recompute"
         if initial is not None:
             model.load_state_dict(safetensors.torch.load(initial), strict=False)
         self.counted = CountedImages()

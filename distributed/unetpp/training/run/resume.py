@@ -26,7 +26,7 @@ _MAY_CHANGE = frozenset(
             "train.max_nonfinite",
         ),
         *("train.checkpoint_every_steps", "train.checkpoint_minutes", "train.keep_checkpoints"),
-        "train.compile",
+        *("train.compile", "train.memory"),
     )
 )
 """Beside all of `scale`."""
