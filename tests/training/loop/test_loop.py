@@ -6,7 +6,7 @@ import math
 import pytest
 
 from fakes import LocalSession, final_weights, start_run, tiny_config, train, write_dataset
-from unetpp.core.errors import ExistsError, NonFiniteError, UnetppError
+from unetpp.core.errors import ConfigError, ExistsError, NonFiniteError, UnetppError
 from unetpp.core.rundir import RunDir
 from unetpp.inference.evaluate import evaluate
 
@@ -162,3 +162,22 @@ def test_training_with_image_labels_scores_them_on_every_validated_row(tmp_path)
     assert [entry["name"] for entry in validated["classes"]] == ["upper", "lower"]
     evaluated = evaluate(job.run_uri, split="val")["image_labels"]
     assert evaluated == validated
+
+
+def test_compiling_without_a_compiler_says_so_at_once(tmp_path, dataset, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    job = job_for(tmp_path, dataset, train={"compile": True})
+    with pytest.raises(ConfigError, match=r"train.compile=true needs a C\+\+ compiler.*no-such-compiler"):
+        train(job)
+
+
+def test_training_in_bf16_stopped_and_resumed_gives_the_same_weights(tmp_path, dataset):
+    fields = {
+        "train": {"precision": "bf16", "checkpoint_every_steps": 1},
+        "model": {"norm": "group", "width": 8},
+    }
+    whole, parts = (job_for(tmp_path, dataset, name, **fields) for name in ("whole", "parts"))
+    train(whole)
+    train(parts, LocalSession(stop_after=3))
+    train(parts)
+    assert final_weights(parts) == final_weights(whole)

@@ -44,7 +44,8 @@ class TrainConfig(Section):
     """Number format of the forward pass; auto is bf16 on GPUs and on CPUs that were measured to be
     faster in it (AMX, AVX512-BF16), the slowest of a cluster deciding; weights are always fp32."""
     compile: bool = False
-    """Compile the network with torch.compile: faster steps for a slower start."""
+    """Compile the network with torch.compile, which needs a C++ compiler on CPUs: a start slower by tens of
+    seconds. Meant for GPUs; on CPUs it takes the place of gradients that are faster."""
     channels_last: bool = True
     """Keep images channels-last in memory, in which convolutions are faster on most devices."""
     memory: Literal["auto", "keep", "recompute"] = "auto"

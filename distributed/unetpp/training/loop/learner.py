@@ -1,5 +1,7 @@
 """Everything that learning changes, gathered so that a checkpoint can save it whole."""
 
+import os
+import shutil
 from collections.abc import Sequence
 
 import safetensors.torch
@@ -11,6 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from unetpp.config.run import RunConfig
+from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Manifest
 from unetpp.core.seeds import derive_seed
 from unetpp.models import build_model
@@ -116,7 +119,10 @@ class Learner:
         return torch.autocast(self.device.type, self.autocast_dtype, enabled=self.autocast_dtype is not None)
 
     def _wrap(self) -> nn.Module:
-        network: nn.Module = torch.compile(self.model) if self._compiles else self.model  # type: ignore[assignment]
+        network: nn.Module = self.model
+        if self._compiles:
+            _require_compiler(self.device)
+            network = torch.compile(self.model)  # type: ignore[assignment]
         if _workers() > 1:
             device_ids = [self.device] if self.device.type == "cuda" else None
             # Shared statistics are equal on all ranks already; others follow rank 0's.
@@ -127,6 +133,15 @@ class Learner:
                 broadcast_buffers=not self._syncs_bn,
             )
         return network
+
+
+def _require_compiler(device: torch.device) -> None:
+    command = os.environ.get("CXX", "g++")
+    if device.type == "cpu" and shutil.which(command) is None:
+        raise ConfigError(
+            f"train.compile=true needs a C++ compiler on the machine of each worker; there is no {command}; "
+            "install one, name it in CXX, or leave train.compile out"
+        )
 
 
 def _workers() -> int:
