@@ -69,7 +69,7 @@ from unetpp.core.errors import ConfigError
         ),
         (
             "model.encoder=resnet18",
-            "model.encoder=resnet18 must be none, lite0, lite1 or lite2",
+            "model.encoder=resnet18 must be none, lite0, lite1, lite2, or a path with / or .safetensors",
         ),
         (
             "model.encoder=lite0 model.stem_stride=2 model.depth=5",

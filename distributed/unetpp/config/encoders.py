@@ -15,6 +15,7 @@ __all__ = [
     "deepest_encoded",
     "encoder_channels",
     "encoder_rows",
+    "is_file",
 ]
 
 ENCODER_ROWS = 5
@@ -77,6 +78,11 @@ def encoder_rows(name: str) -> tuple[tuple[MBConv, ...], ...]:
 def encoder_channels(name: str) -> tuple[int, ...]:
     """Channels of the features of each row."""
     return tuple(blocks[-1].out_channels for blocks in encoder_rows(name))
+
+
+def is_file(encoder: str) -> bool:
+    """Whether a value of `model.encoder` is a run or a file and not a name."""
+    return "/" in encoder or encoder.endswith(".safetensors")
 
 
 def deepest_encoded(stem_stride: int) -> int:

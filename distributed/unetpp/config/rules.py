@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from unetpp.config.encoders import ENCODER_ROWS, ENCODERS, deepest_encoded
+from unetpp.config.encoders import ENCODER_ROWS, ENCODERS, deepest_encoded, is_file
 from unetpp.config.sections.data import AugmentConfig, DataConfig
 from unetpp.config.sections.loss import LossConfig
 from unetpp.config.sections.model import ModelConfig
@@ -84,8 +84,10 @@ def _encoder_rules(model: ModelConfig) -> Iterator[str]:
         )
     if encoder == "none":
         return
-    if encoder not in ENCODERS:
-        yield f"model.encoder={encoder} must be none, {', '.join(ENCODERS[:-1])} or {ENCODERS[-1]}"
+    if encoder not in ENCODERS and not is_file(encoder):
+        yield (
+            f"model.encoder={encoder} must be none, {', '.join(ENCODERS)}, or a path with / or .safetensors"
+        )
     deepest = deepest_encoded(stride)
     if isinstance(model.depth, int) and model.depth > deepest:
         yield (

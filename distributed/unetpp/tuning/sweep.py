@@ -31,6 +31,7 @@ from unetpp.core.storage import Storage, open_storage, preflight
 from unetpp.data.dataset.manifests import lacks_split, load_manifest
 from unetpp.data.dataset.scorable import require_scorable
 from unetpp.training.ray.metrics_export import Exporter
+from unetpp.training.run.create import named_encoder, require_sources
 from unetpp.tuning.first_trials import enqueue_default, warm_start
 from unetpp.tuning.folder import (
     SWEEP_CONFIG,
@@ -85,6 +86,7 @@ def plan_sweep(config: RunConfig, space: Space, hardware: Hardware, *, resume: b
     """
     storage = open_storage(config.run_uri)
     data = open_storage(config.data.uri)
+    config = named_encoder(config)
     places = {"out": storage.uri, "name": "", "data.uri": data.uri}
     if config.train.init:
         places["train.init"] = open_storage(config.train.init).uri
@@ -95,6 +97,8 @@ def plan_sweep(config: RunConfig, space: Space, hardware: Hardware, *, resume: b
     preflight(storage, write=True)
     if resume != storage.exists(SWEEP_CONFIG):
         raise no_sweep(storage, "leave --resume out to start one") if resume else _sweep_exists(storage)
+    if not resume:
+        require_sources(config)
     manifest = read_dataset(storage, data) if resume else load_manifest(data)
     decided = _require_space_fits(config, manifest, hardware)
     concurrent = concurrency(decided, hardware)

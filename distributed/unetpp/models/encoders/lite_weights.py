@@ -15,7 +15,7 @@ from torch import Tensor
 from unetpp.config.encoders import encoder_rows
 from unetpp.core.errors import ConfigError, CorruptionError
 
-__all__ = ["folded", "published_weights"]
+__all__ = ["folded", "published_weights", "require_package"]
 
 _DIGESTS = {
     "lite0": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
@@ -42,6 +42,15 @@ def published_weights(name: str) -> dict[str, Tensor]:
             "install the extra `pretrained` again"
         )
     return folded(torch.load(path, map_location="cpu", weights_only=True), name)
+
+
+def require_package(name: str) -> None:
+    """Check that the weights can be read.
+
+    Raises:
+        ConfigError: the package is not installed.
+    """
+    _installed_file(name)
 
 
 def folded(published: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:

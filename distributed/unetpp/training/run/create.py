@@ -6,11 +6,16 @@ from typing import Any
 import safetensors.torch
 
 from unetpp.config import Decision, RunConfig
+from unetpp.config.encoders import ENCODERS
+from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
+from unetpp.models.encoders.identify import identify_encoder
+from unetpp.models.encoders.lite_weights import require_package
 from unetpp.models.initial import initial_weights
+from unetpp.models.transfer import read_weights
 
-__all__ = ["create_run"]
+__all__ = ["create_run", "named_encoder", "require_sources"]
 
 
 def create_run(
@@ -43,3 +48,43 @@ def create_run(
         initial=safetensors.torch.save(initial.weights) if initial.weights else None,
     )
     return given
+
+
+def named_encoder(config: RunConfig) -> RunConfig:
+    """The configuration with the encoder that `model.encoder=FILE` holds by its name, and the file as source.
+
+    Raises:
+        ConfigError: the file holds no encoder that is known, or `train.init` names another source.
+        InputError: it cannot be read.
+    """
+    source = config.model.encoder
+    if source in ("none", *ENCODERS):
+        return config
+    if config.train.init:
+        raise ConfigError(
+            f"model.encoder={source} is a source of weights, and train.init={config.train.init} another; "
+            f"give one of them, and the encoder's name: one of {', '.join(ENCODERS)}"
+        )
+    name = identify_encoder(read_weights(source))
+    if name is None:
+        raise ConfigError(
+            f"model.encoder={source} must hold an encoder, one of {', '.join(ENCODERS)}; it holds another "
+            "network; name it in train.init to start from it"
+        )
+    model = config.model.model_copy(update={"encoder": name})
+    return config.model_copy(
+        update={"model": model, "train": config.train.model_copy(update={"init": source})}
+    )
+
+
+def require_sources(config: RunConfig) -> None:
+    """What the runs of a sweep start with can be read: all of them would fail one by one.
+
+    Raises:
+        ConfigError: the package that ships an encoder's weights is missing.
+        InputError: `train.init` cannot be read.
+    """
+    if config.train.init:
+        read_weights(config.train.init)
+    elif config.model.encoder != "none":
+        require_package(config.model.encoder)

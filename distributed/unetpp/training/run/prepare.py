@@ -16,7 +16,7 @@ from unetpp.data.dataset.manifests import lacks_split, load_manifest, require_sh
 from unetpp.data.dataset.scorable import require_scorable
 from unetpp.data.dataset.shard_size import shard_advice
 from unetpp.training.run.checkpoint import last_state
-from unetpp.training.run.create import create_run
+from unetpp.training.run.create import create_run, named_encoder
 from unetpp.training.run.rank import TrainJob, stream_plan
 from unetpp.training.run.resume import applied_changes, explain_changes, last_epoch
 
@@ -42,7 +42,7 @@ def new_run(
     """
     if not config.data.uri:
         raise ConfigError("data.uri is empty; name a packed dataset: data.uri=URI")
-    config = _absolute(config)
+    config = _absolute(named_encoder(config))
     dataset = open_storage(config.data.uri)
     preflight(dataset, write=False)
     manifest = load_manifest(dataset)
