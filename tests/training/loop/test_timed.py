@@ -1,10 +1,13 @@
 """A run that goes by minutes: where it validates and ends, on a clock that the test moves."""
 
+import json
+
 import pytest
 import torch
 
 from fakes import LocalSession, start_run, tiny_config
 from unetpp.core.rundir import RunDir
+from unetpp.models.load import DILATION_FILE
 from unetpp.training.run.checkpoint import last_state
 from unetpp.training.run.rank import run_job
 
@@ -91,3 +94,16 @@ def test_minutes_without_a_validation_split_end_with_a_checkpoint(tmp_path, data
     session = LocalSession()
     assert run_job(job, session, CPU, Clock(0.5)).finished
     assert RunDir(job.run_uri).checkpoints.latest() is not None
+
+
+def test_minutes_probing_batches_does_not_choose_among_shared_dilations(tmp_path, dataset):
+    uri, manifest = dataset
+    vectors = ((1, 1, 1), (1, 2, 2), (2, 2, 2))
+    for own in vectors:
+        model = {"shared_dilations": vectors, "dilation": own}
+        config = tiny_config(uri, model=model, train={"minutes": 1.0})
+        job = start_run(config.model_copy(update={"out": str(tmp_path / str(own))}), manifest)
+        run_job(job, LocalSession(stop_after=1), CPU, Clock(0.4))
+        found = RunDir(job.run_uri).checkpoints.latest()
+        assert found is not None
+        assert json.loads(found[1][DILATION_FILE]) == list(own)

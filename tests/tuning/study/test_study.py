@@ -59,6 +59,15 @@ def test_open_study_with_other_objectives_is_refused(open_, base) -> None:
         open_(config=replace(base, {"tune.objectives": ["quality", "macs"]}))
 
 
+def test_open_study_of_a_release_without_a_field_goes_on_with_its_default(open_, base) -> None:
+    fields = dict(open_().user_attrs["base_config"])
+    del fields["model.shared_dilations"], fields["tune.one_shot"]
+    open_().set_user_attr("base_config", fields)
+    open_()
+    with pytest.raises(ConfigError, match=r'tune.one_shot: "depth" -> "depth.dilation"'):
+        open_(config=replace(base, {"tune.one_shot": "depth+dilation"}))
+
+
 def test_open_study_may_change_budget_sampler_and_place(open_, base) -> None:
     open_()
     study = open_(

@@ -168,11 +168,15 @@ class _Validation:
         probed = min(self.steps, _PROBED_STEPS)
         rows = min(probed * batch_size, self._plan.rows("val"))
         batches = list(self._batches(self._plan.validation(rows)))
+        learner = self._context.learner
+        dilation = learner.model.dilation
         # The first pass of a process allocates and picks kernels: it takes many times as long.
         self._validate(iter(batches[:1]))
         clocked_s = budget.clock()
         self._validate(iter(batches))
         spent_s = budget.clock() - clocked_s
+        if learner.shares_dilations:
+            learner.set_dilation(dilation)  # a few batches do not say which vector is best
         budget.val_step_s = spent_s / len(batches)
         budget.val_image_s = spent_s / sum(len(batch.images) for batch in batches)
         chosen = state.val_rows or min(budget.val_steps(self.steps) * batch_size, self._plan.rows("val"))
