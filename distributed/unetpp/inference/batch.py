@@ -130,6 +130,7 @@ def predict_paths(
         "failed": failed,
         "out": target.uri,
         "level": predictor.level,
+        **predictor.run.chosen,
         "seconds": seconds,
         "images_per_s": predicted / seconds,
     }

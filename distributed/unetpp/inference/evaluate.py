@@ -70,7 +70,7 @@ def evaluate(
         "split": split,
         "rows": scorer.rows,
         "level": scorer.level,
-        **({"dilation": list(run.model.dilation)} if run.config.model.shared_dilations else {}),
+        **run.chosen,
         **scorer.scores(),
         "confusion": scorer.confusion(),
         "overlap": count_overlap(data, manifest, split, trained=(trained, run.manifest)),

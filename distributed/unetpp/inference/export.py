@@ -83,6 +83,7 @@ def export_run(
     return {
         "file": str(out),
         "level": head,
+        **{key: rows[: head + 1] for key, rows in run.chosen.items()},
         "max_abs_diff": _max_abs_diff(run, written, head),
         "bytes": out.stat().st_size,
     }

@@ -35,6 +35,11 @@ class LoadedRun:
     step: int
     """Optimiser steps of the checkpoint."""
 
+    @property
+    def chosen(self) -> dict[str, list[int]]:
+        """`dilation` for a verb's result, where several networks share the weights; else nothing."""
+        return {"dilation": list(self.model.dilation)} if self.config.model.shared_dilations else {}
+
 
 def load_run(run_uri: str, *, level: int | None = None, dilation: Sequence[int] | None = None) -> LoadedRun:
     """Load a run's best model, pruned to `level` where one is given.

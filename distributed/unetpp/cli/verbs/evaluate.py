@@ -103,9 +103,14 @@ def _print_scores(result: dict[str, Any]) -> None:
         length = f", {result['hd95_mm']:.2f} mm" if "hd95_mm" in result else ""
         typer.echo(f"95 % Hausdorff distance: {result['hd95_px']:.2f} px{length}")
     typer.echo(
-        f"{result['split']}: {result['rows']} images at level {result['level']}, "
+        f"{result['split']}: {result['rows']} images at level {result['level']}{_dilation(result)}, "
         f"Dice {result['dice']:.4f}, IoU {result['iou']:.4f}"
     )
+
+
+def _dilation(result: dict[str, Any]) -> str:
+    """Of a network whose weights several share."""
+    return f", dilation {','.join(map(str, result['dilation']))}" if "dilation" in result else ""
 
 
 def _print_objects(objects: dict[str, Any]) -> None:
