@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from unetpp.config.encoders import ENCODER_ROWS, ENCODERS, deepest_encoded, is_file
 from unetpp.config.sections.data import AugmentConfig, DataConfig
-from unetpp.config.sections.loss import LossConfig
+from unetpp.config.sections.loss import PIXEL_TERMS, LossConfig
 from unetpp.config.sections.model import ModelConfig
 from unetpp.config.sections.train import ScaleConfig, TrainConfig
 from unetpp.config.sections.tune import TuneConfig
@@ -100,7 +100,7 @@ def _encoder_rules(model: ModelConfig) -> Iterator[str]:
 
 def loss_rules(loss: LossConfig) -> Iterator[str]:
     """At least one term of the pixel loss counts."""
-    weights = {name: getattr(loss, name) for name in ("ce", "dice", "focal", "tversky", "boundary")}
+    weights = {name: getattr(loss, name) for name in PIXEL_TERMS}
     if not any(weights.values()):
         named = ", ".join(f"loss.{name}=0" for name in weights)
         yield f"one loss weight must be above 0; all are 0 ({named}); use loss.dice=1"

@@ -7,6 +7,8 @@ does not depend on how a batch is divided over workers. An image without any val
 The boundary loss takes the target's distance map in place of the target.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -30,31 +32,72 @@ _MIN_MISS = 1e-6
 """Keeps the derivative of (1 - p)**gamma finite at p = 1 for gamma < 1."""
 
 
-def cross_entropy(logits: Tensor, target: Tensor, valid: Tensor, *, softmax: bool) -> Tensor:
-    """Mean over valid pixels of the (binary: and labels') cross-entropy."""
-    return mean_over_valid(_pixel_cross_entropy(logits.float(), target, softmax), valid)
+def cross_entropy(
+    logits: Tensor,
+    target: Tensor,
+    valid: Tensor,
+    *,
+    softmax: bool,
+    class_weights: Sequence[float] = (),
+    hardest: float = 1.0,
+) -> Tensor:
+    """Mean over valid pixels of the (binary: and labels') cross-entropy.
+
+    Args:
+        class_weights: factor of the pixels of each class; none by default.
+        hardest: share of the valid pixels that the mean is over, those of highest loss (Shrivastava et al. 2016).
+    """
+    loss = _pixel_cross_entropy(logits.float(), target, softmax)
+    loss = _weighted(loss, target, class_weights, softmax)
+    return mean_over_valid(loss, valid) if hardest >= 1 else _mean_over_hardest(loss, valid, hardest)
 
 
-def focal(logits: Tensor, target: Tensor, valid: Tensor, *, softmax: bool, gamma: float) -> Tensor:
+def focal(
+    logits: Tensor,
+    target: Tensor,
+    valid: Tensor,
+    *,
+    softmax: bool,
+    gamma: float,
+    class_weights: Sequence[float] = (),
+) -> Tensor:
     """Cross-entropy times (1 - p of the true class)**gamma (Lin et al. 2017, eq. 4)."""
     entropy = _pixel_cross_entropy(logits.float(), target, softmax)
     miss = -torch.expm1(-entropy)  # 1 - p
-    return mean_over_valid(miss.clamp(min=_MIN_MISS) ** gamma * entropy, valid)
+    loss = miss.clamp(min=_MIN_MISS) ** gamma * entropy
+    return mean_over_valid(_weighted(loss, target, class_weights, softmax), valid)
 
 
-def dice(logits: Tensor, target: Tensor, valid: Tensor, *, softmax: bool) -> Tensor:
-    """Mean over classes of 1 - 2 p.y / (p + y), per image (Milletari et al. 2016)."""
-    return tversky(logits, target, valid, softmax=softmax, alpha=0.5, beta=0.5)
+def dice(
+    logits: Tensor, target: Tensor, valid: Tensor, *, softmax: bool, present_only: bool = False
+) -> Tensor:
+    """Mean over classes of 1 - 2 p.y / (p + y), per image (Milletari et al. 2016); see `tversky`."""
+    return tversky(logits, target, valid, softmax=softmax, alpha=0.5, beta=0.5, present_only=present_only)
 
 
 def tversky(
-    logits: Tensor, target: Tensor, valid: Tensor, *, softmax: bool, alpha: float, beta: float
+    logits: Tensor,
+    target: Tensor,
+    valid: Tensor,
+    *,
+    softmax: bool,
+    alpha: float,
+    beta: float,
+    present_only: bool = False,
 ) -> Tensor:
-    """Mean over classes of 1 - tp / (tp + alpha fp + beta fn), per image (Salehi et al. 2017)."""
+    """Mean over classes of 1 - tp / (tp + alpha fp + beta fn), per image (Salehi et al. 2017).
+
+    Args:
+        present_only: average over the classes in the image, where classes exclude each other: an absent class
+            is near 1 whatever is predicted, and its false positives are another's false negatives.
+    """
     p, y = probabilities(logits, softmax=softmax) * valid, target * valid
     tp, fp, fn = (_sum(part) for part in (p * y, p * (1 - y), (1 - p) * y))
     score = (tp + _SMOOTH_PX) / (tp + alpha * fp + beta * fn + _SMOOTH_PX)
-    return (1 - score).mean(1)
+    if not (softmax and present_only):
+        return (1 - score).mean(1)
+    present = (_sum(y) > 0).float()
+    return ((1 - score) * present).sum(1) / present.sum(1).clamp(min=1)
 
 
 def probabilities(logits: Tensor, *, softmax: bool) -> Tensor:
@@ -67,6 +110,27 @@ def _pixel_cross_entropy(logits: Tensor, target: Tensor, softmax: bool) -> Tenso
     if softmax:
         return -(target * logits.log_softmax(1)).sum(1, keepdim=True)
     return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+
+
+def _weighted(loss: Tensor, target: Tensor, class_weights: Sequence[float], softmax: bool) -> Tensor:
+    """A pixel loss (N, C or 1, *size) times the weight of each pixel's class; 1 without the class."""
+    if not class_weights:
+        return loss
+    weights = target.new_tensor(class_weights).view(1, -1, *[1] * (target.ndim - 2))
+    if softmax:
+        return loss * (target * weights).sum(1, keepdim=True)
+    return loss * (1 + target * (weights - 1))
+
+
+def _mean_over_hardest(loss: Tensor, valid: Tensor, share: float) -> Tensor:
+    """(N, C, *size) -> (N,): the mean over that share of an image's valid pixels, at least one, by loss."""
+    ranked = (
+        torch.where(valid.bool(), loss.sum(1, keepdim=True), -torch.inf).flatten(1).sort(1, descending=True)
+    )
+    count = (valid.flatten(1).sum(1) * share).ceil().clamp(min=1)
+    kept = torch.arange(ranked.values.shape[1], device=loss.device) < count[:, None]
+    values = torch.where(kept & ranked.values.isfinite(), ranked.values, 0.0)
+    return values.sum(1) / count / loss.shape[1]
 
 
 def mean_over_valid(loss: Tensor, valid: Tensor) -> Tensor:

@@ -7,10 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unetpp.config.sections.loss import LossConfig
+from unetpp.config.sections.loss import PIXEL_TERMS, LossConfig
 from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Task
+from unetpp.objective.cldice import soft_cldice
 from unetpp.objective.losses import boundary, cross_entropy, dice, distance_map, focal, tversky
+from unetpp.objective.lovasz import lovasz
 from unetpp.objective.targets import NetworkOutput, Target, encode_target
 
 __all__ = ["UNKNOWN_LABEL", "Objective", "build_objective", "level_weights"]
@@ -57,15 +59,25 @@ class Objective:
     ) -> Iterator[tuple[str, float, Tensor]]:
         """(name, weight, loss) of the terms whose weight is not 0."""
         config, softmax = self.config, self.task == "multiclass"
+        weights, present = config.class_weights, config.dice_classes == "present"
         if config.ce > 0:
-            yield "ce", config.ce, cross_entropy(logits, *target, softmax=softmax)
+            hardest = config.hardest
+            entropy = cross_entropy(logits, *target, softmax=softmax, class_weights=weights, hardest=hardest)
+            yield "ce", config.ce, entropy
         if config.dice > 0:
-            yield "dice", config.dice, dice(logits, *target, softmax=softmax)
+            yield "dice", config.dice, dice(logits, *target, softmax=softmax, present_only=present)
         if config.focal > 0:
-            yield "focal", config.focal, focal(logits, *target, softmax=softmax, gamma=config.focal_gamma)
+            gamma = config.focal_gamma
+            loss = focal(logits, *target, softmax=softmax, gamma=gamma, class_weights=weights)
+            yield "focal", config.focal, loss
         if config.tversky > 0:
-            alpha, beta = config.tversky_alpha, config.tversky_beta
-            yield "tversky", config.tversky, tversky(logits, *target, softmax=softmax, alpha=alpha, beta=beta)
+            costs = {"alpha": config.tversky_alpha, "beta": config.tversky_beta}
+            loss = tversky(logits, *target, softmax=softmax, present_only=present, **costs)
+            yield "tversky", config.tversky, loss
+        if config.lovasz > 0:
+            yield "lovasz", config.lovasz, lovasz(logits, *target, softmax=softmax)
+        if config.cldice > 0:
+            yield "cldice", config.cldice, soft_cldice(logits, *target, softmax=softmax)
         if distances is not None:
             yield "boundary", config.boundary, boundary(logits, distances, target.valid, softmax=softmax)
 
@@ -76,8 +88,8 @@ def build_objective(config: LossConfig, task: Task, supervised_levels: Sequence[
     Raises:
         ConfigError: every pixel term has weight 0.
     """
-    if not any((config.ce, config.dice, config.focal, config.tversky, config.boundary)):
-        raise ConfigError("loss: one of ce, dice, focal, tversky, boundary must be above 0; set loss.dice=1")
+    if not any(getattr(config, name) for name in PIXEL_TERMS):
+        raise ConfigError(f"loss: one of {', '.join(PIXEL_TERMS)} must be above 0; set loss.dice=1")
     return Objective(config, task, level_weights(supervised_levels, config.level_decay))
 
 

@@ -44,6 +44,8 @@ class AugmentConfig(Section):
     """Whether training samples are transformed at all; validation never is."""
     flip: Fraction = 0.5
     """Probability of a flip, drawn for each axis."""
+    flip_vertical: Fraction | None = None
+    """Probability of a flip upside down, where not that of `flip`: streets and people have an up."""
     rotate_deg: float = Field(30.0, ge=0, le=180)
     """Largest rotation to either side, in degrees."""
     scale: tuple[Positive, Positive] = (0.8, 1.25)

@@ -1,10 +1,15 @@
 """Weights of the objective's terms."""
 
+from typing import Literal
+
 from pydantic import Field
 
-from unetpp.config.sections.base import Section
+from unetpp.config.sections.base import Fraction, Positive, Section
 
-__all__ = ["LossConfig"]
+__all__ = ["PIXEL_TERMS", "LossConfig"]
+
+PIXEL_TERMS = ("ce", "dice", "focal", "tversky", "lovasz", "cldice", "boundary")
+"""Names of the weights of the terms of a pixel's loss."""
 
 
 class LossConfig(Section):
@@ -14,6 +19,18 @@ class LossConfig(Section):
     """Weight of cross-entropy (binary cross-entropy for binary and multilabel tasks)."""
     dice: float = Field(1.0, ge=0)
     """Weight of 1 - Dice, computed per image and class; the weights of the terms need not sum to 1."""
+    dice_classes: Literal["all", "present"] = "all"
+    """Classes over which the Dice and Tversky terms of an image are averaged, where classes exclude each other:
+    all, or those in the image, as a rare class that is absent can only be near 1."""
+    class_weights: tuple[Positive, ...] = ()
+    """Weight of each class's pixels in cross-entropy and focal loss, in the order of the classes; empty is 1
+    for all. Binary and multilabel tasks weight the pixels that have the class."""
+    hardest: Fraction = 1.0
+    """Share of an image's pixels that the cross-entropy is averaged over, those of highest loss; 1 takes all."""
+    lovasz: float = Field(0.0, ge=0)
+    """Weight of the Lovasz loss, a convex surrogate of 1 - IoU over the classes in the image."""
+    cldice: float = Field(0.0, ge=0)
+    """Weight of the soft clDice loss, by which thin foreground keeps its centre lines unbroken."""
     focal: float = Field(0.0, ge=0)
     """Weight of the focal loss: cross-entropy in which pixels that are right already count less."""
     focal_gamma: float = Field(2.0, ge=0)

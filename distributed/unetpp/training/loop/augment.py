@@ -87,7 +87,8 @@ def _draw_one(
     config: AugmentConfig, generator: np.random.Generator, channels: int, spatial_dims: int
 ) -> tuple[NDArray[np.float64], float, NDArray[np.float64], float]:
     # Every draw is made whatever the configuration, so that changing one knob leaves the others' draws alone.
-    flip_x, flip_y, use_affine = generator.random(3) < (config.flip, config.flip, config.affine)
+    vertical = config.flip if config.flip_vertical is None else config.flip_vertical
+    flip_x, flip_y, use_affine = generator.random(3) < (config.flip, vertical, config.affine)
     angle = math.radians(generator.uniform(-config.rotate_deg, config.rotate_deg))
     zoom = math.exp(generator.uniform(math.log(config.scale[0]), math.log(config.scale[1])))
     contrast = 1.0 + generator.uniform(-config.colour, config.colour)
