@@ -87,7 +87,7 @@ def tune_sweep(config: RunConfig, space: Space, watcher: SweepWatcher, *, resume
             watcher.note(f"continuing {setup.sweep_uri} on version {setup.manifest.version} of its dataset")
             watcher.decided(changes_since(setup.base), resumed=True)
         base, decisions = resolve(setup.base, setup.manifest, hardware, sweep=True)
-        watcher.decided(decisions, resumed=False)
+        watcher.decided((*setup.planned, *decisions), resumed=False)
         if missing := waiting(base, hardware, setup.concurrent):
             watcher.note(missing)
         workers, cpus = base.max_workers * setup.concurrent, float(base.scale.cpus_per_worker)

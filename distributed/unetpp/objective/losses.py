@@ -45,7 +45,8 @@ def cross_entropy(
 
     Args:
         class_weights: factor of the pixels of each class; none by default.
-        hardest: share of the valid pixels that the mean is over, those of highest loss (Shrivastava et al. 2016).
+        hardest: share of the valid pixels that the mean is over, those of highest loss (Shrivastava et al.
+            2016).
     """
     loss = _pixel_cross_entropy(logits.float(), target, softmax)
     loss = _weighted(loss, target, class_weights, softmax)

@@ -71,8 +71,8 @@ class Objective:
             loss = focal(logits, *target, softmax=softmax, gamma=gamma, class_weights=weights)
             yield "focal", config.focal, loss
         if config.tversky > 0:
-            costs = {"alpha": config.tversky_alpha, "beta": config.tversky_beta}
-            loss = tversky(logits, *target, softmax=softmax, present_only=present, **costs)
+            alpha, beta = config.tversky_alpha, config.tversky_beta
+            loss = tversky(logits, *target, softmax=softmax, alpha=alpha, beta=beta, present_only=present)
             yield "tversky", config.tversky, loss
         if config.lovasz > 0:
             yield "lovasz", config.lovasz, lovasz(logits, *target, softmax=softmax)

@@ -69,6 +69,8 @@ class SweepSetup:
     """Of its device that is one worker's own; None sets no limit."""
     concurrent: int = 1
     """Trials that run at once."""
+    planned: tuple[Decision, ...] = ()
+    """Fields of the base that a new sweep by minutes decided where its command left them open."""
 
     @property
     def asked(self) -> SearchSpace:

@@ -14,7 +14,7 @@ import ray
 import ray.tune
 from optuna.trial import TrialState
 
-from unetpp.config import Hardware, RunConfig, dump_yaml, replace, resolve
+from unetpp.config import Decision, Hardware, RunConfig, dump_yaml, replace, resolve
 from unetpp.config.planning.placement import (
     candidates,
     concurrency,
@@ -23,12 +23,14 @@ from unetpp.config.planning.placement import (
     worker_slots,
 )
 from unetpp.config.planning.shares import worker_memory_bytes
+from unetpp.config.planning.timed.plan import open_fields_decided
 from unetpp.config.sections.train import ScaleConfig
 from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.manifest import Manifest
 from unetpp.core.ownership import Claim, Ownership
 from unetpp.core.storage import Storage, open_storage, preflight
 from unetpp.data.dataset.manifests import lacks_split, load_manifest
+from unetpp.data.dataset.mask_facts import plan_facts
 from unetpp.data.dataset.scorable import require_scorable
 from unetpp.training.ray.metrics_export import Exporter
 from unetpp.training.run.create import named_encoder, require_sources
@@ -100,12 +102,15 @@ def plan_sweep(config: RunConfig, space: Space, hardware: Hardware, *, resume: b
     if not resume:
         require_sources(config)
     manifest = read_dataset(storage, data) if resume else load_manifest(data)
+    planned: tuple[Decision, ...] = ()
+    if not resume:
+        config, planned = open_fields_decided(config, manifest, plan_facts(config.train, data, manifest))
     decided = _require_space_fits(config, manifest, hardware)
     concurrent = concurrency(decided, hardware)
     if decided.scale.address is not None:
         require_readers(decided, hardware)
     memory_bytes = worker_memory_bytes(decided, candidates(decided.scale, hardware), concurrent)
-    return SweepSetup(storage.uri, config, space, manifest, hardware, memory_bytes, concurrent)
+    return SweepSetup(storage.uri, config, space, manifest, hardware, memory_bytes, concurrent, planned)
 
 
 def claim_sweep(setup: SweepSetup, *, resume: bool, owner: Ownership | None = None) -> Sweep:

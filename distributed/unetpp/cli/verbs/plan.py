@@ -14,6 +14,7 @@ from unetpp.cli.verbs.train import split_arguments
 if TYPE_CHECKING:
     from unetpp.config import Hardware, RunConfig
     from unetpp.config.planning.outlook import Outlook
+    from unetpp.config.planning.timed.facts import PlanFacts
     from unetpp.core.manifest import Manifest
 
 __all__ = ["register"]
@@ -63,11 +64,11 @@ def register(app: typer.Typer) -> None:
         path, overrides = split_arguments(arguments or [])
         config = load_config(path, overrides)
         configs = [replace(config, {"scale.workers": count}) for count in workers or []] or [config]
-        manifest, rows = _manifest(config, dataset), []
+        manifest, facts, rows = *_dataset(config, dataset), []
         with _hardware(config, node or []) as (hardware, configs_at):
             for each in configs:
                 for verb in ("train", "tune"):
-                    found = outlook(replace(each, configs_at), manifest, hardware, verb)
+                    found = outlook(replace(each, configs_at), manifest, hardware, verb, facts)
                     rows.append(_row(verb, found))
         if len(configs) == 1 and not json:
             print_decisions(found.decisions)
@@ -77,18 +78,22 @@ def register(app: typer.Typer) -> None:
             sys.stdout.write(_table(rows))
 
 
-def _manifest(config: "RunConfig", dataset: str) -> "Manifest":
+def _dataset(config: "RunConfig", dataset: str) -> "tuple[Manifest, PlanFacts]":
     from unetpp.config.planning.described import described_dataset
+    from unetpp.config.planning.timed.facts import PlanFacts, installed_encoders
     from unetpp.core.errors import ConfigError
     from unetpp.core.storage import open_storage
 
     if dataset:
-        return described_dataset(dataset)
+        return described_dataset(dataset), PlanFacts(encoders=installed_encoders())
     if not config.data.uri:
         raise ConfigError("a plan needs a dataset: data.uri=URI, or --dataset 20000x256x256x3")
     from unetpp.data.dataset.manifests import load_manifest
+    from unetpp.data.dataset.mask_facts import plan_facts
 
-    return load_manifest(open_storage(config.data.uri))
+    storage = open_storage(config.data.uri)
+    manifest = load_manifest(storage)
+    return manifest, plan_facts(config.train, storage, manifest)
 
 
 @contextlib.contextmanager

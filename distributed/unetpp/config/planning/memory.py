@@ -17,8 +17,10 @@ from unetpp.config.sections.model import ModelConfig
 __all__ = ["MemoryNeed", "kept_bytes", "recomputed_bytes", "training_need", "weight_count"]
 
 _FLOAT_BYTES, _BF16_BYTES, _INDEX_BYTES = 4, 2, 8
-_LOSS_BYTES = {"ce": 12, "dice": 16, "focal": 32, "tversky": 16, "boundary": 12}
+_LOSS_BYTES = {"ce": 12, "dice": 16, "focal": 32, "tversky": 16, "boundary": 12, "lovasz": 44, "cldice": 500}
 """Kept for each logit by a term of the loss, its targets included: the most over tasks and classes."""
+_CLASS_WEIGHT_BYTES = 8
+"""The same of weighing classes."""
 _WEIGHT_COPIES = {"adamw": 4, "adam": 4, "sgd": 3}
 """Weights, gradients and the optimiser's state, in multiples of the weights."""
 
@@ -272,4 +274,5 @@ def _up_weights(kind: str, below: int, width: int, factors: Sequence[int]) -> in
 
 
 def _loss_bytes(loss: LossConfig) -> int:
-    return sum(size for name, size in _LOSS_BYTES.items() if getattr(loss, name) > 0)
+    weighing = _CLASS_WEIGHT_BYTES * ((loss.ce > 0) + (loss.focal > 0)) if loss.class_weights else 0
+    return weighing + sum(size for name, size in _LOSS_BYTES.items() if getattr(loss, name) > 0)

@@ -9,6 +9,8 @@ from unetpp.config.planning.memory import training_need
 from unetpp.config.planning.placement import candidates, concurrency, require_places
 from unetpp.config.planning.resolve import Decision, resolve
 from unetpp.config.planning.shares import worker_memory_bytes
+from unetpp.config.planning.timed.facts import NO_FACTS, PlanFacts
+from unetpp.config.planning.timed.plan import open_fields_decided, planned
 from unetpp.config.run import RunConfig
 from unetpp.core.manifest import Manifest
 
@@ -32,7 +34,11 @@ class Outlook:
 
 
 def outlook(
-    config: RunConfig, manifest: Manifest, hardware: Hardware, verb: Literal["train", "tune"]
+    config: RunConfig,
+    manifest: Manifest,
+    hardware: Hardware,
+    verb: Literal["train", "tune"],
+    facts: PlanFacts = NO_FACTS,
 ) -> Outlook:
     """Decide a configuration for a training, or for the trials of a sweep.
 
@@ -40,8 +46,12 @@ def outlook(
         ConfigError: a value does not fit the dataset or the hardware, or there is no room.
     """
     sweep = verb == "tune"
-    decided, decisions = resolve(config, manifest, hardware, sweep=sweep)
-    if not sweep:
+    if sweep:
+        opened, planned_fields = open_fields_decided(config, manifest, facts)
+        decided, more = resolve(opened, manifest, hardware, sweep=True)
+        decisions = (*planned_fields, *more)
+    else:
+        decided, decisions = planned(config, manifest, hardware, facts)
         require_places(decided, hardware)
     concurrent = concurrency(decided, hardware) if sweep else 1
     memory_bytes = worker_memory_bytes(decided, candidates(decided.scale, hardware), concurrent)

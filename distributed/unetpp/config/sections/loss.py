@@ -20,13 +20,13 @@ class LossConfig(Section):
     dice: float = Field(1.0, ge=0)
     """Weight of 1 - Dice, computed per image and class; the weights of the terms need not sum to 1."""
     dice_classes: Literal["all", "present"] = "all"
-    """Classes over which the Dice and Tversky terms of an image are averaged, where classes exclude each other:
-    all, or those in the image, as a rare class that is absent can only be near 1."""
+    """Classes over which the Dice and Tversky terms of an image are averaged, where classes exclude each
+    other: all, or those in the image, as the term of an absent class is near 1 whatever is predicted."""
     class_weights: tuple[Positive, ...] = ()
     """Weight of each class's pixels in cross-entropy and focal loss, in the order of the classes; empty is 1
     for all. Binary and multilabel tasks weight the pixels that have the class."""
     hardest: Fraction = 1.0
-    """Share of an image's pixels that the cross-entropy is averaged over, those of highest loss; 1 takes all."""
+    """Share of an image's pixels that cross-entropy is averaged over, those of highest loss; 1 takes all."""
     lovasz: float = Field(0.0, ge=0)
     """Weight of the Lovasz loss, a convex surrogate of 1 - IoU over the classes in the image."""
     cldice: float = Field(0.0, ge=0)

@@ -1,6 +1,5 @@
 """Whether a split can be scored at all, before anything is trained for it."""
 
-import io
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from unetpp.core.errors import InputError
 from unetpp.core.manifest import IGNORE, Manifest
 from unetpp.core.storage import Storage
+from unetpp.data.dataset.stored_file import StoredFile
 
 __all__ = ["require_scorable"]
 
@@ -53,38 +53,7 @@ def require_scorable(storage: Storage, manifest: Manifest) -> None:
 def _masks(storage: Storage, manifest: Manifest) -> Iterator[NDArray[np.uint8]]:
     """Pixels of the masks of each row group, flat, in storage order."""
     for shard in manifest.splits[_SPLIT].shards:
-        with pq.ParquetFile(pa.PythonFile(_StoredFile(storage, shard.name, shard.bytes), "r")) as file:
+        with pq.ParquetFile(pa.PythonFile(StoredFile(storage, shard.name, shard.bytes), "r")) as file:
             for group in range(file.num_row_groups):
                 for mask in file.read_row_group(group, columns=["mask"])["mask"]:
                     yield np.frombuffer(mask.as_buffer(), np.uint8)
-
-
-class _StoredFile(io.RawIOBase):
-    """A stored file of which only what is asked for travels."""
-
-    def __init__(self, storage: Storage, name: str, size_bytes: int) -> None:
-        super().__init__()
-        self._storage, self._name, self._size_bytes = storage, name, size_bytes
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size_bytes}[whence]
-        self._position = start + offset
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        end = self._size_bytes if size < 0 else min(self._position + size, self._size_bytes)
-        data = (
-            bytes(self._storage.read_range(self._name, self._position, end)) if end > self._position else b""
-        )
-        self._position += len(data)
-        return data

@@ -5,6 +5,7 @@ import logging
 from unetpp.config import Decision, Hardware, RunConfig, config_hash, replace, resolve
 from unetpp.config.planning.node_labels import require_labelled_cluster
 from unetpp.config.planning.placement import require_places, require_readers
+from unetpp.config.planning.timed.plan import planned
 from unetpp.config.stored import stored_config
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.local_folders import cache_folder
@@ -13,6 +14,7 @@ from unetpp.core.provenance import collect
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage, preflight
 from unetpp.data.dataset.manifests import lacks_split, load_manifest, require_shards
+from unetpp.data.dataset.mask_facts import plan_facts
 from unetpp.data.dataset.scorable import require_scorable
 from unetpp.data.dataset.shard_size import shard_advice
 from unetpp.training.run.checkpoint import last_state
@@ -52,7 +54,7 @@ def new_run(
         require_scorable(dataset, manifest)
     if (advice := shard_advice(manifest, config.data.uri)) is not None:
         logger.warning(advice)
-    resolved, decisions = resolve(config, manifest, hardware)
+    resolved, decisions = planned(config, manifest, hardware, plan_facts(config.train, dataset, manifest))
     _require_room(resolved, hardware)
     run = RunDir(resolved.run_uri)
     preflight(run.storage, write=True)
