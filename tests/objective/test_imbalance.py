@@ -1,4 +1,4 @@
-"""Class weights, hardest pixels, Dice over present classes, Lovasz and clDice, against other implementations."""
+"""Class weights, hardest pixels, Dice over present classes, Lovasz and clDice, against their definitions."""
 
 import pytest
 import torch

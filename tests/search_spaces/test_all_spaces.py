@@ -52,9 +52,21 @@ AUGMENTATION = {
     "augment.colour": 0.1,
     "augment.noise": 0.02,
 }
+AROUND_THE_PLAN = {
+    "model.width": 24,
+    "optim.lr": 2e-3,
+    "optim.encoder_lr_factor": 0.25,
+    "optim.weight_decay": 1e-4,
+    "loss.ce": 0.5,
+    "loss.lovasz": 0.5,
+    "loss.level_decay": 0.5,
+    "augment.affine": 0.5,
+    "augment.colour": 0.2,
+}
 FIXED: dict[str, dict[str, Any]] = {
     "architecture": ARCHITECTURE,
     "augmentation": AUGMENTATION,
+    "auto": AROUND_THE_PLAN,
     "depth_dilation_loss": {"model.depth": 3, "model.dilation.2": 2, "model.dilation.3": 4} | LOSS,
     "full": ARCHITECTURE | LOSS | OPTIMISER,
     "loss": LOSS,

@@ -59,7 +59,7 @@ def test_plan_of_nuclei_flips_them_either_way(make_manifest: Make, laptop: Hardw
     assert values["model.encoder"] == "none"
 
 
-@pytest.mark.parametrize(("facts", "stride"), [(CRACKS, 1), (NUCLEI, 2)])
+@pytest.mark.parametrize(("facts", "stride"), [(CRACKS, 1), (NUCLEI, 2), (STREETS, 4)])
 def test_plan_starts_at_full_resolution_where_objects_are_thin(
     make_manifest: Make, laptop: Hardware, facts: MaskFacts, stride: int
 ) -> None:
@@ -81,7 +81,7 @@ def test_plan_of_a_sweep_is_given_to_its_trials(make_manifest: Make) -> None:
 
 
 def test_plan_made_smaller_says_why(make_manifest: Make) -> None:
-    hardware, manifest = machine(2, GIB // 4), make_manifest({"512x512": 200})
+    hardware, manifest = machine(2, GIB // 10), make_manifest({"512x512": 200})
     config, decisions = planned(load_config(None, MINUTES), manifest, hardware, PlanFacts(NUCLEI, ("lite0",)))
     memory = worker_memory_bytes(config, candidates(config.scale, hardware), 1)
     assert check(config, memory) is None

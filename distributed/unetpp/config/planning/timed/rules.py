@@ -21,13 +21,15 @@ _UP_ASYMMETRY = 0.3
 of tiles 0.17 and 0.04, by chance."""
 _UP_RATIO = 2.0
 _UP_ROTATE_DEG = 10.0
-_WIDTH = 16
-"""With lite0 at stride 2 a pixel takes 3.2 microseconds at width 16, 2.3 at width 8."""
+_COARSE_PX = 24.0
+_WIDTH = {1: 16, 2: 16, 4: 32}
+"""By stride. With lite0 a pixel takes 3.2 us at stride 2 and width 16, 2.2 us at stride 4 and width 32."""
+_CROP_PX = 256
 _LOG_OFFSET = 1.02
 """Of the weights of ENet (Paszke et al. 2016), which lie between 1.4 and 50 times a constant."""
 _BATCH_NORM_IMAGES = 4
 """Of one worker, from which batch statistics serve."""
-_BATCH_NORM_LR = 2e-3
+_BATCH_NORM_LR = 3e-3
 
 TimedRule = Callable[[RunConfig, Manifest, PlanFacts], tuple[Any, str] | None]
 """A value and its reason; None leaves the field at its default."""
@@ -61,13 +63,21 @@ def _stem_stride(_config: RunConfig, manifest: Manifest, facts: PlanFacts) -> tu
     thickness = facts.masks.thickness_px
     if thickness < _THIN_PX:
         return 1, f"objects are {thickness:.1f} px thick: they need full resolution"
-    return 2, f"objects are {thickness:.0f} px thick: full resolution would cost more than it shows"
+    stride = 2 if thickness < _COARSE_PX else 4
+    return stride, f"objects are {thickness:.0f} px thick: a finer first row would cost more than it shows"
 
 
-def _width(_config: RunConfig, manifest: Manifest, _facts: PlanFacts) -> tuple[int, str] | None:
+def _width(config: RunConfig, manifest: Manifest, _facts: PlanFacts) -> tuple[int, str] | None:
     if manifest.spatial_dims != 2:
         return None
-    return _WIDTH, "more steps in the time tell more than more channels"
+    reason = f"at stride {config.model.stem_stride}: more steps in the time tell more than more channels"
+    return _WIDTH[config.model.stem_stride], reason
+
+
+def _crop(_config: RunConfig, manifest: Manifest, _facts: PlanFacts) -> tuple[int, str] | None:
+    if manifest.spatial_dims != 2 or min(manifest.min_size_px) <= _CROP_PX:
+        return None
+    return _CROP_PX, "parts of more images tell more in the time than whole ones"
 
 
 def _norm(config: RunConfig, manifest: Manifest, _facts: PlanFacts) -> tuple[str, str] | None:
@@ -128,6 +138,7 @@ TIMED_RULES: tuple[tuple[str, TimedRule], ...] = (
     ("model.stem_stride", _stem_stride),
     ("model.width", _width),
     ("model.norm", _norm),
+    ("data.crop", _crop),
     ("augment.flip_vertical", _flip_vertical),
     ("augment.rotate_deg", _rotate_deg),
     ("loss.dice_classes", _dice_classes),

@@ -1,0 +1,146 @@
+"""What `train.minutes` reaches: the same command for every set and nothing else given, scored at native size.
+
+Minutes are those of one thread of the CPU: other programs on the machine change nothing. Each training runs
+in a process of its own, without Ray. Scored is the test split, or val where a set has no test rows.
+
+    python benchmarks/accuracy.py --minutes 10 --work build/accuracy roads=data/camvid tiles=data/tiles cracks
+
+Each NAME=URI is a packed dataset; `cracks` alone draws one with 1 to 2 % of thin foreground.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import markdown
+from PIL import Image, ImageDraw
+
+from unetpp.api.functions import pack
+from unetpp.config import detect_hardware, load_config
+from unetpp.core.rundir import RunDir
+from unetpp.data.stream.batch import HostBatch
+from unetpp.data.stream.stream_plan import Position, StreamPlan, epoch_units
+from unetpp.data.stream.unit import open_reader, open_unit
+from unetpp.inference.evaluate import evaluate
+from unetpp.training.loop.session import Request
+from unetpp.training.run.prepare import new_run
+from unetpp.training.run.rank import run_job
+
+_CRACKS, _CRACK_PX = 200, 256
+_HEADER = ("set", "seed", "split", "mean IoU", "pooled Dice", "Dice per image", "images seen", "CPU s")
+
+
+class OneThread:
+    """The session of a training that reads for itself."""
+
+    rank, world_size = 0, 1
+
+    def batches(self, plan: StreamPlan, start: Position) -> Generator[HostBatch, None, None]:
+        reader = open_reader(plan)
+        for epoch in range(start.epoch, plan.epochs):
+            first_step = start.step if epoch == start.epoch else 0
+            for unit in epoch_units(plan, epoch, world_size=1, first_step=first_step):
+                yield from open_unit(plan, unit, rank=0, world_size=1, reader=reader).batches()
+
+    def report(self, metrics: Mapping[str, Any]) -> None:
+        score = metrics["val"]["dice"] if "val" in metrics else float("nan")
+        print(f"  epoch {metrics['epoch']} loss {metrics['loss']:.4f} Dice {score:.4f}", file=sys.stderr)
+
+    def heartbeat(self, progress: Mapping[str, Any]) -> Request:  # noqa: ARG002
+        return Request.GO_ON
+
+
+def train_and_score(uri: str, out: str, minutes: float, overrides: list[str]) -> dict[str, Any]:
+    """Train by the plan and score the best checkpoint; times are this process's CPU."""
+    torch.set_num_threads(1)
+    fields = [
+        f"data.uri={uri}",
+        f"out={out}",
+        f"train.minutes={minutes}",
+        "train.trackers=[]",
+        "scale.gpu=false",
+    ]
+    job, decisions = new_run(load_config(None, [*fields, *overrides]), detect_hardware())
+    for decision in decisions:
+        print(f"  {decision.field} = {decision.value}  ({decision.reason})", file=sys.stderr)
+    began_s = time.process_time()
+    run_job(job, OneThread(), torch.device("cpu"), time.process_time)
+    spent_s = time.process_time() - began_s
+    scores = evaluate(out)
+    epochs = RunDir(out).read_metrics()
+    return {
+        **{key: scores[key] for key in ("split", "iou", "dice", "dice_per_image", "accuracy")},
+        "classes": {entry["name"]: entry["iou"] for entry in scores["classes"]},
+        "images": sum(epoch["images"] for epoch in epochs),
+        "cpu_s": spent_s,
+    }
+
+
+def draw_cracks(folder: Path) -> Path:
+    """Grey images with wandering dark lines, two or three pixels wide, on uneven ground; packed."""
+    generator = np.random.default_rng(0)
+    images, masks, packed = folder / "images", folder / "masks", folder / "packed"
+    for place in (images, masks):
+        place.mkdir(parents=True, exist_ok=True)
+    for index in range(_CRACKS):
+        ground = Image.fromarray(generator.integers(90, 190, (16, 16)).astype(np.uint8))
+        ground = ground.resize((_CRACK_PX, _CRACK_PX), Image.Resampling.BICUBIC)
+        mask = Image.new("L", ground.size)
+        for _ in range(2):
+            places = np.cumsum(generator.normal(0, 6, (40, 2)) + generator.normal(0, 4, 2), axis=0)
+            points = [tuple(place) for place in places + generator.uniform(60, 200, 2)]
+            ImageDraw.Draw(mask).line(points, fill=1, width=int(generator.integers(2, 4)))
+        found = np.asarray(mask)
+        grey = np.asarray(ground) - 35.0 * found + generator.normal(0, 14, found.shape)
+        Image.fromarray(grey.clip(0, 255).astype(np.uint8)).save(images / f"{index:03}.png")
+        mask.save(masks / f"{index:03}.png")
+    pack(str(images), str(masks), out=str(packed))
+    return packed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sets", nargs="+", help="NAME=URI of a packed dataset, or cracks")
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--override", action="append", default=[], help="key=value, to compare")
+    parser.add_argument("--one", nargs=2, metavar=("URI", "OUT"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(train_and_score(*arguments.one, arguments.minutes, arguments.override)))
+        return
+    rows = []
+    for entry in arguments.sets:
+        name, _, uri = entry.partition("=")
+        uri = uri or str(draw_cracks(arguments.work / "cracks"))
+        for seed in range(arguments.seeds):
+            print(f"{name}, seed {seed}", file=sys.stderr)
+            found = _in_a_process(arguments, entry, uri, str(arguments.work / f"{name}-{seed}"), seed)
+            rows.append((name, seed, *(found[key] for key in ("split", "iou", "dice", "dice_per_image"))))
+            rows[-1] += (found["images"], round(found["cpu_s"]))
+            print(f"{name}, seed {seed}: {found}", file=sys.stderr)
+    print(markdown(_HEADER, rows))
+
+
+def _in_a_process(arguments: argparse.Namespace, entry: str, uri: str, out: str, seed: int) -> dict[str, Any]:
+    overrides = [*arguments.override, f"train.seed={seed}", f"data.seed={seed}"]
+    command = [sys.executable, __file__, entry, "--work", str(arguments.work), "--one", uri, out]
+    command += ["--minutes", str(arguments.minutes)]
+    command += [part for override in overrides for part in ("--override", override)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+if __name__ == "__main__":
+    main()
