@@ -69,21 +69,29 @@ def train_plain(
             batch = normalise(images[rows].permute(0, 3, 1, 2))
             batch, targets = apply_augment(batch, masks[rows], params)
             optimizer.zero_grad(set_to_none=True)
-            objective(model(batch), targets, None).mean().backward()
+            with _autocast(config):
+                output = model(batch)
+            objective(output, targets, None).mean().backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), config.train.clip)
             optimizer.step()
             schedule.step()
         train_s = time.perf_counter() - started_s
         rates.append(len(images) / train_s)
-        val, _ = _scores(model, manifest, normalise, *data["val"])
+        with _autocast(config):
+            val, _ = _scores(model, manifest, normalise, *data["val"])
         if val > best["val"]:
-            test, test_iou = _scores(model, manifest, normalise, *data["test"])
+            with _autocast(config):
+                test, test_iou = _scores(model, manifest, normalise, *data["test"])
             best = {"epoch": epoch + 1, "val": val, "test": test, "test_iou": test_iou}
             on_best(model)
         after_epoch({"val": val, "train_s": train_s})
     steady = rates[1:] or rates
     images_per_s = len(steady) / sum(1 / rate for rate in steady)
     return best | {"images_per_s": images_per_s, "start_up_s": start_up_s}
+
+
+def _autocast(config: RunConfig) -> torch.autocast:
+    return torch.autocast("cpu", torch.bfloat16, enabled=config.train.precision == "bf16")
 
 
 def _load(storage: Any, manifest: Manifest, split: str) -> tuple[torch.Tensor, torch.Tensor]:

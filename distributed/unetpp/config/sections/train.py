@@ -50,7 +50,7 @@ class TrainConfig(Section):
     """Keep images channels-last in memory, in which convolutions are faster on most devices."""
     memory: Literal["auto", "keep", "recompute"] = "auto"
     """Keep what the nodes of the network compute for the backward pass, or compute it again there: a third
-    more arithmetic for a fraction of the memory, with the same result. auto recomputes where a batch, or a
+    more arithmetic for about half the memory, with the same result. auto recomputes where a batch, or a
     single sample of a batch that is left open, does not fit otherwise."""
     accumulate: Count = 1
     """Forward-backward passes per optimiser step; divides each worker's share of the batch."""
