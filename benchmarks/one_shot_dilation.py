@@ -5,7 +5,8 @@ Candidates are every level of a UNet++ at every vector of dilations in which the
 and every candidate alone. Prints for both ways Kendall's tau between the shared network's Dice and that of
 the candidates alone (mean over seeds), with the interval that holds 95 % of bootstrap resamples of the
 candidates; the regret: Dice of the best candidate alone less that of the picked one alone; and seconds of
-CPU time. Without Ray, one thread; what `--work` holds already is not run again.
+CPU time. The tau between two seeds of the candidates alone says how well anything could be ranked. Without
+Ray, one thread; what `--work` holds already is not run again.
 
     python benchmarks/one_shot_dilation.py --data data/dsb96 --work build/one-shot-dilation
 """
@@ -86,6 +87,10 @@ def main() -> None:
         f"{min(truth.values()):.4f}; a seed differs from the mean over {arguments.seeds} by {spread:.4f} on "
         f"average; {every:.0f} s of CPU time a seed"
     )
+    if arguments.seeds > 1:
+        one, other = ([runs[network]["dice"][network] for network in networks] for runs in alone[:2])
+        low, high = _tau_interval(one, other)
+        print(f"tau between two seeds of them alone: {_tau(one, other):.2f} [{low:.2f}, {high:.2f}]")
 
 
 def _judged(shared: dict[str, Any], truth: Mapping[Network, float]) -> list[str]:

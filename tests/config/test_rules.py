@@ -38,8 +38,8 @@ from unetpp.core.errors import ConfigError
         ),
         (
             "model.shared_dilations=[[1,1,1],[1,2,2]] model.norm=batch",
-            "model.shared_dilations needs statistics that are not kept from other vectors; "
-            "model.norm=batch keeps them; use model.norm=group",
+            "model.shared_dilations needs a norm without running statistics, which would be those of no one "
+            "vector; model.norm=batch keeps some; use model.norm=group",
         ),
         (
             "model.shared_dilations=[[1,1,1],[1,2,2]] train.compile=true",

@@ -68,8 +68,8 @@ def shared_dilation_rules(model: ModelConfig, train: TrainConfig) -> Iterator[st
         )
     if model.norm == "batch":
         yield (
-            "model.shared_dilations needs statistics that are not kept from other vectors; model.norm=batch "
-            "keeps them; use model.norm=group"
+            "model.shared_dilations needs a norm without running statistics, which would be those of no one "
+            "vector; model.norm=batch keeps some; use model.norm=group"
         )
     if train.compile:
         yield "model.shared_dilations compiles anew for each vector; use train.compile=false"

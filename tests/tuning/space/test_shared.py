@@ -1,6 +1,7 @@
 """A space whose depth and dilations are answered at once."""
 
 import itertools
+from pathlib import Path
 
 import optuna
 import pytest
@@ -9,7 +10,7 @@ from unetpp.config import load_config
 from unetpp.core.errors import ConfigError
 from unetpp.tuning.first_trials import enqueue_default
 from unetpp.tuning.space.shared import SharedSpace, search_space
-from unetpp.tuning.space.space import check_space
+from unetpp.tuning.space.space import check_space, load_space
 from unetpp.tuning.space.spread import spread
 from unetpp.tuning.study.record import IS_DEFAULT
 
@@ -145,3 +146,15 @@ def test_spread_does_not_depend_on_the_order_and_keeps_the_ends():
     assert chosen == spread(ALL[::-1], 5)
     assert {(1, 1, 1, 1), (1, 1, 4, 4), (1, 1, 1, 4), (1, 1, 4, 1)} < set(chosen)
     assert spread(ALL, 99) == spread(ALL, 9)
+
+
+def test_shared_space_of_the_shipped_space_has_nine_of_its_vectors():
+    file = Path(__file__).parents[3] / "search_spaces" / "depth_dilation_loss.py"
+    config = load_config(None, ["tune.one_shot=depth+dilation", "data.crop=96"])
+    shipped = search_space(load_space(file), config)
+    check_space(shipped, config)
+    values = shipped(optuna.create_study().ask())
+    found = vectors(values)
+    assert values["model.depth"] == 4
+    assert len(found) == 9
+    assert (found[0], found[-1]) == ((1, 1, 1, 1, 1), (1, 1, 4, 4, 4))
