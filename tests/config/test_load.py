@@ -9,6 +9,7 @@ from unetpp.config import (
     config_hash,
     dump_yaml,
     flatten,
+    given_fields,
     json_schema,
     load_config,
     replace,
@@ -149,3 +150,8 @@ def test_json_schema_lists_every_field_with_a_description_where_documented() -> 
     assert {key.rpartition(".")[2] for key in dotted_fields() if "." in key} == names
     assert "pixels" in schema["$defs"]["DataConfig"]["properties"]["crop"]["description"]
     assert yaml.safe_load(dump_yaml(RunConfig())).keys() == schema["properties"].keys()
+
+
+def test_replace_leaves_open_what_nobody_gave() -> None:
+    config = replace(load_config(None, ["model.width=32", "train.minutes=1"]), {"out": "runs/other"})
+    assert given_fields(config) == {"model.width": 32, "train.minutes": 1.0, "out": "runs/other"}

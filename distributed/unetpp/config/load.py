@@ -69,14 +69,14 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 
 def replace(config: RunConfig, changes: Mapping[str, Any]) -> RunConfig:
-    """A validated copy with dotted fields changed.
+    """A validated copy with dotted fields changed; a field that nobody gave is still open in it.
 
     Raises:
         ConfigError: a key is unknown or a value breaks a rule.
     """
     for key in changes:
         _require_field(key)
-    return _validate({**flatten(config), **changes})
+    return _validate({**given_fields(config), **changes})
 
 
 def flatten(config: RunConfig) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """The plan of a run that goes by minutes: what it decides, and that it fits wherever it is made."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from machines import GIB, machine
-from unetpp.config import Hardware, load_config
+from unetpp.config import Hardware, load_config, replace
 from unetpp.config.planning.feasibility import check
+from unetpp.config.planning.outlook import outlook
 from unetpp.config.planning.placement import candidates
 from unetpp.config.planning.shares import worker_memory_bytes
 from unetpp.config.planning.timed.facts import MaskFacts, PlanFacts
@@ -78,6 +80,16 @@ def test_plan_of_a_sweep_is_given_to_its_trials(make_manifest: Make) -> None:
     assert first
     assert [decision for decision in second if decision.field == "model.width"] == []
     assert again.model.width == config.model.width
+
+
+@pytest.mark.parametrize("verb", ["train", "tune"])
+def test_plan_is_shown_of_a_configuration_whose_places_were_set(
+    make_manifest: Make, laptop: Hardware, verb: Literal["train", "tune"]
+) -> None:
+    config = replace(load_config(None, MINUTES), {"scale.workers": 1})
+    found = outlook(config, make_manifest(), laptop, verb, PlanFacts(STREETS, ("lite0",)))
+    assert found.config.model.encoder == "lite0"
+    assert "model.encoder" in {decision.field for decision in found.decisions}
 
 
 def test_plan_made_smaller_says_why(make_manifest: Make) -> None:
