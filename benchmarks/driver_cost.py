@@ -30,8 +30,9 @@ from common import markdown
 from unetpp.api.progress.sweep_table import SweepTable
 from unetpp.config import Hardware, Node, load_config
 from unetpp.core.manifest import ChannelStats, ClassInfo, Manifest, SplitInfo
-from unetpp.tuning.ledger import Ledger, SweepSetup, TrialSpec
+from unetpp.tuning.ledger import Ledger, TrialSpec
 from unetpp.tuning.ray.metrics import SweepMetrics
+from unetpp.tuning.setup import SweepSetup
 from unetpp.tuning.space.space import load_space
 from unetpp.tuning.study.study import open_study
 

@@ -36,7 +36,8 @@ from unetpp.data.stream.ray_stream import stream_batches
 from unetpp.data.stream.stream_plan import Position, StreamPlan
 from unetpp.launch.connect import connected
 from unetpp.training.loop.session import Request
-from unetpp.training.run.rank import TrainJob, run_job
+from unetpp.training.run.job import TrainJob
+from unetpp.training.run.rank import run_job
 
 _BUFFERED_BYTES = 256 * 2**20
 """Blocks of one worker's execution in the object store, see data/stream/ray_stream.py."""

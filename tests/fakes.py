@@ -20,7 +20,8 @@ from unetpp.data.stream.unit import open_reader, open_unit
 from unetpp.training.loop.session import Request
 from unetpp.training.loop.state import TrainState
 from unetpp.training.run.create import create_run
-from unetpp.training.run.rank import TrainJob, run_job
+from unetpp.training.run.job import TrainJob
+from unetpp.training.run.rank import run_job
 
 SIDE_PX = 16
 _CPU = torch.device("cpu")

@@ -9,7 +9,7 @@ from typing import Any
 
 from unetpp.data.stream.batch import HostBatch
 from unetpp.training.ray import worker
-from unetpp.training.ray.worker import WorkerArguments, train_worker
+from unetpp.training.ray.entry import WorkerArguments, train_worker
 
 _DELIVERED = "delivered.jsonl"
 _KILL = "kill.json"

@@ -7,8 +7,9 @@ from typing import Any
 from machines import machine
 from unetpp.config import load_config
 from unetpp.tuning.ledger import Ledger
+from unetpp.tuning.setup import plan_sweep
 from unetpp.tuning.space.space import load_space
-from unetpp.tuning.sweep import Sweep, claim_sweep, plan_sweep
+from unetpp.tuning.sweep import Sweep, claim_sweep
 
 LAPTOP = machine()
 SPACE = """

@@ -6,7 +6,7 @@ import pytest
 
 from fakes import write_dataset
 from sweeps import start_sweep
-from unetpp.api.lost_cluster import is_cluster_gone, resumed_here
+from unetpp.api.machines import is_cluster_gone, resumed_here
 from unetpp.api.tuning import load_sweep_request
 from unetpp.config import load_config
 from unetpp.core.rundir import RunDir

@@ -16,10 +16,11 @@ from unetpp.cli.verbs.train import split_arguments
 from unetpp.config import Hardware, Node, load_config
 from unetpp.core.errors import ConfigError
 from unetpp.core.storage import open_storage
+from unetpp.training.run.job import stream_plan
 from unetpp.training.run.prepare import new_run, resumed_run
-from unetpp.training.run.rank import stream_plan
 from unetpp.tuning.ledger import Ledger
-from unetpp.tuning.sweep import claim_sweep, plan_sweep
+from unetpp.tuning.setup import plan_sweep
+from unetpp.tuning.sweep import claim_sweep
 from written_commands import ROOT, Words, defined_commands, page_commands, printed_commands
 
 PAGES = [

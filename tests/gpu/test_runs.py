@@ -13,7 +13,7 @@ from unetpp.config.planning.hardware import this_node
 from unetpp.core.rundir import RunDir
 from unetpp.inference.predictor import Predictor
 from unetpp.models.load import load_run
-from unetpp.training.run.rank import TrainJob
+from unetpp.training.run.job import TrainJob
 from untrained_run import write_untrained_run
 
 pytestmark = pytest.mark.gpu

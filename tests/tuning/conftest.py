@@ -11,7 +11,8 @@ import pytest
 from fakes import write_dataset
 from sweeps import LAPTOP
 from unetpp.config import RunConfig, load_config
-from unetpp.tuning.ledger import Ledger, SweepSetup
+from unetpp.tuning.ledger import Ledger
+from unetpp.tuning.setup import SweepSetup
 from unetpp.tuning.space.space import Space, load_space
 from unetpp.tuning.study.storage import open_storage_url
 from unetpp.tuning.study.study import open_study

@@ -21,8 +21,9 @@ from unetpp.config.planning.placement import concurrency
 from unetpp.core.storage import open_storage
 from unetpp.launch.cluster_hardware import cluster_nodes
 from unetpp.launch.token import ensure_token
+from unetpp.tuning.setup import plan_sweep
 from unetpp.tuning.space.space import load_space
-from unetpp.tuning.sweep import claim_sweep, plan_sweep, run_sweep
+from unetpp.tuning.sweep import claim_sweep, run_sweep
 
 HARDWARE = machine(4, 8 * GIB, 1, 8 * GIB)
 

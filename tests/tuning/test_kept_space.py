@@ -14,9 +14,10 @@ from unetpp.config import load_config
 from unetpp.core.errors import ConfigError, InputError, UserError
 from unetpp.tuning.folder import load_started, load_sweep
 from unetpp.tuning.kept_space import resume_command
+from unetpp.tuning.setup import plan_sweep
 from unetpp.tuning.space.space import load_space
 from unetpp.tuning.study.study import SPACE_SHA256, SPACE_SOURCE
-from unetpp.tuning.sweep import claim_sweep, plan_sweep
+from unetpp.tuning.sweep import claim_sweep
 
 COMPOSED = """
 import runpy

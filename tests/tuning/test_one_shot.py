@@ -14,7 +14,7 @@ from unetpp.inference.export import load_exported
 from unetpp.models.load import load_whole
 from unetpp.report.sweep.data import load_sweep_data
 from unetpp.report.sweep.page import render_sweep_report
-from unetpp.training.run.rank import TrainJob
+from unetpp.training.run.job import TrainJob
 from unetpp.tuning.folder import load_sweep
 from unetpp.tuning.ledger import Ledger
 from unetpp.tuning.results.confirm import candidates, confirm

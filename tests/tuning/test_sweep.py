@@ -17,8 +17,9 @@ from unetpp.tuning.folder import changes_since, load_started, started_config
 from unetpp.tuning.ledger import Ledger
 from unetpp.tuning.ray.trainable import _job
 from unetpp.tuning.results.leaderboard import sweep_summary
+from unetpp.tuning.setup import plan_sweep
 from unetpp.tuning.space.space import Space, load_space
-from unetpp.tuning.sweep import claim_sweep, plan_sweep, run_sweep
+from unetpp.tuning.sweep import claim_sweep, run_sweep
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 

@@ -9,7 +9,7 @@ from typing import Any
 from unetpp.api.watchers import Silent, SweepWatcher, TrainListener
 from unetpp.config import RunConfig
 from unetpp.config.planning.resolve import Decision
-from unetpp.tuning.ray.callbacks import SweepListener
+from unetpp.tuning.listener import SweepListener
 
 __all__ = ["Callback", "watching"]
 

@@ -4,19 +4,18 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from unetpp.api.lost_cluster import LOST_CLUSTER, is_cluster_gone, resumed_here
+from unetpp.api.import_ahead import import_ahead
+from unetpp.api.machines import LOST_CLUSTER, hardware_for, is_cluster_gone, resumed_here
 from unetpp.api.watchers import TrainListener, TrainWatcher
 from unetpp.config import Hardware, RunConfig, given_fields
 from unetpp.config.planning.placement import waiting
 from unetpp.core.ownership import Ownership
 from unetpp.core.rundir import RunDir
-from unetpp.launch.cluster_hardware import hardware_for
-from unetpp.launch.connect import connected
-from unetpp.training.ray.trainer import fit
-from unetpp.training.run.checkpoint import last_state
+from unetpp.training.run.job import TrainJob
+from unetpp.training.run.listener import Listener
 from unetpp.training.run.prepare import new_run, resumed_config, resumed_run
-from unetpp.training.run.rank import TrainJob
 from unetpp.training.run.result import summarise
+from unetpp.training.run.saved_state import last_state
 
 __all__ = ["StartUpTimer", "train_run"]
 
@@ -41,11 +40,9 @@ def train_run(config: RunConfig, watcher: TrainWatcher, *, resume: bool) -> dict
         if resume and (ended := _ended(job, watcher)) is not None:
             return ended
         first_epoch = len(RunDir(job.run_uri).read_metrics())
-        workers, cpus = job.config.max_workers, float(job.config.scale.cpus_per_worker)
         with watcher.training(job.config.train.counted_epochs, first_epoch) as listener:
             timed = StartUpTimer(listener)
-            with connected(base.scale.address, workers=workers, cpus_per_worker=cpus):
-                finished = fit(job, timed)
+            finished = _fit(job, base.scale.address, timed)
         owner.require()
         wall_s = time.monotonic() - started_s
         return summarise(job, finished=finished, wall_s=wall_s, start_up_s=timed.start_up_s)
@@ -64,6 +61,18 @@ def _prepare(
     if missing := waiting(job.config, hardware, 1):
         watcher.note(missing)
     return job
+
+
+def _fit(job: TrainJob, address: str | None, listener: Listener) -> bool:
+    """Connect and train; Ray comes in here and not above, so that mistakes are told at once."""
+    import_ahead("pandas")
+    from unetpp.launch.connect import connected
+
+    scale = job.config.scale
+    with connected(address, workers=job.config.max_workers, cpus_per_worker=float(scale.cpus_per_worker)):
+        from unetpp.training.ray.trainer import fit
+
+        return fit(job, listener)
 
 
 def _ended(job: TrainJob, watcher: TrainWatcher) -> dict[str, Any] | None:

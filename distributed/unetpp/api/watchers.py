@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from unetpp.config import RunConfig
 from unetpp.config.planning.resolve import Decision
-from unetpp.training.ray.trainer import Listener
-from unetpp.tuning.ray.callbacks import SweepListener
+from unetpp.training.run.listener import Listener
+from unetpp.tuning.listener import SweepListener
 
 __all__ = ["Silent", "SweepWatcher", "TrainListener", "TrainWatcher"]
 

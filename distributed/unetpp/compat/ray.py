@@ -8,13 +8,20 @@
     which `ray.init` refuses to set twice.
 `ray._private.state.state.get_draining_nodes`: nodes that are about to be taken away; the public
     `ray.train.get_context().get_preemption_info` waits for all ranks at each call.
+`ray._private.node.Node.start_api_server`, `start_monitor`, `start_log_monitor`: what a head starts beside its
+    control store and its raylet, whatever `ray.init` is asked for.
 `ray.PlacementGroupID`: undocumented; the public API removes a placement group only where its handle is, and
     what lives here is the hex number that a process has left behind.
 """
 
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
 import ray
 import ray.util
 from ray._private import services
+from ray._private.node import Node
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR as JOB_CONFIG_VARIABLE
 from ray._private.state import state
 from ray._raylet import Config  # type: ignore[attr-defined]  # a Cython module without stubs
@@ -22,8 +29,10 @@ from ray.util.placement_group import PlacementGroup
 
 __all__ = [
     "CHECKED_VERSION",
+    "EMBEDDED_VARIABLE",
     "JOB_CONFIG_VARIABLE",
     "draining_nodes",
+    "few_processes",
     "found_address",
     "reload_auth_mode",
     "remove_placement_group",
@@ -31,6 +40,34 @@ __all__ = [
 
 CHECKED_VERSION = "2.60.0"
 """The release whose source says what stands above; tests/compat fails when constraints.txt pins another."""
+
+EMBEDDED_VARIABLE = "UNETPP_EMBEDDED_RAY"
+"""Set in every process of a Ray that was started inside another process for that one alone."""
+
+
+@contextlib.contextmanager
+def few_processes() -> Iterator[None]:
+    """Inside, `ray.init` starts a head without dashboard, autoscaler and collector of logs.
+
+    Nothing asks them where nobody else joins; they take 1.5 s of processor while the first worker starts.
+    """
+    left_out = {"start_api_server": _no_api_server, "start_monitor": _nothing, "start_log_monitor": _nothing}
+    before = {name: getattr(Node, name) for name in left_out}
+    for name, nothing in left_out.items():
+        setattr(Node, name, nothing)
+    try:
+        yield
+    finally:
+        for name, method in before.items():
+            setattr(Node, name, method)
+
+
+def _no_api_server(node: Any, **_: Any) -> None:
+    node._webui_url = ""  # what Ray hands on where the dashboard did not start
+
+
+def _nothing(node: Any) -> None:
+    """Started is nothing."""
 
 
 def reload_auth_mode() -> None:

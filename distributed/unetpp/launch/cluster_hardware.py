@@ -1,21 +1,19 @@
 """What machines offer: a cluster's from Ray's node table, and what that does not hold by asking them."""
 
-import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from unetpp.config.planning.hardware import Hardware, Node, detect_hardware, gpu_memories
+from unetpp.config.planning.hardware import Hardware, Node, gpu_memories
 from unetpp.config.planning.placement import candidates
 from unetpp.config.sections.train import ScaleConfig
-from unetpp.launch.connect import connected
 from unetpp.launch.cpu_speed import ask_cpu_speed
 
-__all__ = ["cluster_hardware", "cluster_nodes", "hardware_for"]
+__all__ = ["cluster_hardware", "cluster_nodes"]
 
 logger = logging.getLogger(__name__)
 
@@ -24,20 +22,6 @@ _ASK_TIMEOUT_S = 30.0
 _ACCELERATOR = "accelerator_type:"
 
 Answer = TypeVar("Answer")
-
-
-@contextlib.contextmanager
-def hardware_for(scale: ScaleConfig) -> Iterator[Hardware]:
-    """The machines that a run may use: this one, or those of a cluster, connected inside the block.
-
-    Raises:
-        UserError: no cluster answers at the address, or there is no token for it.
-    """
-    if scale.address is None:
-        yield _this_machine(scale)
-        return
-    with connected(scale.address):
-        yield cluster_hardware(scale)
 
 
 def cluster_hardware(scale: ScaleConfig) -> Hardware:
@@ -93,13 +77,6 @@ def _living() -> list[dict[str, Any]]:
 
 def _kind(node: Node) -> tuple[object, ...]:
     return node.accelerator_type, node.gpus, node.cpus, node.memory_bytes
-
-
-def _this_machine(scale: ScaleConfig) -> Hardware:
-    hardware = detect_hardware()
-    if hardware.gpus and scale.gpu is not False:
-        return hardware
-    return replace(hardware, nodes=tuple(replace(n, cpu_speed=ask_cpu_speed()) for n in hardware.nodes))
 
 
 def _with_cpu_speeds(nodes: Sequence[Node], ids: Sequence[str], usable: Sequence[Node]) -> list[Node]:

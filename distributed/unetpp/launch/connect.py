@@ -13,7 +13,13 @@ from typing import Any
 
 import ray
 
-from unetpp.compat.ray import JOB_CONFIG_VARIABLE, found_address, reload_auth_mode
+from unetpp.compat.ray import (
+    EMBEDDED_VARIABLE,
+    JOB_CONFIG_VARIABLE,
+    few_processes,
+    found_address,
+    reload_auth_mode,
+)
 from unetpp.config.planning.hardware import available_cpus
 from unetpp.core.errors import UserError
 from unetpp.launch.priority import WORKER_PRIORITY
@@ -33,6 +39,9 @@ _EMBEDDED_ENVIRONMENT = {
     **{name: value for name, value in CLUSTER_ENVIRONMENT.items() if name != STATE_TRACKING},
     # Nothing preempts the machine one sits at, and the watcher is a process.
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    # There is no dashboard that would ask for them, and Train's controller, whose log this is, runs here.
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
 }
 
 
@@ -63,11 +72,13 @@ def connected(address: str | None, *, workers: int = 1, cpus_per_worker: float =
     if address is not None:
         _join(address)
     else:
+        os.environ[EMBEDDED_VARIABLE] = "1"
         _start(workers, cpus_per_worker)
     try:
         yield
     finally:
         ray.shutdown()
+        os.environ.pop(EMBEDDED_VARIABLE, None)
 
 
 def finds_cluster() -> bool:
@@ -130,11 +141,12 @@ def _start(workers: int, cpus_per_worker: float) -> None:
     store_bytes = (workers + 1) * _OBJECT_STORE_BYTES
     with contextlib.suppress(OSError):
         store_bytes = min(store_bytes, int(shutil.disk_usage("/dev/shm").total * _SHM_SHARE))
-    ray.init(
-        address="local",
-        num_cpus=num_cpus,
-        include_dashboard=False,
-        object_store_memory=store_bytes,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-    )
+    with few_processes():
+        ray.init(
+            address="local",
+            num_cpus=num_cpus,
+            include_dashboard=False,
+            object_store_memory=store_bytes,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )

@@ -18,11 +18,10 @@ import optuna
 from optuna.trial import TrialState
 
 from unetpp.compat.optuna import continued_trial
-from unetpp.config import Decision, Hardware, RunConfig, replace, resolve
+from unetpp.config import Decision, RunConfig, replace, resolve
 from unetpp.config.planning.feasibility import check
 from unetpp.config.stored import stored_config
 from unetpp.core.errors import ConfigError
-from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.core.trial_folders import trial_uri
 from unetpp.models.cost import count_cost, level_signatures
@@ -30,9 +29,8 @@ from unetpp.tuning.planning.budget import budget_of
 from unetpp.tuning.repeats import Repeats, planned_digest
 from unetpp.tuning.results.leaderboard import LeaderRow
 from unetpp.tuning.results.standings import Standings
+from unetpp.tuning.setup import SweepSetup
 from unetpp.tuning.space.apply import apply
-from unetpp.tuning.space.shared import search_space
-from unetpp.tuning.space.space import SearchSpace, Space
 from unetpp.tuning.stopping import build_rule
 from unetpp.tuning.study.epochs import EpochRecord, Verdict, epoch_records
 from unetpp.tuning.study.levels import (
@@ -46,7 +44,7 @@ from unetpp.tuning.study.levels import (
 from unetpp.tuning.study.publish import Publisher, Unpublished
 from unetpp.tuning.study.record import CONFIG_SHA256, RUN, START_UP, Outcome, TrialRecord, own_trials
 
-__all__ = ["Ledger", "SweepSetup", "TrialSpec", "trial_gpus"]
+__all__ = ["Ledger", "TrialSpec", "trial_gpus"]
 
 logger = logging.getLogger(__name__)
 
@@ -54,32 +52,6 @@ _RAN = "ran_seconds"
 """The study's user attribute with the time its sweep has run, kept for a resume."""
 _RAN_EVERY_S = 10.0
 """A killed driver's sweep forgets at most so much of it."""
-
-
-@dataclass(frozen=True)
-class SweepSetup:
-    """What does not change during a sweep."""
-
-    sweep_uri: str
-    base: RunConfig
-    space: Space
-    manifest: Manifest
-    hardware: Hardware
-    memory_bytes: int | None
-    """Of its device that is one worker's own; None sets no limit."""
-    concurrent: int = 1
-    """Trials that run at once."""
-    planned: tuple[Decision, ...] = ()
-    """Fields of the base that a new sweep by minutes decided where its command left them open."""
-
-    @property
-    def asked(self) -> SearchSpace:
-        """What a trial's values come from."""
-        return search_space(self.space, self.base)
-
-    def resolved_base(self) -> RunConfig:
-        """The base configuration with every `auto` decided."""
-        return resolve(self.base, self.manifest, self.hardware, sweep=True)[0]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A sweep on Ray Tune: set up, run until the budget ends, summarise; and go on with an interrupted one."""
+"""A sweep on Ray Tune: claimed, measured, run until the budget ends; or an interrupted one gone on with."""
 
 import contextlib
 import logging
@@ -14,53 +14,40 @@ import ray
 import ray.tune
 from optuna.trial import TrialState
 
-from unetpp.config import Decision, Hardware, RunConfig, dump_yaml, replace, resolve
+from unetpp.config import RunConfig, dump_yaml
 from unetpp.config.planning.placement import (
-    candidates,
-    concurrency,
-    require_readers,
     trial_resources,
     worker_slots,
 )
-from unetpp.config.planning.shares import worker_memory_bytes
-from unetpp.config.planning.timed.plan import open_fields_decided
 from unetpp.config.sections.train import ScaleConfig
-from unetpp.core.errors import ExistsError, InputError
-from unetpp.core.manifest import Manifest
+from unetpp.core.errors import ExistsError
 from unetpp.core.ownership import Claim, Ownership
-from unetpp.core.storage import Storage, open_storage, preflight
-from unetpp.data.dataset.manifests import lacks_split, load_manifest
-from unetpp.data.dataset.mask_facts import plan_facts
-from unetpp.data.dataset.scorable import require_scorable
+from unetpp.core.storage import Storage, open_storage
 from unetpp.training.ray.metrics_export import Exporter
-from unetpp.training.run.create import named_encoder, require_sources
 from unetpp.tuning.first_trials import enqueue_default, warm_start
 from unetpp.tuning.folder import (
     SWEEP_CONFIG,
-    no_sweep,
-    read_dataset,
-    require_no_password,
     study_name,
     study_url,
     write_dataset,
 )
 from unetpp.tuning.kept_space import SPACE_FOLDER, remember_space
-from unetpp.tuning.ledger import Ledger, SweepSetup
+from unetpp.tuning.ledger import Ledger
+from unetpp.tuning.listener import SweepListener
 from unetpp.tuning.planning.duration_estimate import seconds_per_epoch
-from unetpp.tuning.ray.callbacks import SweepEvents, SweepListener
+from unetpp.tuning.ray.callbacks import SweepEvents
 from unetpp.tuning.ray.decisions import start_board
 from unetpp.tuning.ray.metrics import SweepMetrics
 from unetpp.tuning.ray.searcher import LedgerSearcher
 from unetpp.tuning.ray.trainable import TrialContext, run_trial
-from unetpp.tuning.space.shared import search_space
-from unetpp.tuning.space.space import Space, check_space
+from unetpp.tuning.setup import SweepSetup, sweep_exists
 from unetpp.tuning.study.file import fetch
 from unetpp.tuning.study.publish import Publisher, StudyPublisher, Unpublished
 from unetpp.tuning.study.record import own_trials
 from unetpp.tuning.study.storage import shown_url
 from unetpp.tuning.study.study import open_study
 
-__all__ = ["Sweep", "claim_sweep", "measure_epoch", "plan_sweep", "run_sweep"]
+__all__ = ["Sweep", "claim_sweep", "measure_epoch", "run_sweep"]
 
 logger = logging.getLogger(__name__)
 
@@ -75,42 +62,6 @@ class Sweep:
     study: optuna.Study
     publisher: Publisher
     claim: Claim | None
-
-
-def plan_sweep(config: RunConfig, space: Space, hardware: Hardware, *, resume: bool) -> SweepSetup:
-    """Check everything that can be checked before the first trial; nothing is written.
-
-    Raises:
-        ConfigError: the space or the configuration breaks a rule, or no trial finds a place.
-        ExistsError: a sweep is there and `resume` is not set.
-        InputError: `resume` is set and no sweep is there, or the validation split cannot be scored.
-        StorageError: the dataset or the folder cannot be used.
-    """
-    storage = open_storage(config.run_uri)
-    data = open_storage(config.data.uri)
-    config = named_encoder(config)
-    places = {"out": storage.uri, "name": "", "data.uri": data.uri}
-    if config.train.init:
-        places["train.init"] = open_storage(config.train.init).uri
-    config = replace(config, places)
-    require_no_password(config)
-    check_space(search_space(space, config), config)
-    preflight(data, write=False)
-    preflight(storage, write=True)
-    if resume != storage.exists(SWEEP_CONFIG):
-        raise no_sweep(storage, "leave --resume out to start one") if resume else _sweep_exists(storage)
-    if not resume:
-        require_sources(config)
-    manifest = read_dataset(storage, data) if resume else load_manifest(data)
-    planned: tuple[Decision, ...] = ()
-    if not resume:
-        config, planned = open_fields_decided(config, manifest, plan_facts(config.train, data, manifest))
-    decided = _require_space_fits(config, manifest, hardware)
-    concurrent = concurrency(decided, hardware)
-    if decided.scale.address is not None:
-        require_readers(decided, hardware)
-    memory_bytes = worker_memory_bytes(decided, candidates(decided.scale, hardware), concurrent)
-    return SweepSetup(storage.uri, config, space, manifest, hardware, memory_bytes, concurrent, planned)
 
 
 def claim_sweep(setup: SweepSetup, *, resume: bool, owner: Ownership | None = None) -> Sweep:
@@ -128,7 +79,7 @@ def claim_sweep(setup: SweepSetup, *, resume: bool, owner: Ownership | None = No
     config, space, storage = setup.base, setup.space, open_storage(setup.sweep_uri)
     claim = None if owner is None else owner.claim(storage)
     if not resume and storage.exists(SWEEP_CONFIG):
-        raise _sweep_exists(storage)  # started and ended since it was planned
+        raise sweep_exists(storage)  # started and ended since it was planned
     publisher = _publisher(config, storage, claim)
     url, name = study_url(config, storage), study_name(config)
     study = open_study(url, name, space=space, config=config)
@@ -244,21 +195,6 @@ def _bundle(decided: RunConfig) -> ray.tune.PlacementGroupFactory:
 
 def _of_one_worker(scale: ScaleConfig) -> ScaleConfig:
     return scale.model_copy(update={"workers": 1})
-
-
-def _require_space_fits(config: RunConfig, manifest: Manifest, hardware: Hardware) -> RunConfig:
-    """The base configuration, which itself must be able to run on this dataset, with every `auto` decided."""
-    for split in ("train", "val"):
-        if (missing := lacks_split(manifest, split, config.data.uri)) is not None:
-            raise InputError(
-                f"a sweep trains on train and scores trials on val; {missing}; pack it with both"
-            )
-    require_scorable(open_storage(config.data.uri), manifest)
-    return resolve(config, manifest, hardware, sweep=True)[0]
-
-
-def _sweep_exists(storage: Storage) -> ExistsError:
-    return ExistsError(f"a sweep exists at {storage.uri}; use --resume to continue it or another out=")
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from fakes import LocalSession, tiny_config
 from unetpp.core.errors import UnetppError
 from unetpp.data.stream.stream_plan import Position
 from unetpp.training.loop.delivery import Delivery
-from unetpp.training.run.rank import TrainJob, stream_plan
+from unetpp.training.run.job import TrainJob, stream_plan
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ from torch import nn
 
 from unetpp.config.sections.train import OptimConfig
 from unetpp.models.unetpp import UNetPlusPlus
-from unetpp.training.loop.optim import build_optimizer, build_schedule, lr_factor, rate_factors
+from unetpp.training.loop.optim import build_optimizer, build_schedule, rate_factors
+from unetpp.training.loop.schedule import lr_factor
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "poly", "constant"])

@@ -8,8 +8,8 @@ import torch
 from fakes import LocalSession, start_run, tiny_config
 from unetpp.core.rundir import RunDir
 from unetpp.models.load import DILATION_FILE
-from unetpp.training.run.checkpoint import last_state
 from unetpp.training.run.rank import run_job
+from unetpp.training.run.saved_state import last_state
 
 CPU = torch.device("cpu")
 

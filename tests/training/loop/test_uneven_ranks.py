@@ -9,7 +9,7 @@ import torch.multiprocessing as mp
 
 from fakes import LocalSession, start_run, tiny_config, train, write_dataset
 from unetpp.core.rundir import RunDir
-from unetpp.training.run.rank import TrainJob
+from unetpp.training.run.job import TrainJob
 
 
 def run_rank(rank: int, world_size: int, job: TrainJob, store: str) -> None:

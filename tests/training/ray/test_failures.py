@@ -15,8 +15,8 @@ from unetpp.core.errors import CorruptionError, InputError, NonFiniteError, Unet
 from unetpp.core.manifest import IGNORE
 from unetpp.core.rundir import RunDir
 from unetpp.training.ray import trainer
+from unetpp.training.ray.entry import WorkerArguments, train_worker
 from unetpp.training.ray.trainer import fit
-from unetpp.training.ray.worker import WorkerArguments, train_worker
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster"), pytest.mark.timeout(400)]
 

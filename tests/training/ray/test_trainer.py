@@ -16,7 +16,7 @@ from unetpp.core.rundir import RunDir
 from unetpp.data.stream.stream_plan import Position
 from unetpp.training.ray import trainer
 from unetpp.training.ray.trainer import fit
-from unetpp.training.run.rank import TrainJob, stream_plan
+from unetpp.training.run.job import TrainJob, stream_plan
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster"), pytest.mark.timeout(400)]
 

@@ -11,7 +11,7 @@ from unetpp.inference.export import export_run, load_exported
 from unetpp.models.encoders import lite_weights
 from unetpp.models.initial import initial_weights
 from unetpp.models.load import load_run
-from unetpp.training.run.rank import TrainJob
+from unetpp.training.run.job import TrainJob
 
 ENCODED = {"model": {"encoder": "lite0", "stem_stride": 2, "depth": 1, "dropout": 0.1}}
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from fakes import LocalSession, start_run, tiny_config, train
 from unetpp.core.ownership import Claim
 from unetpp.core.rundir import RunDir
-from unetpp.training.run.rank import TrainJob
+from unetpp.training.run.job import TrainJob
 
 
 class OvertakenSession(LocalSession):

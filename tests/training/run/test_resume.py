@@ -8,7 +8,7 @@ import pytest
 
 from fakes import LocalSession, final_weights, start_run, tiny_config, train
 from unetpp.core.rundir import RunDir
-from unetpp.training.run.rank import TrainJob
+from unetpp.training.run.job import TrainJob
 
 
 class KilledSession(LocalSession):

@@ -10,7 +10,7 @@ import torch.multiprocessing as mp
 from fakes import LocalSession, final_weights, start_run, tiny_config, train
 from unetpp.core.rundir import RunDir
 from unetpp.data.stream.stream_plan import Position
-from unetpp.training.run.rank import TrainJob, stream_plan
+from unetpp.training.run.job import TrainJob, stream_plan
 
 WORLD, EPOCHS, STEPS = 2, 2, 5
 _KILLED_CODE = 9

@@ -11,8 +11,9 @@ from machines import machine
 from recorded_metrics import RecordingExporter
 from sweep_results import finish, record_epoch, results
 from unetpp.config import RunConfig
-from unetpp.tuning.ledger import Ledger, SweepSetup
+from unetpp.tuning.ledger import Ledger
 from unetpp.tuning.ray.metrics import SweepMetrics
+from unetpp.tuning.setup import SweepSetup
 from unetpp.tuning.space.space import Space
 
 NO_GPU = machine()

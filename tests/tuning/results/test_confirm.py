@@ -8,7 +8,7 @@ import pytest
 from fakes import LocalSession, start_run, tiny_config, train, write_dataset
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
-from unetpp.training.run.rank import TrainJob
+from unetpp.training.run.job import TrainJob
 from unetpp.tuning.results.confirm import candidates, confirm
 from unetpp.tuning.results.confirmed import called_best, read_confirmed, winner_run
 from unetpp.tuning.results.leaderboard import LeaderRow, best_row

@@ -104,7 +104,7 @@ def _hardware(config: "RunConfig", nodes: list[str]) -> Iterator[tuple["Hardware
     if nodes:
         yield described_hardware(nodes), {"scale.address": "described"}
         return
-    from unetpp.launch.cluster_hardware import hardware_for
+    from unetpp.api.machines import hardware_for
 
     with hardware_for(config.scale) as hardware:
         yield hardware, {}

@@ -1,6 +1,5 @@
 """Optimisers and learning-rate schedules from configuration."""
 
-import math
 import re
 from collections.abc import Callable, Iterable
 
@@ -10,6 +9,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from unetpp.compat.torch import Adam, AdamW
 from unetpp.config.sections.train import OptimConfig
+from unetpp.training.loop.schedule import lr_factor
 
 __all__ = [
     "TIME_STEPS",
@@ -17,7 +17,6 @@ __all__ = [
     "build_schedule",
     "build_time_schedule",
     "column_rows",
-    "lr_factor",
     "rate_factors",
     "set_rates",
 ]
@@ -67,19 +66,6 @@ def set_rates(schedule: LambdaLR) -> None:
     factors = [factor(schedule.last_epoch) for factor in schedule.lr_lambdas]
     for group, base, factor in zip(schedule.optimizer.param_groups, schedule.base_lrs, factors, strict=True):
         group["lr"] = base * factor
-
-
-def lr_factor(config: OptimConfig, step: int, total_steps: int) -> float:
-    """Learning rate at a step relative to `optim.lr`: linear warm-up, then cosine, poly or constant."""
-    warmup_steps = round(config.warmup * total_steps)
-    if step < warmup_steps:
-        return (step + 1) / (warmup_steps + 1)
-    progress = min((step - warmup_steps) / max(total_steps - warmup_steps, 1), 1.0)
-    if config.schedule == "cosine":
-        return 0.5 * (1.0 + math.cos(math.pi * progress))
-    if config.schedule == "poly":
-        return float((1.0 - progress) ** config.poly_power)
-    return 1.0
 
 
 def column_rows(names: Iterable[str]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""A training run on a connected Ray: TorchTrainer, progress to a listener, clean stop on Ctrl-C."""
+"""A training run on a connected Ray: Ray Train, progress to a listener, clean stop on Ctrl-C."""
 
 import logging
 import tempfile
@@ -6,24 +6,26 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import fsspec.core
 import pyarrow.fs
 import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig, TorchTrainer
 
+from unetpp.compat.ray_train import Trainer
 from unetpp.core.errors import UnetppError, own_error
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
 from unetpp.core.trial_folders import trial_of
 from unetpp.training.ray.board import ProgressBoard, remove_placement_groups, start_beside_caller
+from unetpp.training.ray.entry import WorkerArguments, train_worker
 from unetpp.training.ray.failures import WorkerFailureCallback
-from unetpp.training.ray.worker import WorkerArguments, train_worker
-from unetpp.training.run.rank import TrainJob
+from unetpp.training.ray.process_group import ProcessGroup
+from unetpp.training.run.job import TrainJob
+from unetpp.training.run.listener import Listener
 
-__all__ = ["Listener", "fit"]
+__all__ = ["fit"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,18 +35,6 @@ _COLLECTIVE_TIMEOUT_S = 600
 _PLACEMENT_TRIES = 60
 """Of 10 s each on a cluster: a run waits ten minutes for room. All of a run's tries count together, and an
 elastic run needs up to four after each lost node."""
-
-
-class Listener(Protocol):
-    """Someone who watches a run."""
-
-    def progress(self, values: dict[str, Any]) -> None: ...
-
-    def epoch(self, metrics: dict[str, Any]) -> None: ...
-
-    def warning(self, text: str) -> None: ...
-
-    def stopping(self) -> None: ...
 
 
 def fit(job: TrainJob, listener: Listener, *, concurrent: int = 1) -> bool:
@@ -87,7 +77,7 @@ def _run(train: Callable[[], object], board: Any, listener: Listener) -> tuple[B
         except BaseException as error:  # carried to the caller's thread
             outcome.append(error)
 
-    thread = threading.Thread(target=run, name="torch-trainer", daemon=True)
+    thread = threading.Thread(target=run, name="trainer", daemon=True)
     thread.start()
     try:
         stopped = _watch(thread, board, listener)
@@ -130,18 +120,18 @@ def _watch(thread: threading.Thread, board: Any, listener: Listener) -> bool:
             board.request_stop.remote()
 
 
-def _trainer(job: TrainJob, board: Any, scratch: Storage, concurrent: int) -> TorchTrainer:
+def _trainer(job: TrainJob, board: Any, scratch: Storage, concurrent: int) -> Trainer:
     config = job.config
     use_gpu = bool(config.scale.gpu)
     gpus = float(config.scale.gpus_per_worker) if use_gpu else 0.0
     cpus = float(config.scale.cpus_per_worker)
     arguments: WorkerArguments = {"job": job, "board": board, "concurrent": concurrent}
     path, filesystem = _for_ray(scratch)
-    return TorchTrainer(
+    return Trainer(
         train_worker,
         train_loop_config=dict(arguments),
         # NCCL refuses two ranks on one device.
-        torch_config=TorchConfig(backend="nccl" if gpus >= 1 else "gloo", timeout_s=_COLLECTIVE_TIMEOUT_S),
+        backend_config=ProcessGroup("nccl" if gpus >= 1 else "gloo", _COLLECTIVE_TIMEOUT_S),
         scaling_config=ScalingConfig(
             num_workers=config.scale.workers,
             use_gpu=use_gpu,

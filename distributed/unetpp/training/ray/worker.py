@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Generator, Mapping
-from typing import Any, TypedDict
+from typing import Any
 
 import ray
 import ray.train
@@ -19,22 +19,15 @@ from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.ray_stream import stream_batches
 from unetpp.data.stream.stream_plan import Position, StreamPlan
 from unetpp.training.loop.session import Request
+from unetpp.training.ray.entry import WorkerArguments
 from unetpp.training.ray.metrics_export import Exporter, RunMetrics
 from unetpp.training.ray.preemption import PreemptionWatch
-from unetpp.training.run.rank import TrainJob, run_job
+from unetpp.training.run.job import TrainJob
+from unetpp.training.run.rank import run_job
 
-__all__ = ["WorkerArguments", "train_worker"]
+__all__ = ["run_worker"]
 
 _HEARTBEAT_S = 0.25
-
-
-class WorkerArguments(TypedDict):
-    """`train_loop_config` of every worker."""
-
-    job: TrainJob
-    board: Any
-    concurrent: int
-    """Trainings that share the machines."""
 
 
 class _RaySession:
@@ -97,12 +90,15 @@ class _BoardHandler(logging.Handler):
         self._board.add_warning.remote(self.format(record))
 
 
-def train_worker(arguments: WorkerArguments) -> None:
-    """Run one rank; Ray Train calls this in every worker and calls it again after a lost one."""
+def run_worker(arguments: WorkerArguments) -> None:
+    """Run one rank, see `train_worker`."""
     session = _RaySession(arguments["job"], arguments["board"])
     setup_logging(rank=session.rank)
     logging.getLogger("unetpp").addHandler(_BoardHandler(arguments["board"], session.rank))
     # Ray sets one thread for a fraction of a CPU; a node's cores belong to its workers.
     sharing = ray.train.get_context().get_local_world_size() * arguments["concurrent"]
     torch.set_num_threads(worker_threads(arguments["job"].config, available_cpus(), sharing))
-    run_job(arguments["job"], session, ray.train.torch.get_device())
+    device = ray.train.torch.get_device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    run_job(arguments["job"], session, device)

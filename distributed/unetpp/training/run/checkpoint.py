@@ -19,24 +19,23 @@ from torch import Tensor
 
 from unetpp.core.checkpoints import CheckpointStore
 from unetpp.core.errors import CheckpointError
-from unetpp.core.rundir import RunDir
 from unetpp.models.load import DILATION_FILE, EMA_FILE, MODEL_FILE
 from unetpp.training.loop.collective import from_rank_0, max_over_ranks
 from unetpp.training.loop.learner import Learner
 from unetpp.training.loop.optim import set_rates
 from unetpp.training.loop.state import TrainState
+from unetpp.training.run.saved_state import STATE_FILE
 
-__all__ = ["agreed_checkpoint", "last_state", "pack_checkpoint", "read_state", "restore_learner"]
+__all__ = ["agreed_checkpoint", "pack_checkpoint", "restore_learner"]
 
 _OPTIMIZER_FILE = "optimizer.pt"
-_STATE_FILE = "state.json"
 
 
 def pack_checkpoint(learner: Learner, state: TrainState) -> dict[str, bytes]:
     """Serialise everything needed to continue as if never stopped."""
     files = {
         MODEL_FILE: safetensors.torch.save(_contiguous(learner.model.state_dict())),
-        _STATE_FILE: json.dumps(state.to_json(), indent=1).encode(),
+        STATE_FILE: json.dumps(state.to_json(), indent=1).encode(),
     }
     if learner.shares_dilations:
         files[DILATION_FILE] = json.dumps(learner.model.dilation).encode()
@@ -83,17 +82,6 @@ def agreed_checkpoint(
     )
 
 
-def read_state(files: Mapping[str, bytes]) -> TrainState:
-    """Where the run stood."""
-    return TrainState.from_json(json.loads(files[_STATE_FILE]))
-
-
-def last_state(run: RunDir) -> TrainState:
-    """Where the run's newest usable checkpoint stands; the start where there is none."""
-    found = run.checkpoints.latest()
-    return TrainState() if found is None else read_state(found[1])
-
-
 def restore_learner(files: Mapping[str, bytes], learner: Learner) -> None:
     """Put weights, averages, optimiser and schedule back, in place; the schedule may have a new length."""
     learner.model.load_state_dict(safetensors.torch.load(files[MODEL_FILE]))
@@ -113,7 +101,7 @@ def restore_learner(files: Mapping[str, bytes], learner: Learner) -> None:
 
 def _digest(files: Mapping[str, bytes]) -> int:
     """Of where a training stood, its times included: as good as its identity."""
-    return int.from_bytes(hashlib.sha256(files[_STATE_FILE]).digest()[:7])
+    return int.from_bytes(hashlib.sha256(files[STATE_FILE]).digest()[:7])
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -17,10 +17,10 @@ from unetpp.data.dataset.manifests import lacks_split, load_manifest, require_sh
 from unetpp.data.dataset.mask_facts import plan_facts
 from unetpp.data.dataset.scorable import require_scorable
 from unetpp.data.dataset.shard_size import shard_advice
-from unetpp.training.run.checkpoint import last_state
 from unetpp.training.run.create import create_run, named_encoder
-from unetpp.training.run.rank import TrainJob, stream_plan
+from unetpp.training.run.job import TrainJob, stream_plan
 from unetpp.training.run.resume import applied_changes, explain_changes, last_epoch
+from unetpp.training.run.saved_state import last_state
 
 __all__ = ["new_run", "resumed_config", "resumed_run"]
 

@@ -7,13 +7,9 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
 
 import torch
 
-from unetpp.config.run import RunConfig
-from unetpp.core.manifest import Manifest
-from unetpp.core.ownership import Claim
 from unetpp.core.rundir import RunDir
 from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.prefetch import Prefetch
@@ -24,31 +20,16 @@ from unetpp.training.loop.session import Request, Session
 from unetpp.training.loop.state import TrainState
 from unetpp.training.loop.time_budget import TimeBudget
 from unetpp.training.loop.timed import OpenBatches, timed_training
-from unetpp.training.run.checkpoint import agreed_checkpoint, read_state, restore_learner
+from unetpp.training.run.checkpoint import agreed_checkpoint, restore_learner
 from unetpp.training.run.hooks import EpochHooks
+from unetpp.training.run.job import TrainJob, stream_plan
+from unetpp.training.run.saved_state import read_state
 
-__all__ = ["TrainJob", "run_job", "stream_plan"]
+__all__ = ["run_job"]
 
 logger = logging.getLogger(__name__)
 
 _PREFETCHED_BATCHES = 2
-_ENDLESS = 10**9
-"""Epochs of a stream that time ends."""
-
-
-@dataclass(frozen=True)
-class TrainJob:
-    """What every worker of a run is given; picklable."""
-
-    config: RunConfig
-    manifest: Manifest
-    run_uri: str
-    claim: Claim | None = None
-    """Of whoever started the workers: once it was lost they write nothing more."""
-    began_at: float | None = None
-    """Unix seconds at which the command began, from which `train.minutes` count; None counts from here."""
-    used_before_s: float = 0.0
-    """Of `train.minutes`, by earlier commands."""
 
 
 def run_job(
@@ -93,27 +74,6 @@ def run_job(
         with closing(EpochHooks(job.config, run, learner, state, session, job.claim)) as hooks:
             _drive(events, state, hooks, session)
     return state
-
-
-def stream_plan(job: TrainJob) -> StreamPlan:
-    """The batches of a run, from its configuration and its dataset."""
-    data, timed = job.config.data, job.config.train.minutes > 0
-    return StreamPlan(
-        uri=data.uri,
-        manifest=job.manifest,
-        batch_size=int(data.batch_size),
-        crop=job.config.patch_px,
-        foreground=float(data.foreground),
-        epochs=_ENDLESS if timed else job.config.train.epochs,
-        validate_every=0 if timed else job.config.train.validate_every,
-        seed=data.seed,
-        window_bytes=data.window_bytes,
-        drop_last=data.drop_last,
-        reading_tasks=data.workers,
-        cache_bytes=int(data.cache_bytes),
-        cache_dir=data.cache_dir,
-        labels=data.labels,
-    )
 
 
 def _validation_of(session: Session) -> OpenBatches:

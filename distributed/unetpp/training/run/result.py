@@ -3,7 +3,7 @@
 from typing import Any
 
 from unetpp.core.rundir import RunDir
-from unetpp.training.run.rank import TrainJob
+from unetpp.training.run.job import TrainJob
 
 __all__ = ["summarise"]
 

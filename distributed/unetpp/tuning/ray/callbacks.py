@@ -1,26 +1,15 @@
 """Tune's callbacks as the few events that someone who watches a sweep wants."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from ray.tune.progress_reporter import TrialProgressCallback
 
+from unetpp.tuning.listener import SweepListener
 from unetpp.tuning.ray.trainable import reported_metrics
 from unetpp.tuning.ray.unsaved import Unsaved
 
-__all__ = ["SweepEvents", "SweepListener"]
-
-
-class SweepListener(Protocol):
-    """Someone who watches a sweep; trials are named by their number in the study."""
-
-    def started(self, number: int, config: dict[str, Any]) -> None: ...
-
-    def epoch(self, number: int, metrics: dict[str, Any]) -> None: ...
-
-    def ended(self, number: int) -> None: ...
-
-    def failed(self, number: int) -> None: ...
+__all__ = ["SweepEvents"]
 
 
 class SweepEvents(Unsaved, TrialProgressCallback):  # type: ignore[misc]  # ray is not typed

@@ -28,7 +28,8 @@ from unetpp.training.ray.metrics_export import Exporter, RunMetrics
 from unetpp.training.ray.preemption import PreemptionWatch
 from unetpp.training.ray.trainer import fit
 from unetpp.training.run.create import create_run
-from unetpp.training.run.rank import TrainJob, run_job
+from unetpp.training.run.job import TrainJob
+from unetpp.training.run.rank import run_job
 from unetpp.tuning.ray.decisions import StopTrial
 
 __all__ = ["TrialContext", "failure_cause", "reported_metrics", "run_trial"]
