@@ -34,7 +34,8 @@ from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.stream_plan import Position, StreamPlan, epoch_units
 from unetpp.data.stream.unit import open_reader, open_unit
 from unetpp.training.loop.session import Request
-from unetpp.training.run.rank import TrainJob, run_job
+from unetpp.training.run.job import TrainJob
+from unetpp.training.run.rank import run_job
 
 _CHOICES = (1, 2, 4)
 _SETTINGS = ("optim.lr=0.003", "train.trackers=[]", "train.precision=fp32", "model.norm=group")

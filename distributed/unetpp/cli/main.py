@@ -16,6 +16,7 @@ import unetpp
 from unetpp.cli.terminal.output import STOPPED, error_line, note
 from unetpp.core.errors import UnetppError
 from unetpp.core.logs import redact
+from unetpp.core.waiting_threads import wait_passively
 
 __all__ = ["build_app", "main", "run"]
 
@@ -51,6 +52,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; `--debug` may stand anywhere."""
     if _DEBUG_FLAG in arguments:
         os.environ[_DEBUG_VARIABLE] = "1"  # inherited by worker processes
+    wait_passively()
     try:
         build_app()([argument for argument in arguments if argument != _DEBUG_FLAG])
     except SystemExit as stop:

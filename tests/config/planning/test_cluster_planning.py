@@ -144,6 +144,26 @@ def test_worker_threads_are_those_of_its_part_of_the_machine(
     assert worker_threads(config, cores, sharing) == threads
 
 
+@given(
+    cores=st.integers(1, 128),
+    nodes=st.lists(st.integers(1, 256), min_size=1, max_size=4),
+    reserved=st.sampled_from([0.05, 0.5, 1, 1.5, 2, 3, 7, 64]),
+)
+def test_threads_of_all_workers_that_fit_on_a_machine_are_no_more_than_its_cores(
+    cores: int, nodes: list[int], reserved: float
+) -> None:
+    fields = ["scale.address=auto", f"scale.cpus_per_worker={reserved}"]
+    workers = sum(int(cpus / reserved) for cpus in nodes)
+    threads = worker_threads(load_config(None, fields), cores, 1, sum(nodes))
+    assert threads == 1 or workers * threads <= cores
+
+
+@given(cores=st.integers(1, 128), workers=st.integers(1, 8), trials=st.integers(1, 8))
+def test_threads_of_trials_at_once_are_no_more_than_the_cores(cores: int, workers: int, trials: int) -> None:
+    threads = worker_threads(load_config(None, []), cores, workers * trials)
+    assert threads == 1 or workers * trials * threads <= cores
+
+
 _NODES = st.builds(
     Node,
     cpus=st.sampled_from([0, 0.5, 1, 2, 8, 96]),

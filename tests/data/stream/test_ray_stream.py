@@ -8,6 +8,7 @@ from fakes import SIDE_PX, read_unit, write_dataset
 from unetpp.core.errors import CorruptionError
 from unetpp.core.manifest import Manifest
 from unetpp.data.cache.counts import NO_COUNTS
+from unetpp.data.stream import ray_stream
 from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.ray_stream import stream_batches
 from unetpp.data.stream.stream_plan import Position, StreamPlan, epoch_units
@@ -15,6 +16,20 @@ from unetpp.data.stream.stream_plan import Position, StreamPlan, epoch_units
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster"), pytest.mark.timeout(400)]
 
 ROOMY, PART = 2**30, 12_000
+
+
+@pytest.fixture(autouse=True)
+def streamed(monkeypatch):
+    """Datasets as small as these are read by the worker itself."""
+    monkeypatch.setattr(ray_stream, "_SMALL_BYTES", 0)
+
+
+@pytest.fixture
+def no_execution(monkeypatch):
+    def refuse(*_args: object, **_options: object) -> None:
+        raise AssertionError("Ray Data was started")
+
+    monkeypatch.setattr("ray.data.from_items", refuse)
 
 
 def plan_of(uri: str, manifest: Manifest, folder, cache_bytes: int) -> StreamPlan:
@@ -69,17 +84,28 @@ def test_stream_gives_the_batches_of_reading_directly(tmp_path, cache_bytes):
         assert 0 < counts.hits < counts.misses
 
 
-def test_stream_of_a_cached_dataset_starts_no_execution(tmp_path, monkeypatch):
+def test_stream_of_a_cached_dataset_starts_no_execution(tmp_path, request):
     uri = str(tmp_path / "data")
     plan = plan_of(uri, write_dataset(uri, {"train": 23, "val": 5}), tmp_path / "cache", ROOMY)
     first = list(stream_batches(plan, rank=0, world_size=1, start=Position()))
-
-    def refuse(*_args: object, **_options: object) -> None:
-        raise AssertionError("Ray Data was started")
-
-    monkeypatch.setattr("ray.data.from_items", refuse)
+    request.getfixturevalue("no_execution")
     again = list(stream_batches(plan, rank=0, world_size=1, start=Position()))
     assert [described(batch) for batch in again] == [described(batch) for batch in first]
+
+
+def test_stream_of_a_small_dataset_starts_no_execution_and_fetches_each_shard_once(
+    tmp_path, monkeypatch, no_execution
+):
+    monkeypatch.setattr(ray_stream, "_SMALL_BYTES", 2**20)
+    uri = str(tmp_path / "data")
+    manifest = write_dataset(uri, {"train": 23, "val": 5})
+    plan = plan_of(uri, manifest, tmp_path / "cache", ROOMY)
+    counts = NO_COUNTS
+    for rank in (0, 1):
+        batches = list(stream_batches(plan, rank=rank, world_size=2, start=Position()))
+        counts += sum((batch.counts for batch in batches), NO_COUNTS)
+        assert [described(batch) for batch in batches] == read_directly(plan_of(uri, manifest, "", 0), rank)
+    assert counts.misses == len(plan.shards)
 
 
 @pytest.mark.parametrize("cache_bytes", [0, ROOMY])

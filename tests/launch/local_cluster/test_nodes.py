@@ -50,6 +50,10 @@ def test_node_environment_workers_have_the_priority_of_other_programs_unless_tol
     assert node_environment(_plan(), 0, "")["RAY_worker_niceness"] == niceness
 
 
+def test_node_environment_threads_wait_without_spinning() -> None:
+    assert node_environment(_plan(), 0, "")["OMP_WAIT_POLICY"] == "passive"
+
+
 def test_node_environment_gpus_are_dealt_out_without_overlap() -> None:
     shares = [
         node_environment(_plan(3, gpus=4), index, "")["CUDA_VISIBLE_DEVICES"].split(",") for index in range(3)

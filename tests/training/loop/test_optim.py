@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from unetpp.config.learning_rate import lr_factor
 from unetpp.config.sections.train import OptimConfig
 from unetpp.models.unetpp import UNetPlusPlus
 from unetpp.training.loop.optim import build_optimizer, build_schedule, rate_factors
-from unetpp.training.loop.schedule import lr_factor
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "poly", "constant"])

@@ -5,8 +5,8 @@ import pytest
 from fakes import LocalSession, final_weights, start_run, tiny_config, train
 from machines import machine
 from unetpp.config import load_config
+from unetpp.config.learning_rate import lr_factor
 from unetpp.core.rundir import RunDir
-from unetpp.training.loop.schedule import lr_factor
 from unetpp.training.run.job import TrainJob, stream_plan
 from unetpp.training.run.prepare import resumed_run
 from unetpp.training.run.result import summarise

@@ -58,19 +58,22 @@ def worker_memory_bytes(config: RunConfig, nodes: Iterable[Node], trials: int) -
     )
 
 
-def worker_threads(config: RunConfig, cores: float, sharing: int) -> int:
-    """Threads of a worker's process: on a cluster what it reserves, else its part of this machine's cores.
+def worker_threads(config: RunConfig, cores: float, sharing: int, logical_cpus: float = 0.0) -> int:
+    """Threads of a worker's process: together those of a machine's workers are no more than its cores.
+
+    On a cluster a worker has what it reserves, else its part of this machine's cores; one at least.
 
     Args:
         config: every `auto` of `scale` decided.
         cores: that the process may use, by its container's limit.
         sharing: workers of this machine that run at once, its own run's and other trials'.
+        logical_cpus: that the machine's nodes give away, which may be more than it has cores.
     """
     threads = cores // max(sharing, 1)
     if config.scale.address is not None:
         # Others that share a cluster's node reserve the rest of it.
-        threads = min(cores, float(config.scale.cpus_per_worker))
-    return max(1, int(threads))
+        threads = min(cores, float(config.scale.cpus_per_worker) * min(1.0, cores / max(logical_cpus, cores)))
+    return max(1, whole(threads))
 
 
 def _free(cpus: float) -> float:

@@ -3,8 +3,8 @@
 A task whose shards all lie in the worker's machine's cache sends word instead of pixels, and the worker
 maps the cached files: one copy of each pixel instead of two, and none through the object store. The first
 unit is read by the worker itself while Ray Data starts, which takes a second or two; where the cache holds
-everything there is nothing to stream, and Ray Data is not started. With `data.labels` the nodes so labelled
-read, into caches of their own, and send all pixels.
+everything, or the dataset is small and will fit into it, Ray Data is not started. With `data.labels` the
+nodes so labelled read, into caches of their own, and send all pixels.
 
 Each worker runs its own ordered Ray Data execution over its share of the plan. Splitting one
 execution over the workers (`streaming_split`) would let the engine decide which rows a rank gets; here
@@ -40,6 +40,8 @@ _BLOCKS_AHEAD = 1
 _BLOCK_BYTES = 8 * 2**20
 _BUFFERED_BYTES = 256 * 2**20
 """Object-store bytes one worker's execution may hold; bounds memory whatever the dataset's size."""
+_SMALL_BYTES = 32 * 2**20
+"""Of shards as they are stored. Ray Data's processes take 4 s of processor before the first block."""
 _NODE_LABEL = "ray.io/node-id"
 """Ray labels each node so."""
 
@@ -66,7 +68,14 @@ def _read_here(plan: StreamPlan, units: list[Unit], reader: ShardReader) -> list
     """Leading units that the worker reads by itself."""
     if plan.labels:
         return []
-    return units if reader.caches(plan.shards) else units[:1]
+    return units if _is_small(plan) or reader.caches(plan.shards) else units[:1]
+
+
+def _is_small(plan: StreamPlan) -> bool:
+    """Whether fetching and decoding it once takes less than starting Ray Data."""
+    decoded_bytes = sum(shard.decoded_bytes for shard in plan.shards)
+    is_fetched_once = decoded_bytes <= plan.cache_bytes
+    return is_fetched_once and sum(shard.bytes for shard in plan.shards) <= _SMALL_BYTES
 
 
 def _executions(plan: StreamPlan, world_size: int, start: Position) -> Iterator[list[Unit]]:

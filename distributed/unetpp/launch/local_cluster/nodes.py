@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unetpp.core.errors import UnetppError, UserError
+from unetpp.core.waiting_threads import PASSIVE_WAITING
 from unetpp.launch.dashboard_api import NODES, get_json
 from unetpp.launch.local_cluster.ports import is_open
 from unetpp.launch.local_cluster.processes import ProcessRecord, is_running, log_tail
@@ -87,6 +88,7 @@ def node_environment(plan: NodePlan, index: int, prometheus_url: str) -> dict[st
     """Environment of a node's processes, token authentication included; its share of the GPUs is visible."""
     environment = {
         **WORKER_PRIORITY,
+        **PASSIVE_WAITING,
         **os.environ,
         "RAY_AUTH_MODE": "token",
         "RAY_PROMETHEUS_HOST": prometheus_url,

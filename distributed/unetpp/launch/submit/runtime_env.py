@@ -12,6 +12,7 @@ from typing import Any
 
 from unetpp.core.errors import UserError
 from unetpp.core.storage import Storage
+from unetpp.core.waiting_threads import PASSIVE_WAITING
 from unetpp.launch.submit.upload import UPLOAD_LIMIT_BYTES, Upload, megabytes, write_zip
 
 __all__ = ["CLUSTER_ENVIRONMENT", "STATE_TRACKING", "build_runtime_env", "check_environment"]
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 STATE_TRACKING = "RAY_TRAIN_ENABLE_STATE_TRACKING"
 CLUSTER_ENVIRONMENT = {
+    **PASSIVE_WAITING,
     # Ray Train notices the end of a run only at its next poll: 2 s by default.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",
     # Workers' prints would appear twice.

@@ -8,8 +8,8 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from unetpp.compat.torch import Adam, AdamW
+from unetpp.config.learning_rate import lr_factor
 from unetpp.config.sections.train import OptimConfig
-from unetpp.training.loop.schedule import lr_factor
 
 __all__ = [
     "TIME_STEPS",

@@ -12,8 +12,6 @@ import ray.train.torch
 import ray.util
 import torch
 
-from unetpp.config.planning.hardware import available_cpus
-from unetpp.config.planning.shares import worker_threads
 from unetpp.core.logs import RedactSecrets, setup_logging
 from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.ray_stream import stream_batches
@@ -22,6 +20,7 @@ from unetpp.training.loop.session import Request
 from unetpp.training.ray.entry import WorkerArguments
 from unetpp.training.ray.metrics_export import Exporter, RunMetrics
 from unetpp.training.ray.preemption import PreemptionWatch
+from unetpp.training.ray.threads import set_threads
 from unetpp.training.run.job import TrainJob
 from unetpp.training.run.rank import run_job
 
@@ -95,9 +94,8 @@ def run_worker(arguments: WorkerArguments) -> None:
     session = _RaySession(arguments["job"], arguments["board"])
     setup_logging(rank=session.rank)
     logging.getLogger("unetpp").addHandler(_BoardHandler(arguments["board"], session.rank))
-    # Ray sets one thread for a fraction of a CPU; a node's cores belong to its workers.
     sharing = ray.train.get_context().get_local_world_size() * arguments["concurrent"]
-    torch.set_num_threads(worker_threads(arguments["job"].config, available_cpus(), sharing))
+    set_threads(arguments["job"].config, sharing)
     device = ray.train.torch.get_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)

@@ -1,19 +1,16 @@
-"""A run's folder with all that its first step needs."""
+"""A run's folder with all that its first step needs.
+
+Torch comes in inside the functions: who starts from random weights has no use for it.
+"""
 
 from dataclasses import asdict
 from typing import Any
-
-import safetensors.torch
 
 from unetpp.config import Decision, RunConfig
 from unetpp.config.encoders import ENCODERS
 from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
-from unetpp.models.encoders.identify import identify_encoder
-from unetpp.models.encoders.lite_weights import require_package
-from unetpp.models.initial import initial_weights
-from unetpp.models.transfer import read_weights
 
 __all__ = ["create_run", "named_encoder", "require_sources"]
 
@@ -37,17 +34,27 @@ def create_run(
         InputError: `train.init` cannot be read.
     """
     source = config.train.init
-    initial = initial_weights(config.model, manifest, source)
-    given = (Decision("train.init", source, initial.told),) if source else ()
+    told, initial = _initial(config, manifest) if source or config.model.encoder != "none" else ("", None)
+    given = (Decision("train.init", source, told),) if source else ()
     others = [entry for entry in decisions if entry["field"] != "train.init"]
     RunDir(config.run_uri).create(
         config.model_dump(mode="json"),
         [*others, *map(asdict, given)],
         manifest,
         provenance,
-        initial=safetensors.torch.save(initial.weights) if initial.weights else None,
+        initial=initial,
     )
     return given
+
+
+def _initial(config: RunConfig, manifest: Manifest) -> tuple[str, bytes | None]:
+    """What was taken from `train.init`, and the file of all initial weights."""
+    import safetensors.torch
+
+    from unetpp.models.initial import initial_weights
+
+    found = initial_weights(config.model, manifest, config.train.init)
+    return found.told, safetensors.torch.save(found.weights) if found.weights else None
 
 
 def named_encoder(config: RunConfig) -> RunConfig:
@@ -65,6 +72,9 @@ def named_encoder(config: RunConfig) -> RunConfig:
             f"model.encoder={source} is a source of weights, and train.init={config.train.init} another; "
             f"give one of them, and the encoder's name: one of {', '.join(ENCODERS)}"
         )
+    from unetpp.models.encoders.identify import identify_encoder
+    from unetpp.models.transfer import read_weights
+
     name = identify_encoder(read_weights(source))
     if name is None:
         raise ConfigError(
@@ -85,6 +95,10 @@ def require_sources(config: RunConfig) -> None:
         InputError: `train.init` cannot be read.
     """
     if config.train.init:
+        from unetpp.models.transfer import read_weights
+
         read_weights(config.train.init)
     elif config.model.encoder != "none":
+        from unetpp.models.encoders.lite_weights import require_package
+
         require_package(config.model.encoder)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from unetpp.config import AUTO, Decision, RunConfig, flatten, given_fields
+from unetpp.config.learning_rate import lr_factor
 from unetpp.config.planning.resolve import DECIDED_FIELDS
 from unetpp.core.errors import ConfigError
-from unetpp.training.loop.schedule import lr_factor
 from unetpp.training.loop.state import TrainState
 
 __all__ = ["applied_changes", "explain_changes", "last_epoch"]

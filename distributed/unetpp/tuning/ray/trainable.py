@@ -10,8 +10,6 @@ import ray
 import ray.tune
 import torch
 
-from unetpp.config.planning.hardware import available_cpus
-from unetpp.config.planning.shares import worker_threads
 from unetpp.config.run import RunConfig
 from unetpp.core.errors import final_error
 from unetpp.core.logs import redact
@@ -26,6 +24,7 @@ from unetpp.training.loop.session import Request
 from unetpp.training.ray.board import remove_placement_groups
 from unetpp.training.ray.metrics_export import Exporter, RunMetrics
 from unetpp.training.ray.preemption import PreemptionWatch
+from unetpp.training.ray.threads import set_threads
 from unetpp.training.ray.trainer import fit
 from unetpp.training.run.create import create_run
 from unetpp.training.run.job import TrainJob
@@ -67,7 +66,7 @@ def run_trial(params: dict[str, Any], context: TrialContext) -> None:
         if config.max_workers > 1:
             fit(job, _Listener(reporter, number, context.board), concurrent=context.concurrent)
         else:
-            torch.set_num_threads(worker_threads(config, available_cpus(), context.concurrent))
+            set_threads(config, context.concurrent)
             run_job(job, _Session(reporter, RunMetrics(job.run_uri, 0, Exporter())), _device(config))
     except StopTrial:
         return
