@@ -9,7 +9,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from fakes import LocalSession, final_weights, start_run, tiny_config, train
-from unetpp.training.run.rank import TrainJob
+from unetpp.training.run.job import TrainJob
 
 WORLD = 2
 

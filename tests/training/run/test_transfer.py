@@ -12,8 +12,8 @@ from unetpp.inference.export import export_run
 from unetpp.models.encoders import lite_weights
 from unetpp.models.encoders.efficientnet_lite import EfficientNetLite
 from unetpp.training.run.create import create_run, named_encoder, require_sources
+from unetpp.training.run.job import TrainJob
 from unetpp.training.run.prepare import resumed_config
-from unetpp.training.run.rank import TrainJob
 
 FIXED = {"name": "sgd", "lr": 1e-12, "momentum": 0.0, "weight_decay": 0.0}
 """An optimiser that leaves every weight as it was to float32."""
