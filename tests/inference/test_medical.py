@@ -101,7 +101,7 @@ def test_prediction_has_the_grid_of_its_case_and_the_pixels_of_its_canonical_vol
     predictor = Predictor.from_run(run)
     refs = list_sources(open_storage(str(tmp_path / "new/images")))
     with open_channels(refs) as image:
-        pixels = check_any(image.read().values, predictor.run.manifest)
+        pixels = check_any(image.read().values, predictor.manifest)
         expected = segment(predictor, pixels, shape_of(image.header), probabilities=False)
     (ref,) = [ref for ref in list_sources(open_storage(str(tmp_path / "out"))) if ref.path == "q9.nii.gz"]
     with open_labels(ref) as written:

@@ -7,11 +7,11 @@ import torch
 from unetpp.core.errors import InputError
 from unetpp.core.rundir import RunDir
 from unetpp.data.images.resize import resize_image
+from unetpp.inference.engines.network import network_of_run
 from unetpp.inference.predictor import (
     Predictor,
     check_image,
-    masks_from_probabilities,
-    probabilities_from_logits,
+    masks_from_logits,
 )
 from unetpp.models.inference import predict_logits
 from unetpp.models.load import load_run
@@ -58,15 +58,17 @@ def test_predict_unlike_training_data_is_refused(make_run, image, change, messag
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
 def test_predict_computes_one_head_and_its_mask_is_that_of_the_whole_network(make_run, image, task):
     run = load_run(make_run(task))
-    predictor = Predictor(run, torch.device("cpu"))
+    predictor = Predictor(network_of_run(run, torch.device("cpu")), torch.device("cpu"))
     assert len(run.model.supervised_levels) == 2
     assert predictor.model.supervised_levels == (2,)
     large = np.tile(image, (20, 2, 1))  # in windows
     for pixels in (image, large):
         normalised = run.normalise(torch.from_numpy(pixels).permute(2, 0, 1)[None])
         with torch.inference_mode():
-            logits = predict_logits(run.model, normalised, window_px=512).levels[-1]
-        expected = masks_from_probabilities(probabilities_from_logits(logits, task), task)[0].numpy()
+            logits = predict_logits(
+                run.model, normalised, window_px=512, least_px=run.config.patch_px
+            ).levels[-1]
+        expected = masks_from_logits(logits, task)[0].numpy()
         assert np.array_equal(predictor.mask(pixels), expected)
         assert np.array_equal(predictor.predict(pixels).mask, expected)
 
@@ -82,5 +84,5 @@ def test_check_image_makes_grey_and_rgb_alike_as_packing_does(make_run, image):
 
 
 def test_masks_multilabel_set_one_bit_a_label():
-    probabilities = torch.tensor([0.9, 0.1, 0.6]).view(1, 3, 1, 1)
-    assert masks_from_probabilities(probabilities, "multilabel").item() == 0b101
+    logits = torch.tensor([2.0, -2.0, 0.4]).view(1, 3, 1, 1)
+    assert masks_from_logits(logits, "multilabel").item() == 0b101

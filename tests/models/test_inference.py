@@ -25,7 +25,7 @@ def test_predict_logits_windows_cover_every_pixel(size):
     images = torch.randn(3, 2, *size)
     model = Pointwise()
     levels = predict_logits(model, images, window_px=32).levels
-    assert len(model.batches) > 1
+    assert sum(batch[0] for batch in model.batches) > 3
     assert all(max(batch[2:]) <= 32 for batch in model.batches)
     torch.testing.assert_close(levels[0], images * 2)
     torch.testing.assert_close(levels[1], images[:, :1] - 1)

@@ -10,7 +10,7 @@ from sweeps import start_sweep
 from unetpp.cli.main import run
 from unetpp.core.errors import ConfigError
 from unetpp.core.rundir import RunDir
-from unetpp.inference.export import load_exported
+from unetpp.inference.engines.weights import load_exported
 from unetpp.models.load import load_whole
 from unetpp.report.sweep.data import load_sweep_data
 from unetpp.report.sweep.page import render_sweep_report

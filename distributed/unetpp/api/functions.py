@@ -177,7 +177,7 @@ def predict(
     """Segment image files; each mask has its image's stem, size and form: PNG, NIfTI, DICOM SEG or GeoTIFF.
 
     Args:
-        run: a run's folder or URI.
+        run: a run's folder or URI, or a file that `export` wrote.
         source: image file, folder, glob or URI.
         out: folder or URI for the masks.
         progress: show a bar.
@@ -199,14 +199,21 @@ def export(
     *,
     level: int | None = None,
     dilation: Sequence[int] | None = None,
-    overwrite: bool = False,
+    **options: Any,
 ) -> ExportResult:
-    """Write the network pruned to one level into a .safetensors or .pt2 file, and check it.
+    """Write the network pruned to one level into a file, and check it.
+
+    Args:
+        run: a run's folder or URI.
+        out: a .safetensors, .pt2, .onnx or .xml (OpenVINO) file.
+        level: head to keep; the deepest unless given.
+        dilation: of a run with `model.shared_dilations`.
+        options: precision ("float32" or "int8"), licence, overwrite.
 
     Raises:
-        UserError: the file exists, or there is no such level.
+        UserError: the file exists, its engine is not installed, or there is no such level.
     """
-    written = export_run(os.fspath(run), Path(out), level=level, dilation=dilation, overwrite=overwrite)
+    written = export_run(os.fspath(run), Path(out), level=level, dilation=dilation, **options)
     return _pick(ExportResult, written)
 
 

@@ -193,6 +193,10 @@ class ExportResult(_Shown):
     bytes: int
     max_abs_diff: float
     """Between its logits and the run's."""
+    differing: float
+    """Part of the pixels whose class is another than the run's in float32."""
+    checked_px: list[list[int]]
+    """Sizes of the images that were compared."""
 
 
 def _dice_of(levels: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

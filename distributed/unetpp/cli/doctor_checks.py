@@ -42,7 +42,6 @@ _FLOORS = {
     "pyarrow": (14, 0, 1),
     "pillow": (13, 0),
     "s3fs": (),
-    "monai": (),
     "pydantic": (),
     "safetensors": (),
 }

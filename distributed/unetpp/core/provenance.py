@@ -25,7 +25,6 @@ _LIBRARIES = (
     "pyarrow",
     "fsspec",
     "s3fs",
-    "monai",
     "pillow",
     "safetensors",
 )

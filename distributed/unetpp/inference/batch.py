@@ -6,12 +6,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unetpp.core.errors import InputError, StorageError
+from unetpp.core.errors import ConfigError, InputError, StorageError
 from unetpp.core.manifest import IGNORE
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
@@ -22,6 +23,7 @@ from unetpp.data.sources.channels import open_channels
 from unetpp.data.sources.files import FileRef, UnreadFileError
 from unetpp.data.sources.raster import Space
 from unetpp.data.sources.spacing import shape_of
+from unetpp.inference.engines.registry import is_export
 from unetpp.inference.inputs import ImageSet, InputImage, find_images
 from unetpp.inference.objects.find import find_objects
 from unetpp.inference.outputs import (
@@ -94,6 +96,7 @@ def predict_paths(
     the mask is 255.
 
     Args:
+        run_uri: a run, or a file that `export` wrote.
         on_image: called with (images done, images in all) after each one.
 
     Returns:
@@ -105,7 +108,8 @@ def predict_paths(
         StorageError: several images in a row could not be read or their masks not written.
         ExistsError: an output exists and must not be replaced.
     """
-    manifest = RunDir(run_uri).require().read_dataset()
+    export = _export(run_uri, options)
+    manifest = RunDir(run_uri).require().read_dataset() if export is None else export.manifest
     options = replace(options, format=trained_writer(options.format, manifest))
     images = find_images(source, manifest.channel_files)
     target = open_storage(out)
@@ -115,7 +119,8 @@ def predict_paths(
     refuse_images(target, images, outputs)
     if not options.overwrite:
         refuse_existing(target, outputs)
-    predictor = Predictor.from_run(run_uri, level=options.level, dilation=options.dilation)
+    # After all that can be refused without the weights.
+    predictor = export or Predictor.from_run(run_uri, level=options.level, dilation=options.dilation)
     start = time.perf_counter()
     failed, records = _predict_all(predictor, images, target, options, on_image)
     seconds = time.perf_counter() - start
@@ -130,10 +135,18 @@ def predict_paths(
         "failed": failed,
         "out": target.uri,
         "level": predictor.level,
-        **predictor.run.chosen,
+        **predictor.chosen,
         "seconds": seconds,
         "images_per_s": predicted / seconds,
     }
+
+
+def _export(place: str, options: PredictOptions) -> Predictor | None:
+    if not is_export(place):
+        return None
+    if options.dilation is not None:
+        raise ConfigError(f"dilation={list(options.dilation)} chooses in a run; {place} holds one network")
+    return Predictor.from_export(Path(place), level=options.level)
 
 
 def _predict_all(
@@ -148,7 +161,7 @@ def _predict_all(
     records: list[Any] = []
     storage_failures = 0
     total = len(images.images)
-    manifest = predictor.run.manifest
+    manifest = predictor.manifest
     # A volume has the bytes of some hundred pictures.
     ahead = _AHEAD if manifest.slices is None and manifest.spatial_dims == 2 else 1
     reading = Reading.of(manifest.reading)
@@ -206,7 +219,7 @@ def _decode(image: InputImage, reading: Reading) -> _Opened:
 def _predict_one(
     predictor: Predictor, opened: _Opened, image: InputImage, target: Storage, options: PredictOptions
 ) -> Any:
-    manifest = predictor.run.manifest
+    manifest = predictor.manifest
     if opened.pixels is None:
         return _predict_large(predictor, image, target, options)
     values, valid = opened.pixels.values, opened.pixels.valid
@@ -234,7 +247,7 @@ def _chances(probabilities: NDArray[np.uint8] | None) -> NDArray[np.float32]:
 
 
 def _predict_large(predictor: Predictor, image: InputImage, target: Storage, options: PredictOptions) -> Any:
-    manifest = predictor.run.manifest
+    manifest = predictor.manifest
     with (
         open_channels(_read_alike(image, Reading.of(manifest.reading))) as raster,
         segment_large(predictor, raster, probabilities=options.probabilities) as found,

@@ -1,48 +1,34 @@
-"""One file that holds a trained network, pruned to the level that is used.
+"""One file that holds a trained network, pruned to the level that is used; it is checked to predict alike.
 
-`.safetensors` holds the weights and, in its metadata under `unetpp`, JSON that describes them;
-`load_exported` rebuilds the network. `.pt2` is a `torch.export` program that needs PyTorch alone. Both take
-raw pixels.
-
-Shapes: N images, C channels, H height, W width, K classes.
+The suffix chooses the engine, see `engines.registry`. All files take raw pixels.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import safetensors
-import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import unetpp
 from unetpp.core.errors import ConfigError, ExistsError, InputError
-from unetpp.core.manifest import ChannelStats
+from unetpp.core.rundir import RunDir
+from unetpp.inference.engines.engine import Description
+from unetpp.inference.engines.exported import ExportedModel
+from unetpp.inference.engines.real_images import validation_images
+from unetpp.inference.engines.registry import engine_module, load_engine
+from unetpp.inference.predictor import masks_from_logits
 from unetpp.models.load import LoadedRun, asked_level, load_whole
-from unetpp.models.normalise import Normalise
-from unetpp.models.unetpp import UNetPlusPlus
 
-__all__ = ["ExportedModel", "export_run", "load_exported"]
+__all__ = ["Precision", "export_run"]
 
-_METADATA_KEY = "unetpp"
-_SUFFIXES = (".safetensors", ".pt2")
-_PROBE_SIZES_PX = ((64, 64), (75, 50))
+Precision = Literal["float32", "int8"]
 
-
-class ExportedModel(nn.Module):
-    """Raw pixels to the logits of one head, normalisation included."""
-
-    def __init__(self, normalise: Normalise, network: UNetPlusPlus) -> None:
-        super().__init__()
-        self.normalise = normalise
-        self.network = network
-
-    def forward(self, images: Tensor) -> Tensor:
-        """float32 (N, C, H, W) in raw units (uint8 images: 0 to 255) to logits (N, K, H, W)."""
-        logits: Tensor = self.network(self.normalise(images)).levels[-1]
-        return logits
+_QUANTISED = (".onnx", ".xml")
+_CHECKED = 3
+"""Images that a written file is checked on."""
+_CALIBRATING = 16
+"""Images from which the ranges of int8 are taken."""
 
 
 def export_run(
@@ -51,127 +37,118 @@ def export_run(
     *,
     level: int | None = None,
     dilation: Sequence[int] | None = None,
+    precision: Precision = "float32",
+    licence: str | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
-    """Write a run's best model, pruned to `level` (default: its deepest), and check it against the run.
+    """Write a run's best model, pruned to a level, read it back and compare it with the run.
+
+    Images of the validation split are compared, at three sizes; noise where the dataset cannot be read.
 
     Args:
+        level: head to keep; None for the deepest.
         dilation: see `load_run`.
+        precision: of the convolutions; int8 for ONNX and OpenVINO, with ranges from validation images.
+        licence: of the weights, such as CC-BY-4.0; written into the file.
+        overwrite: replace a file that exists.
 
     Returns:
-        file, level, bytes, and max_abs_diff: the largest difference between the logits of the written file
-        and the same head of the full network, over probe images.
+        file, level, bytes; max_abs_diff and differing: how far logits are from those of the same head of the
+        full network in float32, and the part of the pixels whose class is another when the file predicts as
+        fast as it can here; checked_px, the sizes of the images.
 
     Raises:
-        ConfigError: unknown suffix, or the level has no head.
-        ExistsError: the file exists and `overwrite` is off.
+        ConfigError: unknown suffix, its engine is not installed, no such level, or int8 of a file without it.
+        InputError: int8 is asked for and the dataset cannot be read.
+        ExistsError: the file exists and must not be replaced.
     """
-    if out.suffix not in _SUFFIXES:
-        raise ConfigError(f"--out ends in {out.suffix!r}; use one of {', '.join(_SUFFIXES)}")
+    engine = engine_module(out)
     if out.exists() and not overwrite:
         raise ExistsError(f"{out} exists; name another --out or replace it with --overwrite")
+    if precision == "int8" and out.suffix not in _QUANTISED:
+        raise ConfigError(f"--precision int8 needs a file of {' or '.join(_QUANTISED)}; {out} is another")
     run = load_whole(run_uri, dilation=dilation)
     head = asked_level(run.model, level, dilation)
     exported = ExportedModel(run.normalise, run.model.at_level(head)).eval()
+    given = {"level": head, "precision": precision, "licence": licence}
+    description = _description(run, exported, _scores(run_uri, run.step, head), given)
     out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix == ".pt2":
-        _save_program(exported, out, run)
-        written: nn.Module = torch.export.load(out).module()
+    if precision == "int8":
+        # ONNX takes seconds to import.
+        from unetpp.inference.engines.quantise import write_int8
+
+        write_int8(exported, out, description, list(validation_images(run, _CALIBRATING)))
     else:
-        out.write_bytes(_to_safetensors(exported, run, head))
-        written = load_exported(out)
+        engine.write(exported, out, description)
     return {
         "file": str(out),
         "level": head,
         **{key: rows[: head + 1] for key, rows in run.chosen.items()},
-        "max_abs_diff": _max_abs_diff(run, written, head),
-        "bytes": out.stat().st_size,
+        "bytes": _size_bytes(out),
+        **_check(run, head, out),
     }
 
 
-def load_exported(path: Path) -> ExportedModel:
-    """Rebuild the network of a `.safetensors` export, in eval mode.
-
-    Raises:
-        InputError: the file was not written by `export`.
-    """
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            description = json.loads((file.metadata() or {})[_METADATA_KEY])
-        weights = safetensors.torch.load_file(path)
-    except (safetensors.SafetensorError, KeyError, FileNotFoundError) as error:
-        raise InputError(f"{path} is no exported model: {error!r}; make one with `unetpp export`") from error
-    network = UNetPlusPlus(**description["model"])
-    network.load_state_dict(weights)
-    stats = [ChannelStats(**entry) for entry in description["channel_stats"]]
-    return ExportedModel(Normalise(stats), network).eval()
+def _scores(run_uri: str, step: int, level: int) -> dict[str, float]:
+    """Of the level, as validated when the checkpoint was made."""
+    for epoch in RunDir(run_uri).read_metrics():
+        if epoch.get("step") == step and "val" in epoch:
+            scores = epoch["val"]["levels"].get(str(level), {})
+            return {name: value for name, value in scores.items() if isinstance(value, float)}
+    return {}
 
 
-def _to_safetensors(exported: ExportedModel, run: LoadedRun, head: int) -> bytes:
+def _description(
+    run: LoadedRun, exported: ExportedModel, metrics: dict[str, float], given: dict[str, Any]
+) -> Description:
     manifest = run.manifest
-    description = {
-        "version": unetpp.__version__,
-        "model": exported.network.config,
-        "level": head,
-        "task": manifest.task,
-        "classes": [entry.model_dump() for entry in manifest.classes],
-        "channels": manifest.channels,
-        "dtype": manifest.dtype,
-        "channel_stats": [entry.model_dump() for entry in manifest.channel_stats],
-        "resized_px": manifest.resized_px,
-        "dataset_fingerprint": manifest.fingerprint,
-        "step": run.step,
-    }
-    weights = {name: tensor.contiguous() for name, tensor in exported.network.state_dict().items()}
-    return safetensors.torch.save(weights, {_METADATA_KEY: json.dumps(description)})
+    return Description(
+        **given,
+        version=unetpp.__version__,
+        task=manifest.task,
+        classes=[entry.model_dump(mode="json") for entry in manifest.classes],
+        threshold=None if manifest.task == "multiclass" else 0.5,
+        manifest=manifest.model_copy(update={"splits": {}}),
+        window_px=run.config.window_px,
+        patch_px=run.config.patch_px,
+        size_multiples=exported.network.size_multiples,
+        step=run.step,
+        metrics=metrics,
+    )
 
 
-class _AnySize(nn.Module):
-    """Pads and crops as the network does, but by index, which `torch.export` keeps free of size guards.
-
-    The network's own padding is skipped for some sizes, a branch that a traced program cannot take.
-    """
-
-    def __init__(self, exported: ExportedModel) -> None:
-        super().__init__()
-        self.exported = exported
-
-    def forward(self, images: Tensor) -> Tensor:
-        multiples = self.exported.network.size_multiples
-        padded = images
-        for axis, multiple in enumerate(multiples, start=2):
-            side = images.shape[axis]
-            blocks = torch.sym_max(2, (side + multiple - 1) // multiple)
-            repeated_last = torch.arange(blocks * multiple, device=images.device).clamp(max=side - 1)
-            padded = padded.index_select(axis, repeated_last)
-        logits: Tensor = self.exported(padded)
-        for axis in range(2, images.ndim):
-            logits = logits.index_select(axis, torch.arange(images.shape[axis], device=images.device))
-        return logits
-
-
-def _save_program(exported: ExportedModel, out: Path, run: LoadedRun) -> None:
-    # Unequal sides, no multiple: no size is taken for a constant.
-    sides = [4 * multiple + 1 + 2 * axis for axis, multiple in enumerate(exported.network.size_multiples)]
-    example = torch.zeros(2, run.manifest.channels, *sides)
-    axes = (0, *range(2, example.ndim))
-    dynamic = {"images": dict.fromkeys(axes, torch.export.Dim.DYNAMIC)}
-    with torch.no_grad():
-        torch.export.save(torch.export.export(_AnySize(exported), (example,), dynamic_shapes=dynamic), out)
+def _probes(run: LoadedRun) -> Iterator[Tensor]:
+    """Raw float32 (1, C, *size) of three sizes, none of them a multiple of anything."""
+    try:
+        images = list(validation_images(run, _CHECKED))
+    except InputError:
+        generator = torch.Generator().manual_seed(0)
+        sides = (75, 50, 64)[: run.manifest.spatial_dims]
+        # Values spread as the training pixels are, so that the logits have their usual size.
+        noise = torch.randn(_CHECKED, run.manifest.channels, *sides, generator=generator)
+        images = list(run.normalise.inverse(noise).split(1))
+    for index, image in enumerate(images):
+        # The whole, and two cuts.
+        for axis, side in enumerate(image.shape[2:], start=2):
+            image = image.narrow(axis, 0, max(1, side - index * (side // 3 + axis)))
+        yield image
 
 
 @torch.inference_mode()
-def _max_abs_diff(run: LoadedRun, written: nn.Module, head: int) -> float:
-    generator = torch.Generator().manual_seed(0)
-    reference = ExportedModel(run.normalise, run.model).eval()
-    index = run.model.supervised_levels.index(head)
-    largest = 0.0
-    for sides in _PROBE_SIZES_PX:
-        # Volumes: one more axis, as long as the last.
-        size = (*sides, sides[-1])[: run.manifest.spatial_dims]
-        # Values spread as the training pixels are, so that the logits have their usual size.
-        noise = torch.randn(2, run.manifest.channels, *size, generator=generator)
-        images = run.normalise.inverse(noise)
-        expected = reference.network(reference.normalise(images)).levels[index]
-        largest = max(largest, float((written(images) - expected).abs().max()))
-    return largest
+def _check(run: LoadedRun, head: int, out: Path) -> dict[str, Any]:
+    exact, fast = load_engine(out, exact=True), load_engine(out)
+    index, task = run.model.supervised_levels.index(head), run.manifest.task
+    largest, differing, pixels, sizes_px = 0.0, 0, 0, []
+    for image in _probes(run):
+        expected = run.model(run.normalise(image)).levels[index]
+        largest = max(largest, float((exact.logits(image) - expected).abs().max()))
+        masks = [masks_from_logits(logits, task) for logits in (expected, fast.logits(image))]
+        differing += int((masks[0] != masks[1]).sum())
+        pixels += masks[0].numel()
+        sizes_px.append(list(image.shape[2:]))
+    return {"max_abs_diff": largest, "differing": differing / pixels, "checked_px": sizes_px}
+
+
+def _size_bytes(out: Path) -> int:
+    weights = out.with_suffix(".bin")
+    return out.stat().st_size + (weights.stat().st_size if out.suffix == ".xml" else 0)

@@ -4,6 +4,7 @@ Shapes: H height, W width, C image channels, K classes; volumes have planes in f
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -12,45 +13,59 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from unetpp.core.errors import InputError
+from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.manifest import Manifest, Task
 from unetpp.data.images.channels import match_channels
 from unetpp.data.images.resize import resize_image
-from unetpp.inference.device import autocast, pick_device
+from unetpp.inference.device import pick_device
+from unetpp.inference.engines.network import Network, network_of_engine, network_of_run
+from unetpp.inference.engines.registry import load_engine
 from unetpp.inference.prediction import Prediction
 from unetpp.inference.windows import FittingWindows
 from unetpp.models.inference import predict_logits
-from unetpp.models.load import LoadedRun, load_run
+from unetpp.models.load import load_run
 from unetpp.models.strips import predict_strips
+from unetpp.objective.counts import predicted_classes
 
-__all__ = ["Predictor", "check_image", "masks_from_probabilities", "probabilities_from_logits"]
+__all__ = ["Predictor", "check_image", "masks_from_logits", "probabilities_from_logits"]
 
 T = TypeVar("T")
 
 
 class Predictor:
-    """Predicts with the deepest head of the model it is given, and computes no other."""
+    """Predicts with the head of a network, windows and memory seen to."""
 
-    def __init__(self, run: LoadedRun, device: torch.device) -> None:
-        self.run = run
+    def __init__(self, network: Network, device: torch.device) -> None:
+        self.manifest, self.step, self.chosen = network.manifest, network.step, network.chosen
+        self.level = network.level
+        """The head that predicts."""
         self.device = device
-        *others, deepest = run.model.supervised_levels
-        self.model = (run.model.at_level(deepest) if others else run.model).to(device)
-        self.resized_px = run.manifest.resized_px
-        self._normalise = run.normalise.to(device)
-        self._windows = FittingWindows(run.config.window_px, device)
+        self.model = network.model
+        self.resized_px = network.manifest.resized_px
+        self._normalise, self._autocast = network.normalise, network.autocast
+        self._windows, self._least_px = FittingWindows(network.window_px, device), network.patch_px
 
     @classmethod
     def from_run(
         cls, run_uri: str, *, level: int | None = None, dilation: Sequence[int] | None = None
     ) -> "Predictor":
         """Load the best checkpoint of a run, pruned to `level` where given; `dilation` as in `load_run`."""
-        return cls(load_run(run_uri, level=level, dilation=dilation), pick_device())
+        device = pick_device()
+        return cls(network_of_run(load_run(run_uri, level=level, dilation=dilation), device), device)
 
-    @property
-    def level(self) -> int:
-        """The head that predicts."""
-        return self.model.supervised_levels[-1]
+    @classmethod
+    def from_export(cls, path: Path, *, level: int | None = None) -> "Predictor":
+        """Read a file that `export` wrote.
+
+        Raises:
+            ConfigError: its engine is not installed, or it holds another level.
+            InputError: there is no such file, or it is damaged.
+        """
+        network = network_of_engine(load_engine(path))
+        if level is not None and level != network.level:
+            raise ConfigError(f"level={level} is not in {path}, which holds level {network.level}; export it")
+        # The engine sees to its own device.
+        return cls(network, torch.device("cpu"))
 
     def predict(self, image: NDArray[np.generic]) -> Prediction:
         """Segment one image (H, W[, C]), or volume (Z, H, W[, C]), in the dtype of the training data.
@@ -63,7 +78,7 @@ class Predictor:
 
     def mask(self, image: NDArray[np.generic]) -> NDArray[np.uint8]:
         """The mask alone of what `predict` gives; the probabilities stay where they are computed."""
-        return self._fit(image, lambda pixels: self._masks(self._probabilities(pixels))[0].cpu().numpy())
+        return self._fit(image, lambda pixels: self._masks(self._logits(pixels))[0].cpu().numpy())
 
     def predict_strips(
         self, size: tuple[int, int], read: Callable[[int, int], Tensor]
@@ -79,31 +94,31 @@ class Predictor:
             pixels: Tensor = self._normalise.to("cpu")(read(top, stop))
             return pixels
 
-        with torch.inference_mode(), autocast(self.device):
+        with torch.inference_mode(), self._autocast(self.device):
             windows = self._windows.size_px
-            for top, logits in predict_strips(self.model, size, normalised, window_px=windows):
-                probabilities = probabilities_from_logits(logits[None], self.run.manifest.task)
-                yield top, self._masks(probabilities)[0].numpy(), probabilities[0].numpy()
+            for top, logits in predict_strips(
+                self.model, size, normalised, window_px=windows, least_px=self._least_px
+            ):
+                probabilities = probabilities_from_logits(logits[None], self.manifest.task)
+                yield top, self._masks(logits[None])[0].numpy(), probabilities[0].numpy()
 
     def fit(self, size_px: Sequence[int], compute: Callable[[], T]) -> T:
         """What `compute` gives, in windows as small as memory demands; see `FittingWindows.fit`."""
         return self._windows.fit(size_px, compute)
 
     def _fit(self, image: NDArray[np.generic], compute: Callable[[NDArray[np.generic]], T]) -> T:
-        pixels = check_image(image, self.run.manifest)
+        pixels = check_image(image, self.manifest)
         size_px = pixels.shape[:-1] if self.resized_px is None else (self.resized_px, self.resized_px)
         return self._windows.fit(size_px, lambda: compute(pixels))
 
     def _prediction(self, pixels: NDArray[np.generic]) -> Prediction:
-        probabilities = self._probabilities(pixels)
-        mask = self._masks(probabilities)[0].cpu().numpy()
-        return Prediction(mask, probabilities[0].cpu().numpy(), self.run.manifest)
+        logits = self._logits(pixels)
+        mask = self._masks(logits)[0].cpu().numpy()
+        probabilities = probabilities_from_logits(logits, self.manifest.task)
+        return Prediction(mask, probabilities[0].cpu().numpy(), self.manifest)
 
-    def _probabilities(self, pixels: NDArray[np.generic]) -> Tensor:
-        return probabilities_from_logits(self._logits(pixels), self.run.manifest.task)
-
-    def _masks(self, probabilities: Tensor) -> Tensor:
-        return masks_from_probabilities(probabilities, self.run.manifest.task)
+    def _masks(self, logits: Tensor) -> Tensor:
+        return masks_from_logits(logits, self.manifest.task)
 
     @torch.inference_mode()
     def _logits(self, pixels: NDArray[np.generic]) -> Tensor:
@@ -115,8 +130,14 @@ class Predictor:
         # (*size, C) -> (1, C, *size)
         batch = torch.from_numpy(np.array(pixels)).movedim(-1, 0)[None].to(windows.blend_on)
         normalised = self._normalise.to(windows.blend_on)(batch)
-        with autocast(self.device):
-            output = predict_logits(self.model, normalised, window_px=windows.size_px, device=self.device)
+        with self._autocast(self.device):
+            output = predict_logits(
+                self.model,
+                normalised,
+                window_px=windows.size_px,
+                least_px=self._least_px,
+                device=self.device,
+            )
         logits = output.levels[-1].float()
         if logits.shape[2:] == size:
             return logits
@@ -156,11 +177,11 @@ def probabilities_from_logits(logits: Tensor, task: Task) -> Tensor:
     return logits.softmax(1) if task == "multiclass" else logits.sigmoid()
 
 
-def masks_from_probabilities(probabilities: Tensor, task: Task) -> Tensor:
-    """uint8 (N, *size): class index, or bit k where label k is above one half (binary: one label)."""
-    if task == "multiclass":
-        return probabilities.argmax(1).to(torch.uint8)
-    bits = torch.tensor([1 << k for k in range(probabilities.shape[1])], device=probabilities.device)
-    # (N, K, *size) * (K, 1, ...) -> (N, *size)
-    bits = bits.view(-1, *[1] * (probabilities.ndim - 2))
-    return ((probabilities > 0.5) * bits).sum(1).to(torch.uint8)
+def masks_from_logits(logits: Tensor, task: Task) -> Tensor:
+    """uint8 (N, *size): class index, or bit k where label k has a probability above one half."""
+    if task != "multilabel":
+        return predicted_classes(logits)
+    bits = logits.new_zeros((len(logits), *logits.shape[2:]), dtype=torch.uint8)
+    for label, chances in enumerate(logits.unbind(1)):
+        bits |= (chances > 0).byte() << label
+    return bits

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from unetpp.core.manifest import IGNORE, Manifest
 from unetpp.data.dataset.sample import Sample
-from unetpp.inference.device import autocast
 from unetpp.inference.examples import Examples
 from unetpp.inference.objects.find import find_objects
 from unetpp.inference.overlay import panel_png
-from unetpp.inference.predictor import masks_from_probabilities, probabilities_from_logits
+from unetpp.inference.predictor import masks_from_logits, probabilities_from_logits
+from unetpp.models.deployed import autocast, for_inference
 from unetpp.models.inference import predict_logits
 from unetpp.models.load import LoadedRun
 from unetpp.models.output import ModelOutput
@@ -39,11 +39,11 @@ class Scorer:
     def __init__(self, run: LoadedRun, manifest: Manifest, device: torch.device, *, hd95: bool) -> None:
         self.manifest = manifest
         self.device = device
-        self.window_px = run.config.window_px
+        self.window_px, self._least_px = run.config.window_px, run.config.patch_px
         self.rows = 0
         self.per_image: list[dict[str, Any]] = []
         self.examples = Examples(_KEPT_EXAMPLES)
-        self._model = run.model.to(device)
+        self._model = for_inference(run.model, device)
         self._normalise = run.normalise.to(device)
         self._levels = run.model.supervised_levels
         self._metrics = SegmentationMetrics(manifest.num_classes, self._levels, manifest.task)
@@ -67,11 +67,13 @@ class Scorer:
         pixels = torch.from_numpy(np.stack([sample.image for sample in samples])).movedim(-1, 1)
         truths = np.stack([sample.mask for sample in samples])
         masks = torch.from_numpy(truths).to(self.device)
-        with autocast(self.device):
+        with autocast(self._model, self.device):
             output = predict_logits(
-                self._model, self._normalise(pixels.to(self.device)), window_px=self.window_px
+                self._model,
+                self._normalise(pixels.to(self.device)),
+                window_px=self.window_px,
+                least_px=self._least_px,
             )
-        output = ModelOutput(tuple(logits.float() for logits in output.levels), output.image)
         scores = self._metrics.update(output, masks)
         known = [-1 if sample.label is None else sample.label for sample in samples]
         self._labels.update(output, torch.tensor(known, device=self.device))
@@ -83,7 +85,7 @@ class Scorer:
                 if (spacing := _spacing_mm(sample)) is not None
             ]
         if self.manifest.task != "multilabel":
-            self._confusion += confusion_matrix(output.levels[-1], masks, len(self._confusion)).cpu()
+            self._confusion += confusion_matrix(output.levels[-1], masks, len(self._confusion))
         self._add_lines(samples, output, scores, truths)
         self.rows += len(samples)
 
@@ -115,11 +117,12 @@ class Scorer:
     def _add_lines(
         self, samples: Sequence[Sample], output: ModelOutput, scores: Tensor, truths: NDArray[np.uint8]
     ) -> None:
-        probabilities = probabilities_from_logits(output.levels[-1], self.manifest.task)
-        predicted = masks_from_probabilities(probabilities, self.manifest.task).cpu().numpy()
+        logits = output.levels[-1]
+        predicted = masks_from_logits(logits, self.manifest.task).cpu().numpy()
         for row, sample in enumerate(samples):
             if self._objects is not None and sample.instances is not None:
-                found = find_objects(probabilities[row].cpu().numpy(), self.manifest).ids
+                chances = probabilities_from_logits(logits[row : row + 1].float(), self.manifest.task)
+                found = find_objects(chances[0].cpu().numpy(), self.manifest).ids
                 counted = truths[row] != IGNORE
                 self._objects.update(np.where(counted, sample.instances, 0), np.where(counted, found, 0))
             if scores[:, row].isnan().any():

@@ -55,7 +55,7 @@ def segment_large(predictor: Predictor, raster: Raster, *, probabilities: bool) 
         InputError: the model was trained on resized images, or on other ones; or memory does not suffice.
         SampleError: the file is damaged.
     """
-    header, manifest = raster.header, predictor.run.manifest
+    header, manifest = raster.header, predictor.manifest
     reading = Reading.of(manifest.reading)
     if manifest.resized_px is not None:
         raise InputError(

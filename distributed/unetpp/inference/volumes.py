@@ -82,7 +82,7 @@ def segment(
     mask, quantised = both[..., 0], both[..., 1:]
     if pixels.shape[:-1] != grid:
         quantised = resample_image(quantised, grid)
-        mask = _decided(quantised, predictor.run.manifest.task)
+        mask = _decided(quantised, predictor.manifest.task)
     return Result(mask, quantised if probabilities else None)
 
 
@@ -100,7 +100,7 @@ def fullest_slice(
 def _by_slices(
     predictor: Predictor, pixels: NDArray[Any], compute: Callable[[NDArray[Any]], NDArray[np.uint8]]
 ) -> NDArray[np.uint8]:
-    slicing = predictor.run.manifest.slices
+    slicing = predictor.manifest.slices
     if pixels.ndim < 4 or slicing is None:
         return compute(pixels)
     found = np.stack([compute(plane) for plane in slices_of(pixels, slicing)])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from unetpp.models.inference import cover, multiples_of
 from unetpp.models.output import ModelOutput
 
 __all__ = ["predict_strips"]
@@ -20,8 +21,7 @@ def predict_strips(
     read: Callable[[int, int], Tensor],
     *,
     window_px: Sequence[int],
-    overlap: float = 0.25,
-    window_batch: int = 4,
+    least_px: Sequence[int] | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
     """Rows of the deepest level's logits, from the first to the last.
 
@@ -29,23 +29,22 @@ def predict_strips(
         model: a `UNetPlusPlus`; windows go to the device of its parameters.
         size: H and W.
         read: float (1, C, rows, W) of the rows from `top` up to `stop`.
-        window_px: sides of the window.
-        overlap: fraction of the window shared with its neighbour.
-        window_batch: windows per forward pass.
+        window_px: largest sides of a window.
+        least_px: least sides; the largest unless given.
 
     Yields:
         The first row, and float32 (K, rows, W) on the CPU.
     """
     height, width = size
-    window = (min(window_px[0], height), min(window_px[1], width))
-    weights = _weights(window)
-    tops, lefts = (_starts(side, part, overlap) for side, part in zip(size, window, strict=True))
+    covering = cover(size, window_px, least_px or window_px, multiples_of(model, 2))
+    window, weights = covering.size_px, covering.weights()
+    tops, lefts = covering.starts
     device = next(model.parameters()).device
     logits = norm = None
     for top, following in zip(tops, [*tops[1:], height], strict=True):
         rows = read(top, top + window[0])
-        for start in range(0, len(lefts), window_batch):
-            places = lefts[start : start + window_batch]
+        for start in range(0, len(lefts), covering.at_once):
+            places = lefts[start : start + covering.at_once]
             batch = torch.cat([rows[..., left : left + window[1]] for left in places])
             output: ModelOutput = model(batch.to(device))
             found = output.levels[-1].float().cpu()
@@ -59,19 +58,6 @@ def predict_strips(
         assert norm is not None
         yield top, logits[:, :done] / norm[:done]
         logits, norm = _moved_up(logits, done), _moved_up(norm, done)
-
-
-def _starts(side: int, window: int, overlap: float) -> Sequence[int]:
-    """First positions of windows that cover a side; the last is moved inside."""
-    step = max(1, int(window * (1 - overlap)))
-    return [*range(0, side - window, step), side - window]
-
-
-def _weights(window: tuple[int, int]) -> Tensor:
-    from monai.data.utils import compute_importance_map  # takes seconds to import
-
-    weights: Tensor = compute_importance_map(window, mode="gaussian", sigma_scale=0.125, device="cpu")
-    return weights
 
 
 def _moved_up(rows: Tensor, by: int) -> Tensor:

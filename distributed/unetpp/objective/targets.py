@@ -7,12 +7,12 @@ from torch import Tensor
 
 from unetpp.core.manifest import Task
 
-__all__ = ["NetworkOutput", "Target", "encode_target"]
+__all__ = ["IGNORE_BIT", "NetworkOutput", "Target", "encode_target"]
 
 NetworkOutput = tuple[tuple[Tensor, ...], Tensor | None]
 """`ModelOutput` by its structure: logits (N, C, *size) shallow to deep, and image logits or None."""
 
-_IGNORE_BIT = 128
+IGNORE_BIT = 128
 
 
 class Target(NamedTuple):
@@ -37,7 +37,7 @@ def encode_target(mask: Tensor, task: Task, num_classes: int) -> Target:
     )
     values = mask.unsqueeze(1)
     if task == "multilabel":
-        valid = values < _IGNORE_BIT
+        valid = values < IGNORE_BIT
         target = (values >> channels) & 1 == 1
     elif task == "multiclass":
         valid = values < num_classes

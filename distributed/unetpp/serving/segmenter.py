@@ -52,7 +52,7 @@ class Segmenter:
         self._predictor = Predictor.from_run(run_uri, level=level)
         self._max_pixels = max_megapixels * _PIXELS
         self._run_uri = run_uri
-        manifest = self._predictor.run.manifest
+        manifest = self._predictor.manifest
         if manifest.spatial_dims != 2 or manifest.slices is not None:
             raise InputError("serve answers pictures, this run segments volumes; use predict")
         self._reading = Reading.of(manifest.reading)
@@ -75,8 +75,8 @@ class Segmenter:
             )
         try:
             pixels = complete(read_image(data, self._reading), self._reading)
-            values = clip(pixels.values, self._predictor.run.manifest.window)
-            return Segmentable(check_image(values, self._predictor.run.manifest), pixels.valid)
+            values = clip(pixels.values, self._predictor.manifest.window)
+            return Segmentable(check_image(values, self._predictor.manifest), pixels.valid)
         except InputError as error:
             raise RequestError(422, str(error)) from error
 
@@ -92,11 +92,11 @@ class Segmenter:
 
     def describe(self) -> dict[str, Any]:
         """What a client may want to know of the model."""
-        manifest, run = self._predictor.run.manifest, self._predictor.run
+        manifest = self._predictor.manifest
         return {
             "status": "ok",
             "run": self._run_uri.rstrip("/").rpartition("/")[2],
-            "step": run.step,
+            "step": self._predictor.step,
             "level": self._predictor.level,
             "task": manifest.task,
             "classes": [entry.name for entry in manifest.classes],

@@ -70,7 +70,7 @@ def found(run, path):
     predictor = Predictor.from_run(run)
     prediction = predictor.predict(read_image(path.read_bytes()).values)
     steps = np.rint(prediction.probabilities * 255).astype(np.float32) / 255
-    return find_objects(steps, predictor.run.manifest)
+    return find_objects(steps, predictor.manifest)
 
 
 def test_a_run_on_ids_answers_with_ids_and_a_table(run, tmp_path):
@@ -141,7 +141,7 @@ def test_evaluation_scores_objects_against_kept_ids(run):
     data = open_storage(config["data"]["uri"])
     for sample in iter_samples(data, load_manifest(data), "train"):
         probabilities = predictor.predict(sample.image).probabilities
-        expected.update(sample.instances, find_objects(probabilities, predictor.run.manifest).ids)
+        expected.update(sample.instances, find_objects(probabilities, predictor.manifest).ids)
     wanted = expected.compute()
     assert scores.pop("f1") == pytest.approx(wanted.pop("f1"), rel=1e-3)
     assert scores == pytest.approx(wanted, rel=1e-3)

@@ -7,7 +7,8 @@ import torch
 from fakes import LocalSession, final_weights, start_run, tiny_config, train
 from unetpp.core.errors import ConfigError
 from unetpp.core.rundir import RunDir
-from unetpp.inference.export import export_run, load_exported
+from unetpp.inference.engines.weights import load_exported
+from unetpp.inference.export import export_run
 from unetpp.models.encoders import lite_weights
 from unetpp.models.initial import initial_weights
 from unetpp.models.load import load_run

@@ -7,9 +7,10 @@ import pytest
 from fakes import LocalSession, final_weights, start_run, tiny_config, train
 from unetpp.core.errors import ConfigError
 from unetpp.core.rundir import RunDir
+from unetpp.inference.engines.weights import load_exported
 from unetpp.inference.evaluate import evaluate
 from unetpp.inference.evaluation_files import read_evaluations
-from unetpp.inference.export import export_run, load_exported
+from unetpp.inference.export import export_run
 from unetpp.models.load import DILATION_FILE, load_run
 
 VECTORS = ((1, 1, 1), (1, 1, 2), (1, 2, 4))

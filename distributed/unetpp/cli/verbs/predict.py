@@ -18,7 +18,9 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def predict(
-        run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or URI.")],
+        run: Annotated[
+            str, typer.Argument(metavar="RUN|FILE", help="A run's folder or URI, or a file of export.")
+        ],
         source: Annotated[str, typer.Argument(metavar="INPUT", help="Image file, folder, 'glob' or URI.")],
         out: Annotated[str, typer.Option(help="Folder or URI for the masks.")],
         level: Annotated[int | None, typer.Option(help="Head to use [default: the deepest].")] = None,

@@ -10,6 +10,7 @@ import torch
 from unetpp.core.errors import UnetppError
 from unetpp.core.storage import open_storage
 from unetpp.data.dataset.parquet import iter_samples
+from unetpp.inference.engines.network import network_of_run
 from unetpp.inference.overlay import panel_png
 from unetpp.inference.predictor import Predictor
 from unetpp.models.load import load_run
@@ -58,7 +59,8 @@ class SamplePredictions:
 def _predicted(data: RunData) -> Block:
     torch.set_num_threads(1)  # the other cores are the training's
     try:
-        predictor = Predictor(load_run(data.uri), torch.device("cpu"))
+        device = torch.device("cpu")
+        predictor = Predictor(network_of_run(load_run(data.uri), device), device)
         samples = iter_samples(open_storage(data.config.data.uri), data.manifest, "val")
         panels = []
         for sample in itertools.islice(samples, _SHOWN):

@@ -86,9 +86,10 @@ class Learner:
         self.autocast_dtype = torch.bfloat16 if config.train.precision == "bf16" else None
 
     @property
-    def scored_model(self) -> nn.Module:
+    def scored_model(self) -> UNetPlusPlus:
         """The weights that are validated and shipped: averaged ones where they are kept."""
-        return self.ema.module if self.ema is not None else self.model
+        model: UNetPlusPlus = self.ema.module if self.ema is not None else self.model  # type: ignore[assignment]
+        return model
 
     def set_dilation(self, dilation: Sequence[int]) -> None:
         """Train, score and save the weights at these dilations from here on."""

@@ -138,7 +138,7 @@ def training(context: LoopContext, state: TrainState, batches: Iterator[HostBatc
 
 def score(context: LoopContext, batches: Iterator[HostBatch]) -> dict[str, Any]:
     """Validate on this rank's batches; the same values on every rank."""
-    config, scored = context.config, (context.learner, batches, context.manifest, context.config.window_px)
+    config, scored = context.config, (context.learner, batches, context.manifest, context.config)
     if not config.model.shared_dilations:
         return validate(*scored)
     return validate_shared(*scored, config.model.shared_dilations, config.tune.metric)

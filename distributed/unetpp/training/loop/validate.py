@@ -1,13 +1,16 @@
 """Score every level on the validation split; counts are summed over workers, never averages."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 
+from unetpp.config.run import RunConfig
 from unetpp.core.manifest import Manifest
 from unetpp.data.stream.batch import HostBatch
+from unetpp.models.deployed import autocast, for_inference
 from unetpp.models.inference import predict_logits
+from unetpp.models.unetpp import UNetPlusPlus
 from unetpp.objective.image_labels import ImageLabelMetrics
 from unetpp.objective.metrics import SegmentationMetrics
 from unetpp.training.loop.collective import sum_over_ranks
@@ -18,37 +21,49 @@ from unetpp.training.loop.step import DeviceBatch
 __all__ = ["Scores", "validate"]
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def validate(
-    learner: Learner, batches: Iterable[HostBatch], manifest: Manifest, window_px: Sequence[int]
+    learner: Learner, batches: Iterable[HostBatch], manifest: Manifest, config: RunConfig
 ) -> dict[str, Any]:
-    """Score this rank's share of the validation split, images at their own size.
+    """Score this rank's share of the validation split, images at their own size and as `evaluate` would.
 
     Returns:
         The same values on every rank, see `Scores.compute`.
     """
-    scores = Scores(learner, manifest, window_px)
-    learner.scored_model.eval()
+    model = for_inference(learner.scored_model, learner.device)
+    scores = Scores(model, learner.device, manifest, config)
     for host in batches:
         scores.add(to_device(host, learner, augment=None, seed=0))
-    learner.scored_model.train()
     return scores.compute()
 
 
 class Scores:
-    """Of the learner's network, batch by batch."""
+    """Of a network, batch by batch.
 
-    def __init__(self, learner: Learner, manifest: Manifest, window_px: Sequence[int]) -> None:
-        self._learner, self._manifest, self._window_px = learner, manifest, window_px
-        self._metrics = SegmentationMetrics(
-            manifest.num_classes, learner.model.supervised_levels, manifest.task
-        )
+    Args:
+        model: see `for_inference`.
+        device: where it is.
+        manifest: the dataset.
+        config: of the run.
+    """
+
+    def __init__(
+        self, model: UNetPlusPlus, device: torch.device, manifest: Manifest, config: RunConfig
+    ) -> None:
+        self._model, self._device = model, device
+        self._manifest, self._config = manifest, config
+        self._metrics = SegmentationMetrics(manifest.num_classes, model.supervised_levels, manifest.task)
         self._labels = ImageLabelMetrics(len(manifest.image_labels))
 
     def add(self, batch: DeviceBatch) -> None:
         """Predict and count a batch."""
-        with self._learner.autocast():
-            output = predict_logits(self._learner.scored_model, batch.images, window_px=self._window_px)
+        with autocast(self._model, self._device):
+            output = predict_logits(
+                self._model,
+                batch.images,
+                window_px=self._config.window_px,
+                least_px=self._config.patch_px,
+            )
         self._metrics.update(output, batch.masks, batch.weights > 0)
         self._labels.update(output, batch.labels, batch.weights > 0)
 
@@ -59,7 +74,7 @@ class Scores:
             See `SegmentationMetrics.compute`; `image_labels` with the scores of the image-level head where
             the network has one, see `ImageLabelMetrics.compute`.
         """
-        manifest, device = self._manifest, self._learner.device
+        manifest, device = self._manifest, self._device
         self._metrics.load_state(sum_over_ranks(self._metrics.state().to(device)))
         if manifest.image_labels:
             self._labels.load_state(sum_over_ranks(self._labels.state().to(device)))

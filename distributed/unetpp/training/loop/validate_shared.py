@@ -7,8 +7,10 @@ from typing import Any
 import torch
 
 from unetpp.config.dilations import Dilation, distinct_networks
+from unetpp.config.run import RunConfig
 from unetpp.core.manifest import Manifest
 from unetpp.data.stream.batch import HostBatch
+from unetpp.models.deployed import for_inference
 from unetpp.training.loop.device_batch import to_device
 from unetpp.training.loop.learner import Learner
 from unetpp.training.loop.validate import Scores
@@ -16,12 +18,12 @@ from unetpp.training.loop.validate import Scores
 __all__ = ["validate_shared"]
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def validate_shared(
     learner: Learner,
     batches: Iterable[HostBatch],
     manifest: Manifest,
-    window_px: Sequence[int],
+    config: RunConfig,
     vectors: Sequence[Dilation],
     metric: str,
 ) -> dict[str, Any]:
@@ -35,14 +37,13 @@ def validate_shared(
         The scores of the best vector, see `Scores.compute`; `dilation`, that vector; `candidates`, for each
         vector a dict of `dilation` and `levels`, of which each distinct network has one.
     """
-    scores = {vector: Scores(learner, manifest, window_px) for vector in vectors}
-    learner.scored_model.eval()
+    model = for_inference(learner.scored_model, learner.device)
+    scores = {vector: Scores(model, learner.device, manifest, config) for vector in vectors}
     for host in batches:
         batch = to_device(host, learner, augment=None, seed=0)
         for vector, counted in scores.items():
-            learner.set_dilation(vector)
+            model.set_dilation(vector)
             counted.add(batch)
-    learner.scored_model.train()
     found = {vector: counted.compute() for vector, counted in scores.items()}
     best = max(vectors, key=lambda vector: _finite(found[vector][metric]))
     learner.set_dilation(best)
