@@ -60,16 +60,18 @@ def main() -> None:
     arguments = parser.parse_args()
     work: Path = arguments.work.resolve()
     work.mkdir(parents=True)
-    data = _pack(work)
+    make_cells(work / "cells", count=2 * _ROWS, size_px=_SIDE_PX, seed=0)
     if arguments.trace:
-        _first_step(_CHECKOUT, data, work / "trace", workers=2, shown=True)
+        _first_step(_CHECKOUT, _pack(_CHECKOUT, work, "ours"), work / "trace", workers=2, shown=True)
         return
     builds = {"ours": _CHECKOUT} | ({"baseline": arguments.baseline.resolve()} if arguments.baseline else {})
+    # An earlier build does not know every field of a later one's dataset.
+    data = {build: _pack(checkout, work, build) for build, checkout in builds.items()}
     found: dict[str, dict[str, list[Figure]]] = {}
     for repeat in range(arguments.repeats):
         for build, checkout in builds.items():
             folder = work / f"{build}-{repeat}"
-            for case, figure in _measured(checkout, data, folder, arguments.only).items():
+            for case, figure in _measured(checkout, data[build], folder, arguments.only).items():
                 found.setdefault(case, {}).setdefault(build, []).append(figure)
                 print(
                     f"{build}: {case}: {figure.seconds:.2f} s, {figure.processor_s} s of processor",
@@ -79,15 +81,14 @@ def main() -> None:
     print(markdown([*header, "ratio"], [_row(case, figures) for case, figures in found.items()]))
 
 
-def _pack(work: Path) -> str:
-    make_cells(work / "cells", count=2 * _ROWS, size_px=_SIDE_PX, seed=0)
-    packed = str(work / "data")
+def _pack(checkout: Path, work: Path, build: str) -> str:
+    packed = str(work / f"{build}-data")
     pack = ["data", "pack", "--images", f"{work}/cells/images", "--masks", f"{work}/cells/masks"]
     subprocess.run(
         [sys.executable, "-m", "unetpp", *pack, "--out", packed, "--val", "0.5", "--test", "0"],
         check=True,
         stdout=subprocess.DEVNULL,
-        env=_environment(_CHECKOUT),
+        env=_environment(checkout),
     )
     return packed
 
@@ -113,12 +114,14 @@ def _first_step(checkout: Path, data: str, out: Path, *, workers: int, shown: bo
     """From the start of the command to the record of its first epoch, which is one step."""
     command = ["train", f"data.uri={data}", f"out={out}", f"scale.workers={workers}", *_SMALL]
     started_s = time.monotonic()
-    process = _start(checkout, command)
+    log = out.with_suffix(".log")
+    process = _start(checkout, command, log)
     metrics = out / "metrics.jsonl"
     while not metrics.exists():
         if process.poll() is not None or time.monotonic() - started_s > _TIMEOUT_S:
             process.send_signal(signal.SIGINT)
-            raise SystemExit(f"no step after {time.monotonic() - started_s:.0f} s of {' '.join(command)}")
+            waited = f"no step after {time.monotonic() - started_s:.0f} s of {' '.join(command)}"
+            raise SystemExit(f"{waited}:\n{log.read_text()[-2000:]}")
         time.sleep(_POLL_S)
     figure = Figure(time.monotonic() - started_s, round(processor_seconds(process.pid), 1))
     if shown:
@@ -132,19 +135,22 @@ def _first_step(checkout: Path, data: str, out: Path, *, workers: int, shown: bo
 def _trials(checkout: Path, data: str, out: Path, *, workers: int, trials: int) -> list[float]:
     """Seconds from a trial's launch to its first step, in the order of the trials."""
     command = ["tune", _SPACE, f"data.uri={data}", f"out={out}", f"scale.workers={workers}", *_SWEEP]
-    if _start(checkout, [*command, f"tune.trials={trials}"]).wait():
-        raise SystemExit(f"{' '.join(command)} failed")
+    log = out.with_suffix(".log")
+    if _start(checkout, [*command, f"tune.trials={trials}"], log).wait():
+        raise SystemExit(f"{' '.join(command)} failed:\n{log.read_text()[-2000:]}")
     study = optuna.load_study(study_name=out.name, storage=f"sqlite:///{out / 'study.db'}")
     return [trial.user_attrs["start_up_seconds"] for trial in study.trials]
 
 
-def _start(checkout: Path, command: list[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "unetpp", *command],
-        env=_environment(checkout),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def _start(checkout: Path, command: list[str], log: Path) -> subprocess.Popen[bytes]:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "unetpp", *command],
+            env=_environment(checkout),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
 
 
 def _environment(checkout: Path) -> dict[str, str]:
