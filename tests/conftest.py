@@ -1,5 +1,6 @@
 """Fixtures every part uses: a local S3 server."""
 
+import logging
 import os
 import shutil
 import signal
@@ -194,6 +195,18 @@ def ray_cluster(s3_server: S3Server) -> Iterator[None]:
         cluster.__enter__()
     yield
     cluster.__exit__(None, None, None)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """A verb that runs in this process sends the package's logs elsewhere for good; the next test's caplog
+    hears nothing then.
+    """
+    logger = logging.getLogger("unetpp")
+    level, handlers, propagate = logger.level, logger.handlers[:], logger.propagate
+    yield
+    logger.setLevel(level)
+    logger.handlers[:], logger.propagate = handlers, propagate
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from unetpp.core.errors import ConfigError
+from unetpp.inference.export import export_run
 from unetpp.inference.predictor import Predictor
 from unetpp.serving.options import TOKEN_VARIABLE, ServeOptions
 from unetpp.serving.segmenter import RequestError, Segmenter, is_allowed, token_digest
@@ -34,6 +35,15 @@ def test_answer_is_the_mask_that_predict_gives_at_the_level_asked_for(run):
         expected = Predictor.from_run(run, level=level).predict(PHOTO).mask
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(body))), expected)
         assert segmenter.describe()["level"] == level
+
+
+def test_exported_file_answers_as_the_run_it_was_made_from(run, tmp_path):
+    file = tmp_path / "model.safetensors"
+    export_run(run, file, level=1)
+    by_file, by_run = Segmenter(str(file), None, 1.0), Segmenter(run, 1, 1.0)
+    image = by_file.decode(encoded(PHOTO))
+    assert by_file.answer([image], ["png"]) == by_run.answer([image], ["png"])
+    assert by_file.describe()["level"] == 1
 
 
 def test_images_of_several_sizes_and_forms_are_answered_in_order(run):

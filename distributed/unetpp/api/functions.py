@@ -218,12 +218,12 @@ def export(
 
 
 def load(run: Place, *, level: int | None = None, dilation: Sequence[int] | None = None) -> Predictor:
-    """The best network of a run, ready to predict: `load(run).predict(array).mask`.
+    """The best network of a run, or an exported one, ready to predict: `load(run).predict(array).mask`.
 
     Raises:
-        UserError: there is no such run or level.
+        UserError: there is no such run, file or level.
     """
-    return Predictor.from_run(os.fspath(run), level=level, dilation=dilation)
+    return Predictor.of(os.fspath(run), level=level, dilation=dilation)
 
 
 def _by_split(given: T | Mapping[str, T]) -> Mapping[str | None, T]:

@@ -6,13 +6,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unetpp.core.errors import ConfigError, InputError, StorageError
+from unetpp.core.errors import InputError, StorageError
 from unetpp.core.manifest import IGNORE
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
@@ -108,7 +108,8 @@ def predict_paths(
         StorageError: several images in a row could not be read or their masks not written.
         ExistsError: an output exists and must not be replaced.
     """
-    export = _export(run_uri, options)
+    load = partial(Predictor.of, run_uri, level=options.level, dilation=options.dilation)
+    export = load() if is_export(run_uri) else None
     manifest = RunDir(run_uri).require().read_dataset() if export is None else export.manifest
     options = replace(options, format=trained_writer(options.format, manifest))
     images = find_images(source, manifest.channel_files)
@@ -120,7 +121,7 @@ def predict_paths(
     if not options.overwrite:
         refuse_existing(target, outputs)
     # After all that can be refused without the weights.
-    predictor = export or Predictor.from_run(run_uri, level=options.level, dilation=options.dilation)
+    predictor = export or load()
     start = time.perf_counter()
     failed, records = _predict_all(predictor, images, target, options, on_image)
     seconds = time.perf_counter() - start
@@ -139,14 +140,6 @@ def predict_paths(
         "seconds": seconds,
         "images_per_s": predicted / seconds,
     }
-
-
-def _export(place: str, options: PredictOptions) -> Predictor | None:
-    if not is_export(place):
-        return None
-    if options.dilation is not None:
-        raise ConfigError(f"dilation={list(options.dilation)} chooses in a run; {place} holds one network")
-    return Predictor.from_export(Path(place), level=options.level)
 
 
 def _predict_all(

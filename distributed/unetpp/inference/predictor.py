@@ -19,7 +19,7 @@ from unetpp.data.images.channels import match_channels
 from unetpp.data.images.resize import resize_image
 from unetpp.inference.device import pick_device
 from unetpp.inference.engines.network import Network, network_of_engine, network_of_run
-from unetpp.inference.engines.registry import load_engine
+from unetpp.inference.engines.registry import is_export, load_engine
 from unetpp.inference.prediction import Prediction
 from unetpp.inference.windows import FittingWindows
 from unetpp.models.inference import predict_logits
@@ -44,6 +44,17 @@ class Predictor:
         self.resized_px = network.manifest.resized_px
         self._normalise, self._autocast = network.normalise, network.autocast
         self._windows, self._least_px = FittingWindows(network.window_px, device), network.patch_px
+
+    @classmethod
+    def of(
+        cls, place: str, *, level: int | None = None, dilation: Sequence[int] | None = None
+    ) -> "Predictor":
+        """Of a run, see `from_run`, or of a file that `export` wrote, see `from_export`."""
+        if not is_export(place):
+            return cls.from_run(place, level=level, dilation=dilation)
+        if dilation is not None:
+            raise ConfigError(f"dilation={list(dilation)} chooses in a run; {place} holds one network")
+        return cls.from_export(Path(place), level=level)
 
     @classmethod
     def from_run(

@@ -40,7 +40,7 @@ _LATENCY_BOUNDS_S = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0]
 class _Settings:
     """What a replica is given."""
 
-    run_uri: str
+    model: str
     options: ServeOptions
     digest: str | None
     """Of the token that requests must carry; None asks for none."""
@@ -54,7 +54,7 @@ class _Replica:
         torch.set_num_threads(settings.threads)
         options = settings.options
         self._settings = settings
-        self._segmenter = Segmenter(settings.run_uri, options.level, options.max_megapixels)
+        self._segmenter = Segmenter(settings.model, options.level, options.max_megapixels)
         self._requests = Counter(
             "unetpp_serve_requests", description="Requests by HTTP status.", tag_keys=("status",)
         )
@@ -116,11 +116,11 @@ class _Replica:
         return await asyncio.to_thread(self._segmenter.answer, images, forms)
 
 
-def start(run_uri: str, options: ServeOptions, digest: str | None, *, threads: int) -> str:
+def start(model: str, options: ServeOptions, digest: str | None, *, threads: int) -> str:
     """Start the application on a connected Ray and return its URL once every replica answers.
 
     Args:
-        run_uri: a run's folder or URI.
+        model: a run's folder or URI, or a file that `export` wrote.
         options: address, size and limits.
         digest: of the token that requests must carry, see `token_digest`; None asks for none.
         threads: of each replica.
@@ -145,7 +145,7 @@ def start(run_uri: str, options: ServeOptions, digest: str | None, *, threads: i
         ray_actor_options={"num_cpus": 1, "num_gpus": _gpus(options.replicas)},
         logging_config=quiet,
     )(_Replica)
-    application = deployment.bind(_Settings(run_uri, options, digest, threads))
+    application = deployment.bind(_Settings(model, options, digest, threads))
     try:
         serve.run(application, name=_NAME, route_prefix="/")
     except RuntimeError as error:

@@ -43,18 +43,18 @@ class Segmenter:
     """One model and what it takes.
 
     Args:
-        run_uri: a run's folder or URI.
+        model: a run's folder or URI, or a file that `export` wrote.
         level: head to use; None for the deepest.
         max_megapixels: largest image.
     """
 
-    def __init__(self, run_uri: str, level: int | None, max_megapixels: float) -> None:
-        self._predictor = Predictor.from_run(run_uri, level=level)
+    def __init__(self, model: str, level: int | None, max_megapixels: float) -> None:
+        self._predictor = Predictor.of(model, level=level)
         self._max_pixels = max_megapixels * _PIXELS
-        self._run_uri = run_uri
+        self._model = model
         manifest = self._predictor.manifest
         if manifest.spatial_dims != 2 or manifest.slices is not None:
-            raise InputError("serve answers pictures, this run segments volumes; use predict")
+            raise InputError("serve answers pictures, this model segments volumes; use predict")
         self._reading = Reading.of(manifest.reading)
 
     def decode(self, data: bytes) -> Segmentable:
@@ -95,7 +95,7 @@ class Segmenter:
         manifest = self._predictor.manifest
         return {
             "status": "ok",
-            "run": self._run_uri.rstrip("/").rpartition("/")[2],
+            "model": self._model.rstrip("/").rpartition("/")[2],
             "step": self._predictor.step,
             "level": self._predictor.level,
             "task": manifest.task,

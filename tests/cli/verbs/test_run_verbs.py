@@ -100,8 +100,8 @@ def test_predict_twice_is_refused_until_overwrite(run, photo, tmp_path, capsys):
 
 def test_export_json_has_the_promised_keys(run, last_line, tmp_path):
     result = last_line("export", run, "--out", str(tmp_path / "m.safetensors"), "--level", "1")
-    assert result.keys() == {"file", "level", "max_abs_diff", "bytes"}
-    assert (result["level"], result["max_abs_diff"]) == (1, 0)
+    assert result.keys() == {"file", "level", "max_abs_diff", "bytes", "differing", "checked_px"}
+    assert (result["level"], result["max_abs_diff"], result["differing"]) == (1, 0, 0)
 
 
 def test_report_names_the_file_it_wrote(run, last_line):

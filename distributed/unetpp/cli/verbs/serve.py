@@ -18,7 +18,9 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def serve(
-        run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or URI.")],
+        model: Annotated[
+            str, typer.Argument(metavar="MODEL", help="A run's folder or URI, or an exported file.")
+        ],
         level: Annotated[int | None, typer.Option(help="Head to use [default: the deepest].")] = None,
         host: Annotated[
             str, typer.Option(help=f"Address to listen at; another needs {TOKEN_VARIABLE}.")
@@ -45,12 +47,12 @@ def register(app: typer.Typer) -> None:
 
         curl --data-binary @image.png URL/predict > mask.png; ?format=rle or polygons gives JSON.
         """
-        from unetpp.api.serving import serve as serve_run
+        from unetpp.api.serving import serve as serve_model
         from unetpp.core.logs import setup_logging
 
         setup_logging("WARNING")
-        with serve_run(
-            run,
+        with serve_model(
+            model,
             address=address,
             level=level,
             host=host,
