@@ -51,7 +51,7 @@ def evaluate(
 
     Returns:
         split, rows, level, dice, iou, dice_per_image, iou_per_image, precision, recall, accuracy, classes,
-        levels, confusion, overlap (rows whose image was trained on), what was evaluated and how long it took.
+        levels, certainty, confusion, overlap (rows that were trained on), what was scored, how long it took.
 
     Raises:
         InputError: no such split, the dataset does not fit the run, or shards of its version are gone.

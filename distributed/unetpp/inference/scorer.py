@@ -3,6 +3,7 @@
 Shapes: N samples, C image channels, K classes; a size is height and width, behind planes for volumes.
 """
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ from unetpp.models.deployed import autocast, for_inference
 from unetpp.models.inference import predict_logits
 from unetpp.models.load import LoadedRun
 from unetpp.models.output import ModelOutput
+from unetpp.objective.certainty import CERTAINTIES, certainty, ranking
 from unetpp.objective.counts import confusion_matrix
 from unetpp.objective.hd95 import hausdorff95
 from unetpp.objective.image_labels import ImageLabelMetrics
@@ -90,13 +92,16 @@ class Scorer:
         self.rows += len(samples)
 
     def scores(self) -> dict[str, Any]:
-        """dice, iou, dice_per_image, iou_per_image, precision, recall, accuracy, classes, levels.
+        """dice, iou, dice_per_image, iou_per_image, precision, recall, accuracy, classes, levels, certainty.
+
+        `certainty` is how well each measure of it ranks the images by Dice, see `ranking`.
 
         Also hd95_px where it was asked for: the mean over images and classes that have both borders, and
         hd95_mm where every file tells its spacing; image_labels where the network has that head, see
         `ImageLabelMetrics.compute`; and objects in a dataset of them, see `InstanceMetrics.compute`.
         """
         scores = self._metrics.compute([entry.name for entry in self.manifest.classes])
+        scores["certainty"] = self._certainty()
         if self._hd95 is not None:
             scores["hd95_px"] = float(torch.cat(self._hd95).nanmean())
             if self.rows and len(self._hd95_mm) == self.rows:
@@ -105,6 +110,15 @@ class Scorer:
             scores["objects"] = self._objects.compute()
         label_scores = self._labels.compute(self.manifest.image_labels)
         return scores if label_scores is None else {**scores, "image_labels": label_scores}
+
+    def _certainty(self) -> dict[str, dict[str, float]]:
+        """By measure, those that rank the images at all."""
+        dice = np.array([line["dice"] for line in self.per_image])
+        found = {
+            name: ranking(np.array([line["certainty"].get(name, np.nan) for line in self.per_image]), dice)
+            for name in CERTAINTIES
+        }
+        return {name: scores for name, scores in found.items() if scores is not None}
 
     def confusion(self) -> dict[str, Any] | None:
         """Pixel counts, rows are the truth; None for a multilabel task, whose labels may overlap."""
@@ -118,7 +132,9 @@ class Scorer:
         self, samples: Sequence[Sample], output: ModelOutput, scores: Tensor, truths: NDArray[np.uint8]
     ) -> None:
         logits = output.levels[-1]
-        predicted = masks_from_logits(logits, self.manifest.task).cpu().numpy()
+        masks = masks_from_logits(logits, self.manifest.task)
+        certain = certainty(output.levels, masks, self.manifest.task).tolist()
+        predicted = masks.cpu().numpy()
         for row, sample in enumerate(samples):
             if self._objects is not None and sample.instances is not None:
                 chances = probabilities_from_logits(logits[row : row + 1].float(), self.manifest.task)
@@ -130,7 +146,11 @@ class Scorer:
             pairs = zip(self._levels, scores[:, row].tolist(), strict=True)
             levels = {str(level): {"dice": dice, "iou": iou} for level, (dice, iou) in pairs}
             headline = levels[str(self.level)]
-            self.per_image.append({"sample_id": sample.sample_id, **headline, "levels": levels})
+            named = zip(CERTAINTIES, certain[row], strict=True)
+            told = {name: value for name, value in named if not math.isnan(value)}
+            self.per_image.append(
+                {"sample_id": sample.sample_id, **headline, "levels": levels, "certainty": told}
+            )
             self.examples.offer(
                 sample.sample_id,
                 headline["dice"],

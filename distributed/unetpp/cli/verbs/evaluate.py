@@ -97,6 +97,8 @@ def _print_scores(result: dict[str, Any]) -> None:
         ]
         print_table(("image label", "images", "precision", "recall"), rows)
         typer.echo(f"image labels: accuracy {labels['accuracy']:.4f} over {labels['images']} images")
+    if result["certainty"]:
+        _print_certainty(result["certainty"])
     if "objects" in result:
         _print_objects(result["objects"])
     if "hd95_px" in result:
@@ -111,6 +113,12 @@ def _print_scores(result: dict[str, Any]) -> None:
 def _dilation(result: dict[str, Any]) -> str:
     """Of a network whose weights several share."""
     return f", dilation {','.join(map(str, result['dilation']))}" if "dilation" in result else ""
+
+
+def _print_certainty(certainty: dict[str, Any]) -> None:
+    keys = ("spearman", "risk_coverage", "risk_coverage_best")
+    rows = [(name, *_numbers(values, *keys)) for name, values in certainty.items()]
+    print_table(("certainty by", "rank correlation with Dice", "risk-coverage", "at best"), rows)
 
 
 def _print_objects(objects: dict[str, Any]) -> None:
