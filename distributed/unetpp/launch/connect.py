@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ _SHM_SHARE = 0.5
 _CONNECT_TIMEOUT_S = 10.0
 
 _EMBEDDED_ENVIRONMENT = {
+    EMBEDDED_VARIABLE: "1",
     **WORKER_PRIORITY,
     **{name: value for name, value in CLUSTER_ENVIRONMENT.items() if name != STATE_TRACKING},
     # Nothing preempts the machine one sits at, and the watcher is a process.
@@ -66,19 +67,35 @@ def connected(address: str | None, *, workers: int = 1, cpus_per_worker: float =
         require_token()
     # Ray reads the mode when it is imported, which has happened by now.
     reload_auth_mode()
-    environment = CLUSTER_ENVIRONMENT if address else _EMBEDDED_ENVIRONMENT
-    for name, value in environment.items():
-        os.environ.setdefault(name, value)
-    if address is not None:
-        _join(address)
-    else:
-        os.environ[EMBEDDED_VARIABLE] = "1"
-        _start(workers, cpus_per_worker)
+    with _ray_variables(CLUSTER_ENVIRONMENT if address else _EMBEDDED_ENVIRONMENT):
+        if address is not None:
+            _join(address)
+        else:
+            _start(workers, cpus_per_worker)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def _ray_variables(wanted: Mapping[str, str]) -> Iterator[None]:
+    """Set what is not set by the user, for as long as the connection lasts.
+
+    A process that another one has started may have inherited the variables of that one's Ray: it joins or
+    starts another Ray, which they are not for.
+    """
+    if os.environ.pop(EMBEDDED_VARIABLE, None) is not None:
+        for name, value in _EMBEDDED_ENVIRONMENT.items():
+            if os.environ.get(name) == value:
+                del os.environ[name]
+    added = {name: value for name, value in wanted.items() if name not in os.environ}
+    os.environ.update(added)
     try:
         yield
     finally:
-        ray.shutdown()
-        os.environ.pop(EMBEDDED_VARIABLE, None)
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def finds_cluster() -> bool:
