@@ -100,20 +100,21 @@ def write_untrained_run(
     sizes: list[tuple[int, int]] | None = None,
     resized_px: int | None = None,
     name: str = "run",
+    width: int = 4,
 ) -> str:
     """Write `<name>-data` and a run with one checkpoint of random weights; returns the run's URI."""
     sizes = sizes or [(24, 24), (24, 24), (20, 33), (17, 9)]
     data = folder / f"{name}-data"
-    return write_run_of(write_splits(data, task, sizes, resized_px), data, folder / name)
+    return write_run_of(write_splits(data, task, sizes, resized_px), data, folder / name, width=width)
 
 
-def write_run_of(manifest: Manifest, data: Path, out: Path) -> str:
+def write_run_of(manifest: Manifest, data: Path, out: Path, *, width: int = 4) -> str:
     """Write a run with one checkpoint of random weights on a packed dataset; returns the run's URI."""
     model = ModelConfig(
         in_channels=manifest.channels,
         num_classes=manifest.num_classes,
         depth=2,
-        width=4,
+        width=width,
         image_classes=0,
         spatial_dims=manifest.spatial_dims,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 
 from fakes import write_dataset
 from machines import GIB, cluster, machine
@@ -13,14 +14,16 @@ from unetpp.api.tuning import load_sweep_request
 from unetpp.cli.main import build_app, run
 from unetpp.cli.remote.verb_call import VerbCall, parse_call
 from unetpp.cli.verbs.train import split_arguments
-from unetpp.config import Hardware, Node, load_config
+from unetpp.config import Hardware, ModelConfig, Node, load_config
 from unetpp.core.errors import ConfigError
 from unetpp.core.storage import open_storage
+from unetpp.models.build import build_model
 from unetpp.training.run.job import stream_plan
 from unetpp.training.run.prepare import new_run, resumed_run
 from unetpp.tuning.ledger import Ledger
 from unetpp.tuning.setup import plan_sweep
 from unetpp.tuning.sweep import claim_sweep
+from untrained_run import write_untrained_run
 from written_commands import ROOT, Words, defined_commands, page_commands, printed_commands
 
 PAGES = [
@@ -67,6 +70,8 @@ class Shell:
         if submitted or len(self.hardware.nodes) > 1:
             arguments.append("scale.address=auto")  # as `submit` does, which is how a job sees its cluster
         given = dict(text.split("=", 1) for text in split_arguments(arguments)[1])
+        if "train.init" in given:
+            train_once(Path(given["train.init"]))
         if "data.uri" in given:
             pack_once(given["data.uri"])
         elif call.parameters["resume"] and "out" in given and not open_storage(given["out"]).list(""):
@@ -104,6 +109,15 @@ class Shell:
 def pack_once(uri: str) -> None:
     if not open_storage(uri).exists("manifest.json"):
         write_dataset(uri, {"train": 64, "val": 8}, rows_per_shard=64)
+
+
+def train_once(source: Path) -> None:
+    """Weights to start from: a run, or a file of a network on an encoder."""
+    if source.suffix == ".safetensors":
+        model = ModelConfig(in_channels=3, num_classes=1, depth=2, image_classes=0, encoder="lite0")
+        safetensors.torch.save_file(build_model(model).state_dict(), source)
+    elif not source.exists():
+        write_untrained_run(source.parent, name=source.name, width=16)
 
 
 def parse(words: Words) -> VerbCall:
