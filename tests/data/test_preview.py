@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -50,3 +52,24 @@ def test_to_rgb_of_any_image_is_rgb_between_black_and_white(channels, dtype):
     assert (rgb.shape, rgb.dtype) == ((2, 3, 3), np.uint8)
     assert rgb.min() == 0
     assert rgb.max() == 255
+
+
+def test_large_pictures_are_drawn_in_parts_that_give_the_same_picture(scenes, monkeypatch):
+    manifest, _ = scenes
+    draw = np.random.default_rng(0)
+    image = draw.integers(0, 256, (1500, 1000, 3), dtype=np.uint8)
+    mask = draw.integers(0, 3, image.shape[:2], dtype=np.uint8)
+
+    def drawn():
+        return overlay(to_rgb(image, [0.0] * 3, [200.0] * 3), mask, manifest)
+
+    monkeypatch.setattr("unetpp.data.preview._BLOCK_PIXELS", image[..., 0].size)
+    whole = drawn()
+    monkeypatch.setattr("unetpp.data.preview._BLOCK_PIXELS", 10_000)
+    tracemalloc.start()
+    parts = drawn()
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_array_equal(parts, whole)
+    # The two pictures, and what is computed of ten rows at a time.
+    assert peak_bytes < 2 * image.nbytes + 2**21

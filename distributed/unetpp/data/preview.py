@@ -1,6 +1,6 @@
 """A contact sheet: samples beside the same with their mask drawn over them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -22,6 +22,7 @@ _GAP_PX = 6
 _TEXT_PX = 14
 _PAIRS_PER_ROW = 3
 _ALPHA = 0.45
+_BLOCK_PIXELS = 2**18
 _BACKGROUND = (24, 26, 30)
 _IGNORED = (128, 128, 128)
 _BACKGROUND_NAMES = {"background", "bg", "class_0", "none", "other"}
@@ -74,8 +75,11 @@ def to_rgb(image: NDArray[Any], low: Sequence[float], high: Sequence[float]) -> 
     channels = [0, 1, 2] if image.shape[2] >= 3 else [0, 0, 0]
     floor = np.array([low[c] for c in channels], dtype=np.float64)
     span = np.array([high[c] for c in channels], dtype=np.float64) - floor
-    scaled = (image[:, :, channels] - floor) / np.where(span > 0, span, 1) * 255
-    return np.clip(scaled, 0, 255).astype(np.uint8)
+    rgb = np.empty((*image.shape[:2], 3), np.uint8)
+    for rows in _row_blocks(rgb):
+        scaled = (image[rows][:, :, channels] - floor) / np.where(span > 0, span, 1) * 255
+        rgb[rows] = np.clip(scaled, 0, 255)
+    return rgb
 
 
 def overlay(rgb: NDArray[np.uint8], mask: NDArray[np.uint8], manifest: Manifest) -> NDArray[np.uint8]:
@@ -87,9 +91,17 @@ def overlay(rgb: NDArray[np.uint8], mask: NDArray[np.uint8], manifest: Manifest)
         if drawn:
             colours[value] = np.mean(drawn, axis=0)
             strength[value] = _ALPHA
-    alpha = strength[mask][:, :, None]
-    blended: NDArray[np.uint8] = (rgb * (1 - alpha) + colours[mask] * alpha).astype(np.uint8)
+    blended = np.empty_like(rgb)
+    for rows in _row_blocks(rgb):
+        alpha = strength[mask[rows]][:, :, None]
+        blended[rows] = rgb[rows] * (1 - alpha) + colours[mask[rows]] * alpha
     return blended
+
+
+def _row_blocks(rgb: NDArray[np.uint8]) -> Iterator[slice]:
+    """Rows of a picture in parts, whose numbers take 8 bytes each while they are computed."""
+    count = max(1, _BLOCK_PIXELS // max(1, rgb.shape[1]))
+    return (slice(top, top + count) for top in range(0, rgb.shape[0], count))
 
 
 def _colours_of(value: int, manifest: Manifest) -> list[tuple[int, int, int]]:

@@ -3,6 +3,7 @@
 import base64
 import io
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import open_storage
-from unetpp.data.images.header import SampleError
+from unetpp.data.images.header import Header, SampleError
 from unetpp.data.pack.masks.understood import ClassShare
 from unetpp.data.pack.pack import PackResult
 from unetpp.data.pack.parts import decode_pair
@@ -28,8 +29,8 @@ logger = logging.getLogger(__name__)
 PREVIEW = "preview.html"
 _SHOWN = 16
 _SIDE_PX = 320
-_MAX_PIXELS = 2**26
-"""Larger images are left out of the page: they would take longer than packing them."""
+_MAX_BYTES = 2**28
+"""Of a decoded image that is drawn: a packing that reads by windows holds no more either."""
 _VISIBLE = 0.25
 """Of the share a class has where it has most; less of it is easily overlooked."""
 
@@ -75,7 +76,7 @@ def _shares(pair: LabelledPair) -> dict[int, float]:
 def _figures(result: PackResult) -> Iterator[dict[str, Any]]:
     split_of = {row.source.pair.sample_id: shard.split for shard in result.shards for row in shard.rows}
     pairs = list({id(row.source): row.source for shard in result.shards for row in shard.rows}.values())
-    small = [pair for pair in pairs if pair.header.height * pair.header.width <= _MAX_PIXELS]
+    small = [pair for pair in pairs if _is_drawn(pair.header)]
     for pair in chosen_pairs(small, _SHOWN):
         try:
             image, mask = decode_pair(pair, result.settled, result.options)
@@ -89,6 +90,12 @@ def _figures(result: PackResult) -> Iterator[dict[str, Any]]:
             "name": name,
             "split": split_of[pair.pair.sample_id],
         }
+
+
+def _is_drawn(header: Header) -> bool:
+    """Whether an image is decoded for the page; a volume was held whole to be packed."""
+    sides = header.height, header.width, header.channels
+    return header.planes is not None or math.prod(sides) * np.dtype(header.dtype).itemsize <= _MAX_BYTES
 
 
 def _picture(image: NDArray[Any], mask: NDArray[np.uint8], manifest: Manifest) -> str:
