@@ -66,6 +66,15 @@ def test_class_without_a_pixel_has_no_region():
     assert json.loads(encode(found, "rle")[0])["regions"] == []
 
 
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+def test_pixels_without_data_are_of_no_class(task):
+    found = prediction(task)
+    before = {entry["class"]: entry["rle"] for entry in json.loads(encode(found, "rle")[0])["regions"]}
+    found.mask[found.mask == 0] = 255
+    after = {entry["class"]: entry["rle"] for entry in json.loads(encode(found, "rle")[0])["regions"]}
+    assert after == before
+
+
 def test_unknown_form_is_refused_by_those_that_are():
     with pytest.raises(InputError, match=f"format=gif must be one of {', '.join(FORMATS)}"):
         encode(prediction("binary"), "gif")

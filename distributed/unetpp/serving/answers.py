@@ -4,7 +4,7 @@ Shapes: H height, W width.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,10 @@ from scipy import ndimage
 from unetpp.core.errors import InputError
 from unetpp.inference.colours import indexed_png
 from unetpp.inference.objects.outlines import outlines_of
+from unetpp.inference.objects.regions import class_regions
 from unetpp.inference.prediction import Prediction
 
 __all__ = ["FORMATS", "encode"]
-
-_BACKGROUND = ("background", "_background_")
 
 
 def encode(prediction: Prediction, form: str) -> tuple[bytes, str]:
@@ -36,20 +35,9 @@ def encode(prediction: Prediction, form: str) -> tuple[bytes, str]:
     if form == "png":
         return indexed_png(prediction.mask, prediction.manifest), "image/png"
     height, width = prediction.mask.shape
-    found = [
-        {"class": name, **FORMATS[form](region)} for name, region in _regions(prediction) if region.any()
-    ]
+    regions = class_regions(prediction.mask, prediction.manifest)
+    found = [{"class": name, **FORMATS[form](region)} for name, region in regions if region.any()]
     return json.dumps({"height": height, "width": width, "regions": found}).encode(), "application/json"
-
-
-def _regions(prediction: Prediction) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Where each class is (H, W); a background is none."""
-    for index, entry in enumerate(prediction.manifest.classes):
-        if prediction.manifest.task == "multiclass":
-            if index > 0 or entry.name not in _BACKGROUND:
-                yield entry.name, prediction.mask == index
-        else:
-            yield entry.name, (prediction.mask >> index & 1) == 1
 
 
 def _runs(region: NDArray[np.bool_]) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from rasterio.warp import transform as reproject
 from shapely.geometry import mapping, shape
 
 from unetpp.core.errors import InputError
-from unetpp.core.manifest import Manifest
 from unetpp.core.storage import Storage
+from unetpp.inference.objects.regions import class_regions
 from unetpp.inference.writers.geotiff import PROBABILITIES_SUFFIX, write_probabilities
 from unetpp.inference.writers.registry import Segmented
 
@@ -32,7 +32,6 @@ __all__ = ["PROBABILITIES_SUFFIX", "SUFFIX", "write", "write_probabilities"]
 logger = logging.getLogger(__name__)
 
 SUFFIX = ".geojson"
-_BACKGROUND = ("background", "_background_")
 _LONGITUDE_LATITUDE = CRS.from_epsg(4326)
 _STRAIGHT_PX = 64
 """Longest edge, in pixels, that is taken to another reference system as a straight line."""
@@ -75,22 +74,11 @@ def write(segmented: Segmented, target: Storage, name: str) -> None:
 def _polygons(segmented: Segmented) -> Iterator[tuple[str, Any]]:
     """Class and polygon, in the raster's reference system, of each area whose pixels touch along edges."""
     transform = Affine(*segmented.space.transform)
-    for label, area in _areas(segmented.mask, segmented.manifest):
+    for label, area in class_regions(segmented.mask, segmented.manifest):
         if segmented.valid is not None:
             area &= segmented.valid
         for outline, _ in shapes(area.view(np.uint8), mask=area, connectivity=4, transform=transform):
             yield label, shape(outline)
-
-
-def _areas(mask: NDArray[np.uint8], manifest: Manifest) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Where each class is; a background is none."""
-    for index, entry in enumerate(manifest.classes):
-        if manifest.task == "multilabel":
-            yield entry.name, (mask >> index & 1) == 1
-        elif manifest.task == "binary":
-            yield entry.name, mask == 1
-        elif index > 0 or entry.name not in _BACKGROUND:
-            yield entry.name, mask == index
 
 
 def _area(polygon: Any, crs: CRS | None) -> dict[str, float]:
