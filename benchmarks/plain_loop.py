@@ -42,7 +42,7 @@ def train_plain(
     storage = open_storage(config.data.uri)
     manifest = load_manifest(storage)
     config, _ = resolve(config, manifest, detect_hardware())
-    data = {split: _load(storage, manifest, split) for split in ("train", "val", "test")}
+    data = {split: load_split(storage, manifest, split) for split in ("train", "val", "test")}
     normalise = Normalise(manifest.channel_stats)
 
     torch.manual_seed(config.train.seed)
@@ -78,10 +78,10 @@ def train_plain(
         train_s = time.perf_counter() - started_s
         rates.append(len(images) / train_s)
         with _autocast(config):
-            val, _ = _scores(model, manifest, normalise, *data["val"])
+            val, _ = pooled_scores(model, manifest, normalise, *data["val"])
         if val > best["val"]:
             with _autocast(config):
-                test, test_iou = _scores(model, manifest, normalise, *data["test"])
+                test, test_iou = pooled_scores(model, manifest, normalise, *data["test"])
             best = {"epoch": epoch + 1, "val": val, "test": test, "test_iou": test_iou}
             on_best(model)
         after_epoch({"val": val, "train_s": train_s})
@@ -94,7 +94,8 @@ def _autocast(config: RunConfig) -> torch.autocast:
     return torch.autocast("cpu", torch.bfloat16, enabled=config.train.precision == "bf16")
 
 
-def _load(storage: Any, manifest: Manifest, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+def load_split(storage: Any, manifest: Manifest, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images (N, H, W, C) and masks (N, H, W) of a split whose samples are of one size."""
     samples = list(iter_samples(storage, manifest, split))
     return (
         torch.from_numpy(np.stack([sample.image for sample in samples])),
@@ -103,9 +104,10 @@ def _load(storage: Any, manifest: Manifest, split: str) -> tuple[torch.Tensor, t
 
 
 @torch.no_grad()
-def _scores(
+def pooled_scores(
     model: Any, manifest: Manifest, normalise: Any, images: torch.Tensor, masks: torch.Tensor
 ) -> tuple[float, float]:
+    """Dice and IoU over all pixels."""
     metrics = SegmentationMetrics(manifest.num_classes, model.supervised_levels, manifest.task)
     model.eval()
     for rows in torch.arange(len(images)).split(8):

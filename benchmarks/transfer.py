@@ -14,22 +14,19 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from common import markdown, unetpp
+from plain_loop import load_split, pooled_scores
 
 from unetpp.config import detect_hardware, load_config, resolve
-from unetpp.core.manifest import Manifest
 from unetpp.core.storage import open_storage
 from unetpp.data.dataset.manifests import load_manifest
-from unetpp.data.dataset.parquet import iter_samples
 from unetpp.models import build_model
 from unetpp.models.initial import initial_weights
 from unetpp.models.normalise import Normalise
 from unetpp.objective import build_objective
-from unetpp.objective.metrics import SegmentationMetrics
 from unetpp.training.loop.augment import apply_augment, draw_params
 from unetpp.training.loop.optim import build_optimizer, build_schedule
 
@@ -99,7 +96,7 @@ def _train(dataset: str, encoder: str, steps: int, seed: int) -> dict[str, float
     optimizer = build_optimizer(model, config.optim)
     schedule = build_schedule(optimizer, config.optim, steps)
     normalise = Normalise(manifest.channel_stats)
-    images, masks = _pixels(storage, manifest, "train")
+    images, masks = load_split(storage, manifest, "train")
     started_s = time.process_time()
     for step, rows in enumerate(_batches(len(images), int(config.data.batch_size), steps)):
         positions = np.arange(len(rows)) + step * len(rows)
@@ -113,30 +110,13 @@ def _train(dataset: str, encoder: str, steps: int, seed: int) -> dict[str, float
         optimizer.step()
         schedule.step()
     cpu_s = time.process_time() - started_s
-    return _scores(model, manifest, normalise, *_pixels(storage, manifest, "val")) | {"cpu_s": cpu_s}
+    dice, iou = pooled_scores(model, manifest, normalise, *load_split(storage, manifest, "val"))
+    return {"dice": dice, "iou": iou, "cpu_s": cpu_s}
 
 
 def _batches(rows: int, size: int, steps: int) -> Iterator[torch.Tensor]:
     order = torch.cat([torch.randperm(rows) for _ in range(-(-steps * size // rows))])
     return iter(order[: steps * size].split(size))
-
-
-def _pixels(storage: Any, manifest: Manifest, split: str) -> tuple[torch.Tensor, torch.Tensor]:
-    samples = list(iter_samples(storage, manifest, split))
-    images, masks = ([getattr(sample, name) for sample in samples] for name in ("image", "mask"))
-    return torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks))
-
-
-@torch.no_grad()
-def _scores(
-    model: Any, manifest: Manifest, normalise: Any, images: torch.Tensor, masks: torch.Tensor
-) -> dict[str, float]:
-    metrics = SegmentationMetrics(manifest.num_classes, model.supervised_levels, manifest.task)
-    model.eval()
-    for rows in torch.arange(len(images)).split(8):
-        metrics.update(model(normalise(images[rows].permute(0, 3, 1, 2))), masks[rows])
-    scores = metrics.compute([info.name for info in manifest.classes])
-    return {name: float(scores[name]) for name in ("dice", "iou")}
 
 
 def _mean(scores: list[dict[str, float]], name: str) -> float:
