@@ -16,6 +16,10 @@ from unetpp.core.errors import ConfigError
             "data.batch_size=10 must be divisible by scale.workers=2 * train.accumulate=2; use 12",
         ),
         ("data.batch_size=0", "data.batch_size=0 must be at least 1; use 1 or auto"),
+        (
+            "model.num_classes=3 loss.class_weights=[1,2]",
+            "loss.class_weights must have one entry per class, 3 in all; it has 2",
+        ),
         ("data.foreground=1.5", "data.foreground=1.5 must be at most 1; use 1 or auto"),
         ("data.cache_bytes=-1", "data.cache_bytes=-1 must be at least 0; use 0 or auto"),
         (

@@ -98,8 +98,12 @@ def _encoder_rules(model: ModelConfig) -> Iterator[str]:
         yield f"model.encoder={encoder} halves both axes at every row; leave model.pool out"
 
 
-def loss_rules(loss: LossConfig) -> Iterator[str]:
-    """At least one term of the pixel loss counts."""
+def loss_rules(loss: LossConfig, model: ModelConfig) -> Iterator[str]:
+    """At least one term of the pixel loss counts, and each class has its weight."""
+    if loss.class_weights and isinstance(model.num_classes, int):
+        found, wanted = len(loss.class_weights), model.num_classes
+        if found != wanted:
+            yield f"loss.class_weights must have one entry per class, {wanted} in all; it has {found}"
     weights = {name: getattr(loss, name) for name in PIXEL_TERMS}
     if not any(weights.values()):
         named = ", ".join(f"loss.{name}=0" for name in weights)

@@ -76,7 +76,7 @@ class RunConfig(Section):
         broken = [
             *model_rules(self.model),
             *shared_dilation_rules(self.model, self.train),
-            *loss_rules(self.loss),
+            *loss_rules(self.loss, self.model),
             *augment_rules(self.augment),
             *scale_rules(self.scale),
             *batch_rules(self.data, self.train, self.max_workers),

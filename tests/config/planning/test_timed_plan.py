@@ -74,6 +74,29 @@ def test_plan_leaves_what_was_given(make_manifest: Make, laptop: Hardware) -> No
     assert not {text.partition("=")[0] for text in given_values} & values.keys()
 
 
+@pytest.mark.parametrize(
+    ("override", "field"),
+    [
+        ("model.depth=6", "model.encoder"),
+        ("model.depth=5", "model.stem_stride"),
+        ("model.pool=[[2,1],[2,2]]", "model.encoder"),
+        ("train.memory=recompute", "model.norm"),
+        ("model.shared_dilations=[[1,1,1],[1,1,2]]", "model.norm"),
+    ],
+)
+def test_plan_keeps_from_what_contradicts_what_was_given(
+    make_manifest: Make, laptop: Hardware, override: str, field: str
+) -> None:
+    overrides = [*MINUTES, override, *(["model.depth=2"] if "[" in override else [])]
+    config = load_config(None, overrides)
+    opened, decisions = open_fields_decided(config, make_manifest(), PlanFacts(NUCLEI, ("lite0",)))
+    (kept,) = (decision for decision in decisions if decision.field == field)
+    assert "does not fit what was given" in kept.reason
+    section, name = field.split(".")
+    default = getattr(getattr(config, section), name)
+    assert (getattr(getattr(opened, section), name), kept.value) == (default, default)
+
+
 def test_plan_of_a_sweep_is_given_to_its_trials(make_manifest: Make) -> None:
     config, first = open_fields_decided(load_config(None, MINUTES), make_manifest(), PlanFacts(NUCLEI))
     again, second = open_fields_decided(config, make_manifest(), PlanFacts(STREETS, ("lite0",)))

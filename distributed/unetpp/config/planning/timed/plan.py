@@ -1,6 +1,8 @@
 """The plan of a run that goes by minutes: what the command leaves open, then every `auto`, then what fits."""
 
-from unetpp.config.load import given_fields, replace
+from typing import Any
+
+from unetpp.config.load import flatten, given_fields, replace
 from unetpp.config.planning.hardware import Hardware
 from unetpp.config.planning.placement import candidates
 from unetpp.config.planning.resolve import Decision, resolve
@@ -9,6 +11,7 @@ from unetpp.config.planning.timed.facts import PlanFacts
 from unetpp.config.planning.timed.fitting import shrunk
 from unetpp.config.planning.timed.rules import TIMED_RULES
 from unetpp.config.run import RunConfig
+from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Manifest
 
 __all__ = ["open_fields_decided", "planned"]
@@ -51,9 +54,18 @@ def open_fields_decided(
     for field, rule in TIMED_RULES:
         found = rule(config, manifest, facts) if field not in given else None
         if found is not None:
-            config = replace(config, {field: found[0]})
-            decisions.append(Decision(field, *found))
+            config, decision = _decided(config, field, *found)
+            decisions.append(decision)
     return config, tuple(decisions)
+
+
+def _decided(config: RunConfig, field: str, value: Any, reason: str) -> tuple[RunConfig, Decision]:
+    """The configuration with a field set, or as it is where the value contradicts what was given."""
+    try:
+        return replace(config, {field: value}), Decision(field, value, reason)
+    except ConfigError as error:
+        rule = str(error).splitlines()[0]
+        return config, Decision(field, flatten(config)[field], f"{value} does not fit what was given: {rule}")
 
 
 _SHRINKABLE = ("data.batch_size", "data.crop", "model.width")
