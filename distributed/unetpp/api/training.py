@@ -10,7 +10,7 @@ from unetpp.api.watchers import TrainListener, TrainWatcher
 from unetpp.config import Hardware, RunConfig, given_fields
 from unetpp.config.planning.placement import waiting
 from unetpp.core.ownership import Ownership
-from unetpp.core.rundir import RunDir
+from unetpp.core.rundir import RunDir, epochs_done
 from unetpp.training.run.job import TrainJob
 from unetpp.training.run.listener import Listener
 from unetpp.training.run.prepare import new_run, resumed_config, resumed_run
@@ -39,7 +39,7 @@ def train_run(config: RunConfig, watcher: TrainWatcher, *, resume: bool) -> dict
         job = replace(_prepare(config, hardware, owner, watcher, resume=resume), began_at=began_at)
         if resume and (ended := _ended(job, watcher)) is not None:
             return ended
-        first_epoch = len(RunDir(job.run_uri).read_metrics())
+        first_epoch = epochs_done(RunDir(job.run_uri).read_metrics())
         with watcher.training(job.config.train.counted_epochs, first_epoch) as listener:
             timed = StartUpTimer(listener)
             finished = _fit(job, base.scale.address, timed)

@@ -13,6 +13,7 @@ result.json        written once, at the end
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -22,7 +23,7 @@ from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import Storage, open_storage
 
-__all__ = ["RUN_CONFIG", "RunDir"]
+__all__ = ["RUN_CONFIG", "RunDir", "epochs_done"]
 
 RUN_CONFIG = "config.yaml"
 _DECISIONS = "decisions.json"
@@ -32,6 +33,11 @@ _METRICS = "metrics.jsonl"
 _RESULT = "result.json"
 _TRACKERS = "trackers.json"
 _INITIAL = "initial.safetensors"
+
+
+def epochs_done(metrics: Sequence[Mapping[str, Any]]) -> int:
+    """The last epoch of which a run's metrics tell; a run that goes by minutes has no line for each."""
+    return int(metrics[-1]["epoch"]) if metrics else 0
 
 
 class RunDir:

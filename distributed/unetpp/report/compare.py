@@ -6,7 +6,7 @@ from typing import Any
 from unetpp.config.load import flatten
 from unetpp.config.run import RunConfig
 from unetpp.core.errors import InputError
-from unetpp.core.rundir import RunDir
+from unetpp.core.rundir import RunDir, epochs_done
 from unetpp.inference.evaluation_files import read_per_image
 from unetpp.models.cost import count_cost
 from unetpp.report.run.data import RunData, load_run_data
@@ -81,7 +81,7 @@ def _summary(run: RunData, split: str | None) -> dict[str, Any]:
         "levels": levels,
         "params": deepest.params,
         "macs": deepest.macs,
-        "epochs": len(run.epochs),
+        "epochs": epochs_done(run.epochs),
         "seconds": sum(float(epoch["seconds"]) for epoch in run.epochs),
         "finished": run.result is not None,
     }

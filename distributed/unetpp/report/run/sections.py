@@ -5,6 +5,7 @@ from typing import Any
 
 from unetpp.config.load import flatten
 from unetpp.core.commands import shown_command
+from unetpp.core.rundir import epochs_done
 from unetpp.models.cost import Cost
 from unetpp.report.numbers import bytes_text, count_text, duration_text, percent, score, significant
 from unetpp.report.run.data import RunData
@@ -47,7 +48,7 @@ def headline(data: RunData) -> list[tuple[str, str, str]]:
     seconds = sum(float(epoch["seconds"]) for epoch in data.epochs)
     state = "finished" if data.result is not None else "unfinished"
     cards += [
-        ("Epochs", f"{data.epochs[-1]['epoch'] if data.epochs else 0} {planned}", state),
+        ("Epochs", f"{epochs_done(data.epochs)} {planned}", state),
         ("Training", duration_text(seconds) if data.epochs else "–", "all finished epochs"),
     ]
     skipped = data.epochs[-1].get("nonfinite_steps", 0) if data.epochs else 0

@@ -64,10 +64,11 @@ def headline_cards(data: SweepData) -> list[tuple[str, str, str]]:
             note = gain if default.outcome == "COMPLETE" else stopped
             cards.append(("Base configuration", score(default.quality), note))
     spent, most = _epochs(data.trials), _most_epochs(data)
+    none = "trials go by minutes" if data.config.train.minutes else "none yet"
     seconds = sum(trial.seconds for trial in data.trials)
     cards += [
         ("Trials", f"{len(data.trials)} of {data.config.tune.trials}", _states(data.trials)),
-        ("Epochs", f"{spent} of {most}", f"{percent(1 - spent / most)} not trained" if most else "none yet"),
+        ("Epochs", _epochs_text(data), f"{percent(1 - spent / most)} not trained" if most else none),
         (
             "Training",
             duration_text(seconds) if seconds else "–",
@@ -170,13 +171,14 @@ def cost_facts(data: SweepData) -> Facts:
     if not timed:
         return []
     started = [trial.start_up_s for trial in data.trials if trial.start_up_s is not None]
+    planned = "" if data.config.train.minutes else " had every trial been trained to the end"
     start_up = [("Start of a trial", f"{duration_text(median(started))} median")] if started else []
     return [
         ("All trials", f"{duration_text(sum(timed))} of training and validation"),
         ("A trial", f"{duration_text(sum(timed) / len(timed))} mean, {duration_text(max(timed))} longest"),
         *start_up,
         ("On the clock", f"{_wall(data)} from the first start to the last end, pauses included"),
-        ("Epochs", f"{_epochs(data.trials)} of {_most_epochs(data)} had every trial been trained to the end"),
+        ("Epochs", f"{_epochs_text(data)}{planned}"),
         ("Stopped early", _saved(data)),
     ]
 
@@ -264,16 +266,23 @@ def _epochs(trials: Iterable[TrialData]) -> int:
 
 def _most_epochs(data: SweepData) -> int:
     launched = sum(trial.outcome not in ("INFEASIBLE", "REPEATED") for trial in data.trials)
-    return launched * data.config.train.epochs
+    return launched * data.config.train.counted_epochs
+
+
+def _epochs_text(data: SweepData) -> str:
+    """Those that were trained, of those that trials had been given; by minutes nobody knows how many."""
+    spent = f"{_epochs(data.trials)}"
+    return spent if data.config.train.minutes else f"{spent} of {_most_epochs(data)}"
 
 
 def _saved(data: SweepData) -> str:
     pruned = [trial for trial in data.trials if trial.outcome == "PRUNED"]
-    left = [data.config.train.epochs - trial.epochs for trial in pruned]
+    planned = data.config.train.counted_epochs
+    left = [planned - trial.epochs for trial in pruned]
     pace_s = [trial.seconds / max(trial.epochs, 1) for trial in pruned]
     saved_s = sum(epochs * seconds for epochs, seconds in zip(left, pace_s, strict=True))
     saved = f"; {sum(left)} epochs not trained, about {duration_text(saved_s)} at their own pace"
-    return f"trials: {len(pruned)}" + (saved if pruned else "")
+    return f"trials: {len(pruned)}" + (saved if pruned and planned else "")
 
 
 def _states(trials: Sequence[TrialData]) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from unetpp.core.rundir import RunDir
+from unetpp.core.rundir import RunDir, epochs_done
 from unetpp.training.run.job import TrainJob
 
 __all__ = ["summarise"]
@@ -22,7 +22,7 @@ def summarise(job: TrainJob, *, finished: bool, wall_s: float, start_up_s: float
     best = max(validated, key=lambda epoch: float(epoch["val"][metric]), default=None)
     result: dict[str, Any] = {
         "run": job.run_uri,
-        "epochs": epochs[-1]["epoch"] if epochs else 0,
+        "epochs": epochs_done(epochs),
         "finished": finished,
         "seconds": round(sum(epoch["seconds"] for epoch in epochs), 3),
         "wall_seconds": round(wall_s, 3),
