@@ -67,6 +67,14 @@ def test_hardest_pixels_are_those_of_the_largest_loss(sample, share: float) -> N
         torch.testing.assert_close(found[image], valid.topk(count).values.mean())
 
 
+def test_hardest_pixels_of_a_diverged_network_have_no_finite_loss(sample) -> None:
+    logits, mask = sample
+    target = encode_target(mask, "multiclass", CLASSES)
+    broken = logits.detach().clone()
+    broken[:, :, 5, 0] = torch.nan
+    assert not cross_entropy(broken, *target, softmax=True, hardest=0.25).isfinite().any()
+
+
 def test_hardest_pixels_of_an_ignored_image_have_no_loss() -> None:
     logits = torch.randn(1, 2, 4, 4, requires_grad=True)
     target = encode_target(torch.full((1, 4, 4), 255, dtype=torch.uint8), "multiclass", 2)

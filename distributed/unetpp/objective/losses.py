@@ -130,7 +130,8 @@ def _mean_over_hardest(loss: Tensor, valid: Tensor, share: float) -> Tensor:
     )
     count = (valid.flatten(1).sum(1) * share).ceil().clamp(min=1)
     kept = torch.arange(ranked.values.shape[1], device=loss.device) < count[:, None]
-    values = torch.where(kept & ranked.values.isfinite(), ranked.values, 0.0)
+    # Of a diverged loss NaN and Inf must stay: only what is not valid is left out.
+    values = torch.where(kept & (ranked.values != -torch.inf), ranked.values, 0.0)
     return values.sum(1) / count / loss.shape[1]
 
 

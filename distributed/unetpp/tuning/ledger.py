@@ -168,7 +168,7 @@ class Ledger:
         """Why the sweep ends before its number of trials, or None."""
         best = self.best()
         quality = None if best is None else best.quality
-        since_best = self.standings.ended_after_best
+        since_best = self.standings.ended_after(best.trial) if best and self._budget.patience else 0
         return self._budget.exhausted(self._ran_s(), self.gpu_seconds, quality, since_best)
 
     def best(self) -> LeaderRow | None:

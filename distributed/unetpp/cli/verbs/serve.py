@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
         ] = _DEFAULT.host,
         port: Annotated[int, typer.Option(help="0 takes a free port.")] = _DEFAULT.port,
         replicas: Annotated[int, typer.Option(help="Processes that predict.")] = _DEFAULT.replicas,
-        max_batch: Annotated[int, typer.Option(help="Images predicted together.")] = _DEFAULT.max_batch,
+        max_batch: Annotated[int, typer.Option(help="Images of one batch.")] = _DEFAULT.max_batch,
         batch_wait_ms: Annotated[
             float, typer.Option(help="Longest wait for others to join a batch.")
         ] = _DEFAULT.batch_wait_ms,

@@ -82,8 +82,8 @@ def timed_training(
             wait_s = time.perf_counter() - asked_s
             result = run_step(context, state, batch)
             counts += batch.counts
-            budget.step_s = budget.clock() - clocked_s
             advance(context, state, sums, result, wait_s, time.perf_counter() - started_s)
+            budget.step_s = budget.clock() - clocked_s
             request = yield StepInfo(epoch, step + 1, plan.train_steps, sums)
             agreed = _agree(context, state, budget, validation.steps, validated_s, request)
             if agreed.request != Request.GO_ON:

@@ -84,13 +84,10 @@ class Standings:
         ended = [row for row in (self._complete, self._pruned) if row is not None]
         return best_row(in_order([*ended, *self._running.values()]))
 
-    @property
-    def ended_after_best(self) -> int:
-        """Trials that began after the best one and have ended, with a result or repeating one."""
-        best = self.best
+    def ended_after(self, trial: int) -> int:
+        """Trials that began after this one and have ended, with a result or repeating one."""
         return sum(
-            state in ("complete", "pruned") and best is not None and number > best.trial
-            for number, state in self._states.items()
+            state in ("complete", "pruned") and number > trial for number, state in self._states.items()
         )
 
     @property

@@ -134,6 +134,11 @@ class _Answering:
             return self._answer(name, choices)
         return self._once(name, lambda: self._trial.suggest_categorical(name, choices))
 
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        return float(self._once(name, lambda: self._trial.suggest_float(name, low, high, step=step, log=log)))
+
     def _is_answered(self, name: str) -> bool:
         return name in (_DEPTH, _DILATION) or name.startswith(f"{_DILATION}.")
 
