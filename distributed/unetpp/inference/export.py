@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 import unetpp
+from unetpp.config.dilations import Network, scored_networks
 from unetpp.core.errors import ConfigError, ExistsError, InputError
 from unetpp.core.rundir import RunDir
 from unetpp.inference.engines.engine import Description
@@ -71,7 +72,8 @@ def export_run(
     head = asked_level(run.model, level, dilation)
     exported = ExportedModel(run.normalise, run.model.at_level(head)).eval()
     given = {"level": head, "precision": precision, "licence": licence}
-    description = _description(run, exported, _scores(run_uri, run.step, head), given)
+    rows = tuple(run.chosen["dilation"][: head + 1]) if run.chosen else None
+    description = _description(run, exported, _scores(run_uri, run.step, (head, rows)), given)
     out.parent.mkdir(parents=True, exist_ok=True)
     if precision == "int8":
         # ONNX takes seconds to import.
@@ -89,11 +91,11 @@ def export_run(
     }
 
 
-def _scores(run_uri: str, step: int, level: int) -> dict[str, float]:
-    """Of the level, as validated when the checkpoint was made."""
+def _scores(run_uri: str, step: int, network: Network) -> dict[str, float]:
+    """Of the network, as validated when the checkpoint was made."""
     for epoch in RunDir(run_uri).read_metrics():
         if epoch.get("step") == step and "val" in epoch:
-            scores = epoch["val"]["levels"].get(str(level), {})
+            scores = next((values for found, values in scored_networks(epoch) if found == network), {})
             return {name: value for name, value in scores.items() if isinstance(value, float)}
     return {}
 

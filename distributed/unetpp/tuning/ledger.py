@@ -19,6 +19,7 @@ from optuna.trial import TrialState
 
 from unetpp.compat.optuna import continued_trial
 from unetpp.config import Decision, RunConfig, replace, resolve
+from unetpp.config.dilations import Network, scored_networks
 from unetpp.config.planning.feasibility import check
 from unetpp.config.stored import stored_config
 from unetpp.core.errors import ConfigError
@@ -35,11 +36,9 @@ from unetpp.tuning.stopping import build_rule
 from unetpp.tuning.study.epochs import EpochRecord, Verdict, epoch_records
 from unetpp.tuning.study.levels import (
     LevelResult,
-    Network,
     NetworkCost,
     SharedLatency,
     level_results,
-    scored_networks,
 )
 from unetpp.tuning.study.publish import Publisher, Unpublished
 from unetpp.tuning.study.record import CONFIG_SHA256, RUN, START_UP, Outcome, TrialRecord, own_trials

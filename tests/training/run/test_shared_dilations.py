@@ -5,8 +5,10 @@ import json
 import pytest
 
 from fakes import LocalSession, final_weights, start_run, tiny_config, train
+from unetpp.config.dilations import scored_networks
 from unetpp.core.errors import ConfigError
 from unetpp.core.rundir import RunDir
+from unetpp.inference.engines.registry import load_engine
 from unetpp.inference.engines.weights import load_exported
 from unetpp.inference.evaluate import evaluate
 from unetpp.inference.evaluation_files import read_evaluations
@@ -128,3 +130,14 @@ def test_export_run_a_vector_is_cut_out_bit_for_bit(trained, tmp_path, dilation)
     written = export_run(trained.run_uri, tmp_path / "m.safetensors", dilation=dilation)
     assert (written["level"], written["max_abs_diff"]) == (len(dilation) - 1, 0.0)
     assert load_exported(tmp_path / "m.safetensors").network.dilation == dilation
+
+
+@pytest.mark.parametrize("dilation", [(1, 2), (1, 1, 2), (1, 2, 4)])
+def test_export_run_a_vector_carries_its_own_scores(trained, tmp_path, dilation):
+    file = tmp_path / "m.safetensors"
+    export_run(trained.run_uri, file, dilation=dilation)
+    run = RunDir(trained.run_uri)
+    step = load_run(trained.run_uri).step
+    (epoch,) = (epoch for epoch in run.read_metrics() if epoch["step"] == step)
+    scores = dict(scored_networks(epoch))[len(dilation) - 1, dilation]
+    assert load_engine(file).description.metrics["dice"] == scores["dice"]

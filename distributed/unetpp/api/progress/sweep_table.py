@@ -10,8 +10,8 @@ from rich.table import Table
 
 from unetpp.api.progress.bars import new_live, stderr_console
 from unetpp.api.progress.notebook import NotebookLive
+from unetpp.config.dilations import scored_networks
 from unetpp.core.milestones import since_submission
-from unetpp.tuning.study.levels import scored_networks
 
 __all__ = ["SweepTable", "sparkline"]
 

@@ -10,10 +10,11 @@ from typing import Any, Literal
 import optuna
 from optuna.trial import TrialState
 
+from unetpp.config.dilations import Network
 from unetpp.config.sections.tune import ObjectiveName
 from unetpp.tuning.results.pareto import pareto_front
 from unetpp.tuning.study.epochs import epoch_records, kept_levels
-from unetpp.tuning.study.levels import LevelResult, Network
+from unetpp.tuning.study.levels import LevelResult
 from unetpp.tuning.study.record import NO_QUALITY, SAME_AS, cause_of, is_infeasible, own_trials
 from unetpp.tuning.study.study import objectives_of
 

@@ -8,26 +8,20 @@ from typing import Any, Protocol
 
 import optuna
 
-from unetpp.config.dilations import Dilation, extent
+from unetpp.config.dilations import Dilation, Network, scored_networks
 from unetpp.config.sections.tune import MetricName, ObjectiveName
 
 __all__ = [
     "LevelResult",
-    "Network",
     "NetworkCost",
     "SharedLatency",
     "costs",
     "headline",
     "level_results",
-    "scored_networks",
 ]
 
 _LATENCY = "latency:"
 """Begins the study's user attributes with what was measured, in seconds."""
-
-
-Network = tuple[int, Dilation | None]
-"""One of a trial's: its level, and the dilations of rows 0..level where the trial has several."""
 
 
 class NetworkCost(Protocol):
@@ -59,22 +53,6 @@ class LevelResult:
     def network(self) -> Network:
         """Which of the trial's networks it is."""
         return self.level, self.dilation
-
-
-def scored_networks(metrics: Mapping[str, Any]) -> list[tuple[Network, Mapping[str, Any]]]:
-    """Every network that an epoch scored with its scores, shallow to deep and small to large dilations.
-
-    Args:
-        metrics: an epoch's metrics as the training loop reports them.
-    """
-    scored = metrics.get("val", {})
-    shared = scored.get("candidates", [{"dilation": None, "levels": scored.get("levels", {})}])
-    found = [
-        ((int(level), _rows(candidate["dilation"], int(level))), values)
-        for candidate in shared
-        for level, values in candidate["levels"].items()
-    ]
-    return sorted(found, key=lambda entry: (entry[0][0], extent(entry[0][1] or ())))
 
 
 def level_results(
@@ -115,10 +93,6 @@ def costs(result: LevelResult, objectives: Sequence[ObjectiveName]) -> tuple[flo
         "macs": float(result.macs),
     }
     return tuple(values[name] for name in objectives)
-
-
-def _rows(dilation: Sequence[int] | None, level: int) -> Dilation | None:
-    return None if dilation is None else tuple(dilation[: level + 1])
 
 
 def _finite(quality: float) -> float:
