@@ -13,7 +13,7 @@ from unetpp.data.dataset.manifests import commit_manifest, load_manifest
 from unetpp.data.dataset.parquet import encode_shard, iter_samples, shard_info
 from unetpp.data.dataset.sample import Sample
 from unetpp.inference.evaluate import evaluate
-from unetpp.inference.evaluation_files import read_evaluations, read_panel, read_per_image
+from unetpp.inference.evaluation.files import read_evaluations, read_panel, read_per_image
 from unetpp.inference.predictor import Predictor
 
 
@@ -158,7 +158,7 @@ def test_evaluation_cut_short_is_not_taken_for_one(make_run, monkeypatch):
     def fail(*_: object) -> bytes:
         raise ConnectionError
 
-    monkeypatch.setattr("unetpp.inference.evaluation_files.json.dumps", fail)
+    monkeypatch.setattr("unetpp.inference.evaluation.files.json.dumps", fail)
     with pytest.raises(ConnectionError):
         evaluate(run)
     assert read_evaluations(RunDir(run).storage) == {}

@@ -21,7 +21,7 @@ from unetpp.data.pack.discover import SourceFolder
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.pack import pack
 from unetpp.inference.evaluate import check_dataset, evaluate
-from unetpp.inference.overlap import count_overlap
+from unetpp.inference.evaluation.overlap import count_overlap
 from unetpp.models.load import load_run
 from untrained_run import random_samples, write_untrained_run
 

@@ -14,8 +14,8 @@ from unetpp.config.sections.model import ModelConfig
 from unetpp.core.manifest import ChannelStats, ClassInfo, Manifest, ShardInfo, SplitInfo
 from unetpp.core.rundir import RunDir
 from unetpp.inference.colours import png
-from unetpp.inference.evaluation_files import write_evaluation
-from unetpp.inference.examples import Example
+from unetpp.inference.evaluation.examples import Example
+from unetpp.inference.evaluation.files import write_evaluation
 
 WriteRun = Callable[..., str]
 _LEVELS = (1, 2, 3)

@@ -15,9 +15,9 @@ from unetpp.data.dataset.manifests import load_manifest, require_shards
 from unetpp.data.dataset.parquet import iter_samples
 from unetpp.data.dataset.sample import Sample
 from unetpp.inference.device import pick_device
-from unetpp.inference.evaluation_files import evaluation_name, write_evaluation
-from unetpp.inference.overlap import count_overlap
-from unetpp.inference.scorer import Scorer
+from unetpp.inference.evaluation.files import evaluation_name, write_evaluation
+from unetpp.inference.evaluation.overlap import count_overlap
+from unetpp.inference.evaluation.scorer import Scorer
 from unetpp.models.latency import measure_levels_s
 from unetpp.models.load import LoadedRun, load_run
 

@@ -7,10 +7,10 @@ from unetpp.config.load import flatten
 from unetpp.config.run import RunConfig
 from unetpp.core.errors import InputError
 from unetpp.core.rundir import RunDir, epochs_done
-from unetpp.inference.evaluation_files import read_per_image
+from unetpp.inference.evaluation.files import read_per_image
 from unetpp.models.cost import count_cost
+from unetpp.objective.statistics.paired import compare_paired
 from unetpp.report.run.data import RunData, load_run_data
-from unetpp.tuning.results.paired_comparison import compare_paired
 
 __all__ = ["common_split", "compare_runs", "config_differences"]
 

@@ -11,7 +11,7 @@ from unetpp.core.rundir import RunDir
 from unetpp.inference.engines.registry import load_engine
 from unetpp.inference.engines.weights import load_exported
 from unetpp.inference.evaluate import evaluate
-from unetpp.inference.evaluation_files import read_evaluations
+from unetpp.inference.evaluation.files import read_evaluations
 from unetpp.inference.export import export_run
 from unetpp.models.load import DILATION_FILE, load_run
 

@@ -8,7 +8,7 @@ from unetpp.config.run import RunConfig
 from unetpp.config.stored import stored_config
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
-from unetpp.inference.evaluation_files import read_evaluations, read_panel
+from unetpp.inference.evaluation.files import read_evaluations, read_panel
 
 __all__ = ["Panel", "RunData", "Scores", "load_run_data"]
 

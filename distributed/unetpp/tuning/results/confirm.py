@@ -18,12 +18,12 @@ from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.core.trial_folders import trial_uri
 from unetpp.inference.evaluate import evaluate
-from unetpp.inference.evaluation_files import evaluation_name, read_per_image
+from unetpp.inference.evaluation.files import evaluation_name, read_per_image
+from unetpp.objective.statistics.paired import compare_paired
 from unetpp.training.run.create import create_run
 from unetpp.training.run.job import TrainJob
 from unetpp.tuning.results.confirmed import CONFIRM_FOLDER, candidate_key, network_name, write_confirmed
 from unetpp.tuning.results.leaderboard import LeaderRow, complete_rows
-from unetpp.tuning.results.paired_comparison import compare_paired
 
 __all__ = ["Candidate", "candidates", "confirm"]
 

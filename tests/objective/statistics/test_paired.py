@@ -5,7 +5,7 @@ import pytest
 
 from unetpp.core.errors import InputError
 from unetpp.core.seeds import rng
-from unetpp.tuning.results.paired_comparison import compare_paired, mean_interval
+from unetpp.objective.statistics.paired import compare_paired, mean_interval
 
 
 def scores(values) -> dict[str, float]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from unetpp.core.manifest import IGNORE, Manifest
 from unetpp.data.dataset.sample import Sample
-from unetpp.inference.examples import Examples
+from unetpp.inference.evaluation.examples import Examples
 from unetpp.inference.objects.find import find_objects
 from unetpp.inference.overlay import panel_png
 from unetpp.inference.predictor import masks_from_logits, probabilities_from_logits
@@ -23,9 +23,9 @@ from unetpp.models.deployed import autocast, for_inference
 from unetpp.models.inference import predict_logits
 from unetpp.models.load import LoadedRun
 from unetpp.models.output import ModelOutput
+from unetpp.objective.boundary.hd95 import hausdorff95
 from unetpp.objective.certainty import CERTAINTIES, certainty, ranking
 from unetpp.objective.counts import confusion_matrix
-from unetpp.objective.hd95 import hausdorff95
 from unetpp.objective.image_labels import ImageLabelMetrics
 from unetpp.objective.instances import InstanceMetrics
 from unetpp.objective.metrics import SegmentationMetrics

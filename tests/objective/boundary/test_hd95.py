@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from unetpp.objective.hd95 import hausdorff95
+from unetpp.objective.boundary.hd95 import hausdorff95
 
 
 def naive_hausdorff95(predicted, true):

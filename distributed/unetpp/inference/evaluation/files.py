@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from unetpp.core.storage import Storage
-from unetpp.inference.examples import Example
+from unetpp.inference.evaluation.examples import Example
 
 __all__ = [
     "evaluation_name",

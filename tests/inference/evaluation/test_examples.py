@@ -1,6 +1,6 @@
 """The choice of examples."""
 
-from unetpp.inference.examples import Examples
+from unetpp.inference.evaluation.examples import Examples
 
 
 def test_examples_keep_extremes_and_draw_only_what_is_kept():

@@ -1,0 +1,1 @@
+"""What an evaluation accumulates, keeps and writes."""

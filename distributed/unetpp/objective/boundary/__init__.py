@@ -1,0 +1,1 @@
+"""How far predicted borders are from true ones."""

@@ -1,0 +1,1 @@
+"""Whether scores differ, and how sure they are."""
