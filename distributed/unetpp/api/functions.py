@@ -25,6 +25,7 @@ from unetpp.core.errors import InputError
 from unetpp.data.pack.pack import PackListener
 from unetpp.data.pack.shard_plan import SPLITS
 from unetpp.inference.batch import PredictOptions, predict_paths
+from unetpp.inference.ensemble.load import Averaging
 from unetpp.inference.evaluate import evaluate as score_run
 from unetpp.inference.export import export_run
 from unetpp.inference.predictor import Predictor
@@ -172,24 +173,24 @@ def evaluate(
 
 
 def predict(
-    run: Place, source: Place, out: Place, *, progress: bool = False, **options: Any
+    run: Place | Sequence[Place], source: Place, out: Place, *, progress: bool = False, **options: Any
 ) -> PredictResult:
     """Segment image files; each mask has its image's stem, size and form: PNG, NIfTI, DICOM SEG or GeoTIFF.
 
     Args:
-        run: a run's folder or URI, or a file that `export` wrote.
+        run: a run's folder or URI, or a file that `export` wrote; the mean of several.
         source: image file, folder, glob or URI.
         out: folder or URI for the masks.
         progress: show a bar.
-        options: fields of `PredictOptions`: level, dilation, overlay, overwrite, strict, format,
-            probabilities.
+        options: fields of `PredictOptions`: level, dilation, tta, average_levels, overlay, overwrite, strict,
+            format, probabilities.
 
     Raises:
         UserError: nothing can be predicted, or with `strict` the first image that cannot.
     """
-    places = os.fspath(run), os.fspath(source), os.fspath(out)
+    places = os.fspath(source), os.fspath(out)
     with _image_progress("predicting", shown=progress) as on_image:
-        result = predict_paths(*places, PredictOptions(**options), on_image=on_image)
+        result = predict_paths(_listed(run), *places, PredictOptions(**options), on_image=on_image)
     return _pick(PredictResult, result)
 
 
@@ -217,13 +218,32 @@ def export(
     return _pick(ExportResult, written)
 
 
-def load(run: Place, *, level: int | None = None, dilation: Sequence[int] | None = None) -> Predictor:
+def load(
+    run: Place | Sequence[Place],
+    *,
+    level: int | None = None,
+    dilation: Sequence[int] | None = None,
+    tta: bool = False,
+    average_levels: bool = False,
+) -> Predictor:
     """The best network of a run, or an exported one, ready to predict: `load(run).predict(array).mask`.
 
+    Args:
+        run: a run, or a file that `export` wrote; several predict together.
+        level: head to use; the deepest unless given.
+        dilation: of a run with `model.shared_dilations`.
+        tta: average over the flips and quarter turns that the training's augmentation had.
+        average_levels: average over the heads up to that of the level.
+
     Raises:
-        UserError: there is no such run, file or level.
+        UserError: there is no such run, file or level, or several differ in classes or images.
     """
-    return Predictor.of(os.fspath(run), level=level, dilation=dilation)
+    averaging = Averaging(tta=tta, levels=average_levels)
+    return Predictor.of(_listed(run), level=level, dilation=dilation, averaging=averaging)
+
+
+def _listed(places: Place | Sequence[Place]) -> list[str]:
+    return [os.fspath(each) for each in ([places] if isinstance(places, str | os.PathLike) else places)]
 
 
 def _by_split(given: T | Mapping[str, T]) -> Mapping[str | None, T]:

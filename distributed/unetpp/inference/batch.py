@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,6 +24,7 @@ from unetpp.data.sources.files import FileRef, UnreadFileError
 from unetpp.data.sources.raster import Space
 from unetpp.data.sources.spacing import shape_of
 from unetpp.inference.engines.registry import is_export
+from unetpp.inference.ensemble.load import Averaging
 from unetpp.inference.inputs import ImageSet, InputImage, find_images
 from unetpp.inference.objects.find import find_objects
 from unetpp.inference.outputs import (
@@ -75,13 +76,23 @@ class PredictOptions:
     """Writer of the masks; None for the form the image came in."""
     dilation: tuple[int, ...] | None = None
     """Of a run whose weights several vectors of dilations share, see `load_run`."""
+    tta: bool = False
+    """Test-time augmentation: average over the flips and quarter turns that the training's had."""
+    average_levels: bool = False
+    """Average over the levels up to the head that is used."""
+
+    @property
+    def of_model(self) -> dict[str, Any]:
+        """Those of `Predictor.of`."""
+        averaging = Averaging(tta=self.tta, levels=self.average_levels)
+        return {"level": self.level, "dilation": self.dilation, "averaging": averaging}
 
 
 _DEFAULT = PredictOptions()
 
 
 def predict_paths(
-    run_uri: str,
+    models: str | Sequence[str],
     source: str,
     out: str,
     options: PredictOptions = _DEFAULT,
@@ -91,26 +102,26 @@ def predict_paths(
     """Segment every image that `source` names; writes `out/<same folder>/<same stem>` in the
     form the image came in: PNG for pictures, NIfTI for NIfTI, GeoTIFF for images with a place on the Earth.
 
-    A mask has the size of its image. Its pixel values are class indices (binary: 0 and 1; multilabel: bit k
-    set where label k is present); a palette shows them in the class colours. Where the image holds no data
-    the mask is 255.
+    A mask has the size of its image. Its values are class indices (binary: 0 and 1; multilabel: bit k set
+    where label k is present), which a palette shows in the class colours; 255 where the image holds no data.
 
     Args:
-        run_uri: a run, or a file that `export` wrote.
+        models: a run, or a file that `export` wrote; of several the mean.
         on_image: called with (images done, images in all) after each one.
 
     Returns:
-        images, predicted, failed [{file, reason}], out, level, seconds, images_per_s.
+        images, predicted, failed [{file, reason}], out, level, models (their number), seconds, images_per_s.
 
     Raises:
-        InputError: no image at `source`, images and masks would get mixed up, none could be predicted, or
-            one could not where that is to be strict.
+        InputError: no image at `source`, images and masks would get mixed up, models differ, no image could
+            be predicted, or one could not where that is to be strict.
         StorageError: several images in a row could not be read or their masks not written.
         ExistsError: an output exists and must not be replaced.
     """
-    load = partial(Predictor.of, run_uri, level=options.level, dilation=options.dilation)
-    export = load() if is_export(run_uri) else None
-    manifest = RunDir(run_uri).require().read_dataset() if export is None else export.manifest
+    places = [models] if isinstance(models, str) else list(models)
+    load = partial(Predictor.of, places, **options.of_model)
+    export = load() if is_export(places[0]) else None
+    manifest = RunDir(places[0]).require().read_dataset() if export is None else export.manifest
     options = replace(options, format=trained_writer(options.format, manifest))
     images = find_images(source, manifest.channel_files)
     target = open_storage(out)
@@ -120,8 +131,7 @@ def predict_paths(
     refuse_images(target, images, outputs)
     if not options.overwrite:
         refuse_existing(target, outputs)
-    # After all that can be refused without the weights.
-    predictor = export or load()
+    predictor = export or load()  # after all that can be refused without the weights
     start = time.perf_counter()
     failed, records = _predict_all(predictor, images, target, options, on_image)
     seconds = time.perf_counter() - start
@@ -136,6 +146,7 @@ def predict_paths(
         "failed": failed,
         "out": target.uri,
         "level": predictor.level,
+        "models": len(places),
         **predictor.chosen,
         "seconds": seconds,
         "images_per_s": predicted / seconds,

@@ -12,6 +12,7 @@ from torch import Tensor
 
 import unetpp
 from unetpp.config.dilations import Network, scored_networks
+from unetpp.config.symmetries import Symmetries
 from unetpp.core.errors import ConfigError, ExistsError, InputError
 from unetpp.core.rundir import RunDir
 from unetpp.inference.engines.engine import Description
@@ -116,6 +117,7 @@ def _description(
         size_multiples=exported.network.size_multiples,
         step=run.step,
         metrics=metrics,
+        symmetries=Symmetries.of(run.config.augment, manifest.spatial_dims),
     )
 
 

@@ -4,7 +4,6 @@ Shapes: H height, W width, C image channels, K classes; volumes have planes in f
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -13,23 +12,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from unetpp.core.errors import ConfigError, InputError
+from unetpp.core.errors import InputError
 from unetpp.core.manifest import Manifest, Task
 from unetpp.data.images.channels import match_channels
 from unetpp.data.images.resize import resize_image
 from unetpp.inference.device import pick_device
-from unetpp.inference.engines.network import Network, network_of_engine, network_of_run
-from unetpp.inference.engines.registry import is_export, load_engine
+from unetpp.inference.engines.network import Network
+from unetpp.inference.engines.registry import is_export
+from unetpp.inference.ensemble.load import Averaging, load_network
 from unetpp.inference.prediction import Prediction
 from unetpp.inference.windows import FittingWindows
 from unetpp.models.inference import predict_logits
-from unetpp.models.load import load_run
 from unetpp.models.strips import predict_strips
 from unetpp.objective.counts import predicted_classes
 
 __all__ = ["Predictor", "check_image", "masks_from_logits", "probabilities_from_logits"]
 
 T = TypeVar("T")
+_ALONE = Averaging()
 
 
 class Predictor:
@@ -47,36 +47,30 @@ class Predictor:
 
     @classmethod
     def of(
-        cls, place: str, *, level: int | None = None, dilation: Sequence[int] | None = None
+        cls,
+        places: str | Sequence[str],
+        *,
+        level: int | None = None,
+        dilation: Sequence[int] | None = None,
+        averaging: Averaging = _ALONE,
     ) -> "Predictor":
-        """Of a run, see `from_run`, or of a file that `export` wrote, see `from_export`."""
-        if not is_export(place):
-            return cls.from_run(place, level=level, dilation=dilation)
-        if dilation is not None:
-            raise ConfigError(f"dilation={list(dilation)} chooses in a run; {place} holds one network")
-        return cls.from_export(Path(place), level=level)
+        """Of a run's best checkpoint or a file that `export` wrote, or of several that predict together.
+
+        Raises:
+            UserError: see `load_network`.
+        """
+        listed = [places] if isinstance(places, str) else list(places)
+        # Engines see to their own device; a mean of theirs is taken on the CPU.
+        device = torch.device("cpu") if all(map(is_export, listed)) else pick_device()
+        network = load_network(listed, level=level, dilation=dilation, averaging=averaging, device=device)
+        return cls(network, device)
 
     @classmethod
     def from_run(
         cls, run_uri: str, *, level: int | None = None, dilation: Sequence[int] | None = None
     ) -> "Predictor":
         """Load the best checkpoint of a run, pruned to `level` where given; `dilation` as in `load_run`."""
-        device = pick_device()
-        return cls(network_of_run(load_run(run_uri, level=level, dilation=dilation), device), device)
-
-    @classmethod
-    def from_export(cls, path: Path, *, level: int | None = None) -> "Predictor":
-        """Read a file that `export` wrote.
-
-        Raises:
-            ConfigError: its engine is not installed, or it holds another level.
-            InputError: there is no such file, or it is damaged.
-        """
-        network = network_of_engine(load_engine(path))
-        if level is not None and level != network.level:
-            raise ConfigError(f"level={level} is not in {path}, which holds level {network.level}; export it")
-        # The engine sees to its own device.
-        return cls(network, torch.device("cpu"))
+        return cls.of(run_uri, level=level, dilation=dilation)
 
     def predict(self, image: NDArray[np.generic]) -> Prediction:
         """Segment one image (H, W[, C]), or volume (Z, H, W[, C]), in the dtype of the training data.

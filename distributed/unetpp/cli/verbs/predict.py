@@ -1,10 +1,11 @@
 """unetpp predict: masks for image files."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from unetpp.api.progress.image_progress import ImageProgress
+from unetpp.cli.terminal.averaging import AverageLevels, Tta
 from unetpp.cli.terminal.dilation import Dilation, parse_dilation
 from unetpp.cli.terminal.output import SOME_FAILED, Json, emit, note
 
@@ -18,13 +19,18 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def predict(
-        run: Annotated[
-            str, typer.Argument(metavar="RUN|FILE", help="A run's folder or URI, or a file of export.")
+        models: Annotated[
+            list[str],
+            typer.Argument(
+                metavar="RUN|FILE...", help="A run's folder or URI, or a file of export; of several the mean."
+            ),
         ],
         source: Annotated[str, typer.Argument(metavar="INPUT", help="Image file, folder, 'glob' or URI.")],
         out: Annotated[str, typer.Option(help="Folder or URI for the masks.")],
         level: Annotated[int | None, typer.Option(help="Head to use [default: the deepest].")] = None,
         dilation: Dilation = None,
+        tta: Tta = False,
+        average_levels: AverageLevels = False,
         overlay: Annotated[bool, typer.Option("--overlay", help="Also write overlays/ to look at.")] = False,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace masks that exist.")] = False,
         strict: Annotated[
@@ -53,15 +59,27 @@ def register(app: typer.Typer) -> None:
         from unetpp.inference.batch import PredictOptions, predict_paths
 
         options = PredictOptions(
-            level, overlay, overwrite, strict, probabilities, form, parse_dilation(dilation)
+            level,
+            overlay,
+            overwrite,
+            strict,
+            probabilities,
+            form,
+            parse_dilation(dilation),
+            tta=tta,
+            average_levels=average_levels,
         )
         with ImageProgress("predicting") as progress:
-            result = predict_paths(run, source, out, options, on_image=progress)
-        failed = result["failed"]
-        for entry in failed[:_SHOWN_FAILURES]:
-            note(f"not predicted: {entry['file']}: {entry['reason']}")
-        if len(failed) > _SHOWN_FAILURES:
-            note(f"... and {len(failed) - _SHOWN_FAILURES} more")
-        emit(result if json else result | {"failed": len(failed)}, json=json)
-        if failed:
+            result = predict_paths(models, source, out, options, on_image=progress)
+        _tell(result, json=json)
+        if result["failed"]:
             raise typer.Exit(SOME_FAILED)
+
+
+def _tell(result: dict[str, Any], *, json: bool) -> None:
+    failed = result["failed"]
+    for entry in failed[:_SHOWN_FAILURES]:
+        note(f"not predicted: {entry['file']}: {entry['reason']}")
+    if len(failed) > _SHOWN_FAILURES:
+        note(f"... and {len(failed) - _SHOWN_FAILURES} more")
+    emit(result if json else result | {"failed": len(failed)}, json=json)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
+from unetpp.config.symmetries import Symmetries
 from unetpp.core.errors import InputError
 from unetpp.core.manifest import Manifest
 
@@ -45,6 +46,8 @@ class Description(BaseModel):
     """Of the weights, where one was given."""
     precision: str
     """float32 or int8."""
+    symmetries: Symmetries | None = None
+    """Flips and rotations of the training; None of a file of an earlier release."""
 
 
 class Engine(Protocol):

@@ -1,0 +1,102 @@
+"""From places to the network that predicts: runs, exported files, several of them, and how they are used."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from unetpp.core.errors import ConfigError
+from unetpp.inference.engines.network import Network, network_of_engine, network_of_run
+from unetpp.inference.engines.registry import is_export, load_engine
+from unetpp.inference.ensemble.levels import MeanOfLevels, require_levels
+from unetpp.inference.ensemble.members import ensemble_of
+from unetpp.inference.ensemble.views import MeanOfViews, allowed_views
+from unetpp.models.load import load_run
+
+__all__ = ["Averaging", "averaged", "load_member", "load_network"]
+
+
+@dataclass(frozen=True)
+class Averaging:
+    """What a prediction is the mean of, beside several networks."""
+
+    tta: bool = False
+    """Views: the flips and quarter turns that the training's augmentation had."""
+    levels: bool = False
+    """Levels of the nested network, up to the one that is asked for."""
+
+
+_ALONE = Averaging()
+
+
+def load_network(
+    places: Sequence[str],
+    *,
+    level: int | None = None,
+    dilation: Sequence[int] | None = None,
+    averaging: Averaging = _ALONE,
+    device: torch.device,
+) -> Network:
+    """The network of one place, or of several that predict together.
+
+    Args:
+        places: runs, and files that `export` wrote.
+        level: head of each; None for its deepest.
+        dilation: see `load_run`; of a single run.
+
+    Raises:
+        ConfigError: a level, a vector of dilations or a mean that a place does not have.
+        InputError: there is no such place, it is damaged, or members differ.
+        CheckpointError: a run has no usable checkpoint yet.
+    """
+    if len(set(places)) < len(places):
+        raise ConfigError(f"each member of an ensemble counts once; {_repeated(places)} is named twice")
+    if dilation is not None and len(places) > 1:
+        raise ConfigError(f"dilation={list(dilation)} chooses in one run; {len(places)} are named; name one")
+    members = [
+        averaged(load_member(place, level, dilation, device, every_level=averaging.levels), averaging, place)
+        for place in places
+    ]
+    return ensemble_of(members, places, device)
+
+
+def load_member(
+    place: str,
+    level: int | None,
+    dilation: Sequence[int] | None,
+    device: torch.device,
+    *,
+    every_level: bool = False,
+) -> Network:
+    """The network of a run or of an exported file; see `load_network`."""
+    if not is_export(place):
+        return network_of_run(
+            load_run(place, level=level, dilation=dilation), device, every_level=every_level
+        )
+    if dilation is not None:
+        raise ConfigError(f"dilation={list(dilation)} chooses in a run; {place} holds one network")
+    network = network_of_engine(load_engine(Path(place)))
+    if level is not None and level != network.level:
+        raise ConfigError(f"level={level} is not in {place}, which holds level {network.level}; export it")
+    return network
+
+
+def averaged(network: Network, averaging: Averaging, place: str) -> Network:
+    """The same weights, used as often as the averaging says.
+
+    Raises:
+        ConfigError: the network has no further level, or was trained on images as they are.
+    """
+    task, dims = network.manifest.task, network.manifest.spatial_dims
+    if averaging.levels:
+        require_levels(len(network.levels), place)
+        network = replace(network, model=MeanOfLevels(network.model, task, dims), levels=network.levels[-1:])
+    if averaging.tta:
+        views = allowed_views(network.symmetries, place)
+        network = replace(network, model=MeanOfViews(network.model, views, task, dims))
+    return network
+
+
+def _repeated(places: Sequence[str]) -> str:
+    return next(place for index, place in enumerate(places) if place in places[:index])
