@@ -20,6 +20,11 @@ from unetpp.core.errors import ConfigError
             "model.num_classes=3 loss.class_weights=[1,2]",
             "loss.class_weights must have one entry per class, 3 in all; it has 2",
         ),
+        (
+            "loss.distill=1 model.deep_supervision=false",
+            "loss.distill=1 teaches shallower heads and needs model.deep_supervision=true, without which "
+            "there is none; use loss.distill=0",
+        ),
         ("data.foreground=1.5", "data.foreground=1.5 must be at most 1; use 1 or auto"),
         ("data.cache_bytes=-1", "data.cache_bytes=-1 must be at least 0; use 0 or auto"),
         (

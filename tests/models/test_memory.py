@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 from unetpp.config import LossConfig
 from unetpp.config.encoders import deepest_encoded
 from unetpp.config.planning.memory import _LOSS_BYTES, kept_bytes, recomputed_bytes, weight_count
+from unetpp.config.sections.loss import PIXEL_TERMS
 from unetpp.config.sections.model import ModelConfig
 from unetpp.models import build_model
 from unetpp.models.output import ModelOutput
@@ -147,7 +148,9 @@ def test_weight_count_is_the_network_s(config: ModelConfig, dims: int) -> None:
 
 
 @pytest.mark.parametrize(("task", "classes"), [("binary", 1), ("multilabel", 3), ("multiclass", 5)])
-@pytest.mark.parametrize("terms", [*((name,) for name in _LOSS_BYTES), ("ce", "dice")], ids="+".join)
+@pytest.mark.parametrize(
+    "terms", [*((name,) for name in PIXEL_TERMS), ("ce", "dice"), ("ce", "distill")], ids="+".join
+)
 def test_loss_keeps_no_more_than_is_counted(task: Any, classes: int, terms: tuple[str, ...]) -> None:
     weights = {name: float(name in terms) for name in _LOSS_BYTES}
     objective = build_objective(LossConfig(**weights), task, [1, 2])

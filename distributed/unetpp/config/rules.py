@@ -99,7 +99,7 @@ def _encoder_rules(model: ModelConfig) -> Iterator[str]:
 
 
 def loss_rules(loss: LossConfig, model: ModelConfig) -> Iterator[str]:
-    """At least one term of the pixel loss counts, and each class has its weight."""
+    """At least one term of the pixel loss counts, each class has its weight, and a level its teacher."""
     if loss.class_weights and isinstance(model.num_classes, int):
         found, wanted = len(loss.class_weights), model.num_classes
         if found != wanted:
@@ -108,6 +108,11 @@ def loss_rules(loss: LossConfig, model: ModelConfig) -> Iterator[str]:
     if not any(weights.values()):
         named = ", ".join(f"loss.{name}=0" for name in weights)
         yield f"one loss weight must be above 0; all are 0 ({named}); use loss.dice=1"
+    if loss.distill and not model.deep_supervision:
+        yield (
+            f"loss.distill={loss.distill:g} teaches shallower heads and needs model.deep_supervision=true, "
+            "without which there is none; use loss.distill=0"
+        )
     if loss.tversky and not loss.tversky_alpha + loss.tversky_beta:
         yield "loss.tversky needs tversky_alpha + tversky_beta above 0; both are 0; use 0.3 and 0.7"
 

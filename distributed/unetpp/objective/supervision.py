@@ -11,6 +11,7 @@ from unetpp.config.sections.loss import PIXEL_TERMS, LossConfig
 from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Task
 from unetpp.objective.cldice import soft_cldice
+from unetpp.objective.distillation import distillation
 from unetpp.objective.losses import boundary, cross_entropy, dice, distance_map, focal, tversky
 from unetpp.objective.lovasz import lovasz
 from unetpp.objective.targets import NetworkOutput, Target, encode_target
@@ -23,7 +24,10 @@ UNKNOWN_LABEL = -1
 
 @dataclass(frozen=True)
 class Objective:
-    """Sum over levels of level_weight * sum over terms of weight * term, plus the image-level loss."""
+    """Sum over levels of level_weight * sum over terms of weight * term, plus the image-level loss.
+
+    Self-distillation is a term of every level but the deepest.
+    """
 
     config: LossConfig
     task: Task
@@ -50,9 +54,21 @@ class Objective:
             for name, weight, loss in self._pixel_terms(logits, target, distances):
                 addend = level_weight * weight * loss
                 totals[name] = totals[name] + addend if name in totals else addend
+        if self.config.distill > 0 and len(levels) > 1:
+            totals["distill"] = self.config.distill * self._distillation(levels, target.valid)
         if image is not None:
             totals["image"] = self.config.image * _image_loss(image, image_label)
         return totals
+
+    def _distillation(self, levels: Sequence[Tensor], valid: Tensor) -> Tensor:
+        """Of every level but the deepest, by level weight, float32 (N,)."""
+        softmax, temperature = self.task == "multiclass", self.config.distill_temperature
+        *shallower, deepest = levels
+        losses = [
+            weight * distillation(logits, deepest, valid, softmax=softmax, temperature=temperature)
+            for weight, logits in zip(self.level_weights, shallower, strict=False)
+        ]
+        return torch.stack(losses).sum(0)
 
     def _pixel_terms(
         self, logits: Tensor, target: Target, distances: Tensor | None

@@ -104,7 +104,8 @@ def test_two_ranks_killed_inside_an_epoch_and_resumed_are_bit_equal(tmp_path, da
 
 
 @pytest.mark.slow
-def test_two_ranks_draw_the_dilations_of_one(tmp_path, dataset):
+@pytest.mark.parametrize("distill", [0.0, 1.0])
+def test_two_ranks_draw_the_dilations_of_one(tmp_path, dataset, distill):
     uri, manifest = dataset
     jobs = []
     for workers in (1, WORLD):
@@ -112,6 +113,7 @@ def test_two_ranks_draw_the_dilations_of_one(tmp_path, dataset):
             uri,
             model={"shared_dilations": ((1, 1, 1), (1, 2, 2), (1, 2, 4))},
             train={"epochs": 1, "sandwich": True},
+            loss={"distill": distill},
             scale={"workers": workers},
         )
         jobs.append(start_run(config.model_copy(update={"out": str(tmp_path / str(workers))}), manifest))

@@ -18,12 +18,13 @@ from unetpp.models.load import DILATION_FILE, load_run
 VECTORS = ((1, 1, 1), (1, 1, 2), (1, 2, 4))
 
 
-def shared_job(dataset, out, *, sandwich=False, vectors=VECTORS, **train_fields):
+def shared_job(dataset, out, *, sandwich=False, vectors=VECTORS, distill=0.0, **train_fields):
     uri, manifest = dataset
     config = tiny_config(
         uri,
         model={"shared_dilations": vectors, "dilation": vectors[0]},
         train={"epochs": 2, "sandwich": sandwich, **train_fields},
+        loss={"distill": distill},
     )
     return start_run(config.model_copy(update={"out": str(out)}), manifest)
 
@@ -100,11 +101,12 @@ def test_load_run_other_dilations_are_refused(trained, tmp_path, dataset):
         load_run(plain.run_uri, dilation=(1, 1, 1))
 
 
-@pytest.mark.parametrize("sandwich", [False, True])
-def test_run_job_killed_and_resumed_ends_with_the_same_weights(tmp_path, dataset, sandwich):
-    whole = shared_job(dataset, tmp_path / "whole", sandwich=sandwich)
+@pytest.mark.parametrize(("sandwich", "distill"), [(False, 0.0), (True, 0.0), (False, 1.0)])
+def test_run_job_killed_and_resumed_ends_with_the_same_weights(tmp_path, dataset, sandwich, distill):
+    options = {"sandwich": sandwich, "distill": distill}
+    whole = shared_job(dataset, tmp_path / "whole", **options)
     train(whole)
-    job = shared_job(dataset, tmp_path / "killed", sandwich=sandwich, checkpoint_every_steps=2)
+    job = shared_job(dataset, tmp_path / "killed", checkpoint_every_steps=2, **options)
     with pytest.raises(KeyboardInterrupt):
         train(job, _Killed())
     train(job)

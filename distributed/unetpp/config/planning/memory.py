@@ -17,7 +17,16 @@ from unetpp.config.sections.model import ModelConfig
 __all__ = ["MemoryNeed", "kept_bytes", "recomputed_bytes", "training_need", "weight_count"]
 
 _FLOAT_BYTES, _BF16_BYTES, _INDEX_BYTES = 4, 2, 8
-_LOSS_BYTES = {"ce": 12, "dice": 16, "focal": 32, "tversky": 16, "boundary": 12, "lovasz": 44, "cldice": 500}
+_LOSS_BYTES = {
+    "ce": 12,
+    "dice": 16,
+    "focal": 32,
+    "tversky": 16,
+    "boundary": 12,
+    "lovasz": 44,
+    "cldice": 500,
+    "distill": 8,
+}
 """Kept for each logit by a term of the loss, its targets included: the most over tasks and classes."""
 _CLASS_WEIGHT_BYTES = 8
 """The same of weighing classes."""

@@ -45,5 +45,10 @@ class LossConfig(Section):
     """Weight of the boundary loss: probability times signed distance to the true border, in longest sides."""
     level_decay: float = Field(0.5, gt=0, le=1)
     """Weight of head k is level_decay**(depth-k), normalised to sum to 1."""
+    distill: float = Field(0.0, ge=0)
+    """Weight of self-distillation: each level learns the probabilities of the deepest one, which does not
+    learn from it; a network of one level has none."""
+    distill_temperature: Positive = 2.0
+    """What logits are divided by for self-distillation; more makes the probabilities softer."""
     image: float = Field(0.2, ge=0)
     """Weight of the image-level classification loss."""
