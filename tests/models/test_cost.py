@@ -1,7 +1,7 @@
 import pytest
 
 from unetpp.config.sections.model import ModelConfig
-from unetpp.models.cost import count_cost
+from unetpp.models.cost import count_cost, level_signatures, network_signatures
 
 PAPER = {"num_classes": 1, "depth": 4, "image_classes": 0, "upsample": "deconv"}
 
@@ -34,3 +34,20 @@ def test_count_cost_three_dimensions_counts_a_cube():
     # x00: 1-1-1, x10: 1-2-2 at an eighth of the voxels, x01: 3-1-1, all with 27 taps; head 1-1.
     macs = 27 * (16**3 * 2 + 8**3 * 6 + 16**3 * 4) + 16**3
     assert count_cost(config, (16, 16, 16))[1].macs == macs
+
+
+def test_network_signatures_of_shared_weights_are_those_of_the_networks_alone():
+    vectors = ((1, 1, 1), (1, 1, 2), (1, 2, 4))
+    config = ModelConfig(in_channels=1, num_classes=1, depth=2, width=2, image_classes=0, dilation=vectors[0])
+    shared = config.model_copy(update={"shared_dilations": vectors})
+    expected = {
+        (level, vector[: level + 1]): level_signatures(
+            config.model_copy(update={"dilation": vector}), (16, 16)
+        )[level]
+        for vector in vectors
+        for level in (1, 2)
+    }
+    assert network_signatures(shared, (16, 16)) == expected
+    assert len(set(expected.values())) == len(expected) == 5
+    plain = {(level, None): text for level, text in level_signatures(config, (16, 16)).items()}
+    assert network_signatures(config, (16, 16)) == plain

@@ -39,6 +39,14 @@ def test_equal_networks_are_measured_once(tiny, passes):
     assert len(passes) == 3 * count
 
 
+def test_other_dilations_are_measured_and_leave_the_network_as_it_is(tiny, passes):
+    own = measure_levels_s(tiny(dilation=2), channels=2, size_px=(16, 16), device=CPU)
+    count, model = len(passes), tiny()
+    found = measure_levels_s(model, channels=2, size_px=(16, 16), device=CPU, dilation=(2,) * 4)
+    assert (found, len(passes)) == (own, count), "the network of those dilations was measured before"
+    assert model.dilation == (1,) * 4
+
+
 def test_measuring_draws_nothing_from_the_training(tiny):
     model = tiny()
     state = torch.get_rng_state()

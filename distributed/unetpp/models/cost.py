@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from unetpp.config.dilations import Network
 from unetpp.config.sections.model import ModelConfig
 from unetpp.models.build import build_model
+from unetpp.models.unetpp import UNetPlusPlus
 
-__all__ = ["Cost", "count_cost", "level_signatures"]
+__all__ = ["Cost", "count_cost", "level_signatures", "network_signatures"]
 
 _LEFT_OUT = ("dropout", "size_multiple")
 """Of a signature: what acts in training only, and what is in the padded sides."""
@@ -61,6 +63,29 @@ def level_signatures(config: ModelConfig, size_px: tuple[int, ...]) -> dict[int,
     """
     with torch.device("meta"):
         model = build_model(config)
+    return _signatures(model, size_px)
+
+
+@functools.lru_cache(maxsize=64)
+def network_signatures(config: ModelConfig, size_px: tuple[int, ...]) -> dict[Network, str]:
+    """The same of every network that a training holds; of several vectors of dilations it is built once.
+
+    Raises:
+        ConfigError: see `build_model`.
+    """
+    if not config.shared_dilations:
+        return {(level, None): found for level, found in level_signatures(config, size_px).items()}
+    with torch.device("meta"):
+        model = build_model(config)
+    signatures: dict[Network, str] = {}
+    for vector in config.shared_dilations:
+        model.set_dilation(vector)
+        for level, found in _signatures(model, size_px).items():
+            signatures[level, vector[: level + 1]] = found
+    return signatures
+
+
+def _signatures(model: UNetPlusPlus, size_px: tuple[int, ...]) -> dict[int, str]:
     found = {}
     for level in model.supervised_levels:
         arguments = model.level_config(level)

@@ -26,6 +26,7 @@ def measure_levels_s(
     size_px: tuple[int, ...],
     device: torch.device,
     levels: Sequence[int] | None = None,
+    dilation: Sequence[int] | None = None,
 ) -> dict[int, float]:
     """Seconds for one image of `size_px`, for the sub-network pruned at each level, as predictions use it.
 
@@ -35,9 +36,11 @@ def measure_levels_s(
 
     Args:
         levels: every supervised one unless given.
+        dilation: an entry per row, in place of the model's own.
     """
     measured = model.supervised_levels if levels is None else tuple(levels)
-    networks = [model.level_config(level) for level in measured]
+    rows = model.dilation if dilation is None else tuple(dilation)
+    networks = [{**model.level_config(level), "dilation": rows[: level + 1]} for level in measured]
     key = repr((networks, channels, size_px, device, torch.get_num_threads()))
     if key not in _KNOWN_S:
         _KNOWN_S[key] = _measured_s(networks, channels, size_px, device)

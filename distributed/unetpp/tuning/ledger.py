@@ -25,7 +25,7 @@ from unetpp.config.stored import stored_config
 from unetpp.core.errors import ConfigError
 from unetpp.core.rundir import RunDir
 from unetpp.core.trial_folders import trial_uri
-from unetpp.models.cost import count_cost, level_signatures
+from unetpp.models.cost import count_cost, network_signatures
 from unetpp.tuning.planning.budget import budget_of
 from unetpp.tuning.repeats import Repeats, planned_digest
 from unetpp.tuning.results.leaderboard import LeaderRow
@@ -185,6 +185,11 @@ class Ledger:
         return self._gpus * self.trial_seconds
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether a trial waits for the result of one that runs: without one it is trained."""
+        return any(self._repeats.has_waiting(number) for number in self._live)
+
+    @property
     def interrupted(self) -> bool:
         """Whether trials are open although nothing runs them."""
         return any(trial.state == TrialState.RUNNING for trial in own_trials(self.study))
@@ -255,7 +260,8 @@ class Ledger:
             return None
         record.note(RUN, config.run_uri)
         record.note(CONFIG_SHA256, digest)
-        self._live[number] = _Live(record, count_cost(config.model, size_px), _signatures(config))
+        signatures = network_signatures(config.model, size_px)
+        self._live[number] = _Live(record, count_cost(config.model, size_px), signatures)
         return TrialSpec(number, config, decisions)
 
     def _end_repeats(self, number: int) -> None:
@@ -302,17 +308,6 @@ def _as_started(config: RunConfig) -> RunConfig:
         return config
     kept = {"scale": config.scale, "tune": config.tune, "out": config.out, "name": config.name}
     return stored_config(run.read_config(), run.uri).model_copy(update=kept)
-
-
-def _signatures(config: RunConfig) -> dict[Network, str]:
-    model, size_px = config.model, config.patch_px
-    if not model.shared_dilations:
-        return {(level, None): found for level, found in level_signatures(model, size_px).items()}
-    return {
-        (level, vector[: level + 1]): found
-        for vector in model.shared_dilations
-        for level, found in level_signatures(model.model_copy(update={"dilation": vector}), size_px).items()
-    }
 
 
 def trial_gpus(decided: RunConfig) -> float:

@@ -117,7 +117,6 @@ class EpochHooks:
                 self._config.model.shared_dilations or (own,), self._learner.model.supervised_levels
             ):
                 self._measure(vector, levels)
-            self._learner.set_dilation(own)
         scored["device"] = device_name(self._learner.device)
         for dilation, levels in [
             (own, scored["levels"]),
@@ -127,13 +126,13 @@ class EpochHooks:
                 values["latency_s"] = self._latency_s[int(level), dilation[: int(level) + 1]]
 
     def _measure(self, dilation: Dilation, levels: Sequence[int]) -> None:
-        self._learner.set_dilation(dilation)
         seconds = measure_levels_s(
             self._learner.model,
             channels=int(self._config.model.in_channels),
             size_px=self._config.patch_px,
             device=self._learner.device,
             levels=levels,
+            dilation=dilation,
         )
         self._latency_s |= {(level, dilation[: level + 1]): value for level, value in seconds.items()}
 
