@@ -31,8 +31,10 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]  # ray is not typ
     def suggest(self, trial_id: str) -> Any:
         with self._remembering_failure():
             spec = self._ledger.next_trial()
+            is_waiting = self._ledger.is_waiting
         if spec is None:
-            return Searcher.FINISHED
+            # Once told that it is the end, Tune does not ask again.
+            return None if is_waiting else Searcher.FINISHED
         self._numbers[trial_id] = spec.number
         return {
             "number": spec.number,
