@@ -23,7 +23,8 @@ from common import markdown
 from PIL import Image, ImageDraw
 
 from unetpp.api.functions import pack
-from unetpp.config import detect_hardware, load_config
+from unetpp.api.machines import hardware_for
+from unetpp.config import load_config
 from unetpp.core.rundir import RunDir
 from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.stream_plan import Position, StreamPlan, epoch_units
@@ -67,7 +68,9 @@ def train_and_score(uri: str, out: str, minutes: float, overrides: list[str]) ->
         "train.trackers=[]",
         "scale.gpu=false",
     ]
-    job, decisions = new_run(load_config(None, [*fields, *overrides]), detect_hardware())
+    config = load_config(None, [*fields, *overrides])
+    with hardware_for(config.scale) as hardware:
+        job, decisions = new_run(config, hardware)
     for decision in decisions:
         print(f"  {decision.field} = {decision.value}  ({decision.reason})", file=sys.stderr)
     began_s = time.process_time()
