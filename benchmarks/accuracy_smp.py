@@ -1,0 +1,137 @@
+"""The other column of accuracy.py: smp's UNet++ on the same packed datasets, minutes and split.
+
+Its usual recipe: resnet18 (random weights: smp's own come from a network), Adam at 1e-3 falling as half a
+cosine, cross-entropy and smp's Dice loss, random crops of 256 px, flips left to right, bf16 where the CPU
+prefers it. The last weights are scored at native size by the counts that score ours. smp needs torchvision,
+so it is run by an environment of its own that has unetpp as well:
+
+    pip install segmentation-models-pytorch==0.6.0
+    python benchmarks/accuracy_smp.py --minutes 10 roads=data/camvid tiles=data/tiles
+"""
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import segmentation_models_pytorch as smp
+import torch
+from common import markdown
+from torch.nn import functional as F
+
+from unetpp.core.manifest import Manifest
+from unetpp.core.storage import open_storage
+from unetpp.data.dataset.manifests import load_manifest
+from unetpp.data.dataset.parquet import iter_samples
+from unetpp.models.cpu_speed import cpu_speed
+from unetpp.models.normalise import Normalise
+from unetpp.objective.metrics import SegmentationMetrics
+
+_CROP_PX, _BATCH_SIZE, _LR, _MULTIPLE_PX = 256, 8, 1e-3, 32
+_IGNORED = 255
+_HEADER = ("set", "seed", "split", "mean IoU", "pooled Dice", "Dice per image", "images seen", "CPU s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("sets", nargs="+", help="NAME=URI of a packed dataset")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of this thread's CPU")
+    parser.add_argument("--seeds", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = []
+    for entry in arguments.sets:
+        name, _, uri = entry.partition("=")
+        for seed in range(arguments.seeds):
+            rows.append((name, seed, *_train_and_score(uri, seed, arguments.minutes * 60)))
+            print(rows[-1], file=sys.stderr, flush=True)
+    print(markdown(_HEADER, rows))
+
+
+def _train_and_score(uri: str, seed: int, seconds: float) -> tuple[str, float, float, float, int, int]:
+    storage = open_storage(uri)
+    manifest = load_manifest(storage)
+    torch.manual_seed(seed)
+    model = smp.UnetPlusPlus(
+        "resnet18", encoder_weights=None, in_channels=manifest.channels, classes=manifest.num_classes
+    ).to(memory_format=torch.channels_last)
+    normalise = Normalise(manifest.channel_stats)
+    optimizer = torch.optim.Adam(model.parameters(), lr=_LR)
+    samples = [(sample.image, sample.mask) for sample in iter_samples(storage, manifest, "train")]
+    began_s, seen = time.process_time(), 0
+    for images, masks in _batches(samples, np.random.default_rng(seed)):
+        used = (time.process_time() - began_s) / seconds
+        if used >= 1:
+            break
+        optimizer.param_groups[0]["lr"] = _LR * (1 + math.cos(math.pi * used)) / 2
+        optimizer.zero_grad(set_to_none=True)
+        with _autocast():
+            logits = model(normalise(images).contiguous(memory_format=torch.channels_last))
+        _loss(logits.float(), masks, manifest).backward()
+        optimizer.step()
+        seen += len(images)
+    spent_s = time.process_time() - began_s
+    split = next(name for name in ("test", "val") if name in manifest.splits and manifest.splits[name].rows)
+    scores = _score(model, manifest, normalise, list(iter_samples(storage, manifest, split)))
+    return split, *(round(scores[key], 4) for key in ("iou", "dice", "dice_per_image")), seen, round(spent_s)
+
+
+def _autocast() -> torch.autocast:
+    return torch.autocast("cpu", torch.bfloat16, enabled=cpu_speed().prefers_bf16)
+
+
+def _batches(
+    samples: list[tuple[np.ndarray, np.ndarray]], generator: np.random.Generator
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Random crops, flipped left to right half of the time: images (N, C, H, W) and masks, without end."""
+    while True:
+        order = generator.permutation(len(samples))
+        for start in range(0, len(order), _BATCH_SIZE):
+            crops = [_crop(*samples[index], generator) for index in order[start : start + _BATCH_SIZE]]
+            if len(crops) > 1:  # batch norm
+                images, masks = (torch.from_numpy(np.stack(arrays)) for arrays in zip(*crops, strict=True))
+                yield images.permute(0, 3, 1, 2), masks
+
+
+def _crop(
+    image: np.ndarray, mask: np.ndarray, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    missing = [(0, max(_CROP_PX - side, 0)) for side in mask.shape[:2]]
+    image = np.pad(image, (*missing, (0, 0)), mode="edge")
+    mask = np.pad(mask, (*missing, *[(0, 0)] * (mask.ndim - 2)), constant_values=_IGNORED)
+    top, left = (int(generator.integers(0, side - _CROP_PX + 1)) for side in mask.shape[:2])
+    window = (slice(top, top + _CROP_PX), slice(left, left + _CROP_PX))
+    step = -1 if generator.random() < 0.5 else 1
+    return image[window][:, ::step].copy(), mask[window][:, ::step].copy()
+
+
+def _loss(logits: torch.Tensor, masks: torch.Tensor, manifest: Manifest) -> torch.Tensor:
+    targets = masks.long()
+    if manifest.task == "binary":
+        known = targets != _IGNORED
+        dice = smp.losses.DiceLoss("binary", ignore_index=_IGNORED)(logits, targets)
+        return F.binary_cross_entropy_with_logits(logits[:, 0][known], targets[known].float()) + dice
+    dice = smp.losses.DiceLoss("multiclass", ignore_index=_IGNORED)(logits, targets)
+    return F.cross_entropy(logits, targets, ignore_index=_IGNORED) + dice
+
+
+@torch.no_grad()
+def _score(model: torch.nn.Module, manifest: Manifest, normalise: Normalise, samples: list) -> dict:
+    metrics = SegmentationMetrics(manifest.num_classes, [1], manifest.task)
+    model.eval()
+    for sample in samples:
+        image = normalise(torch.from_numpy(sample.image)[None].permute(0, 3, 1, 2))
+        height, width = image.shape[-2:]
+        pads = (0, -width % _MULTIPLE_PX, 0, -height % _MULTIPLE_PX)
+        with _autocast():
+            logits = model(F.pad(image, pads, mode="replicate"))[..., :height, :width]
+        metrics.update(((logits.float(),), None), torch.from_numpy(sample.mask)[None])
+    return metrics.compute([info.name for info in manifest.classes])
+
+
+if __name__ == "__main__":
+    main()
