@@ -6,6 +6,8 @@ dataset.json       the dataset manifest the run was started with
 provenance.json    code, versions and command
 owners/            which process works on the run, see core/ownership/ownership.py
 metrics.jsonl      one object per epoch
+initial.safetensors  weights that the run starts with, where not all are random
+repeat_factors.json  how often train samples are drawn, with data.repeat_threshold
 checkpoints/       see core/checkpoints.py
 tensorboard/       event files
 trackers.json      ids of this run in MLflow and W&B, which a resume goes on with
@@ -33,6 +35,7 @@ _METRICS = "metrics.jsonl"
 _RESULT = "result.json"
 _TRACKERS = "trackers.json"
 _INITIAL = "initial.safetensors"
+_REPEATS = "repeat_factors.json"
 
 
 def epochs_done(metrics: Sequence[Mapping[str, Any]]) -> int:
@@ -81,11 +84,13 @@ class RunDir:
         provenance: dict[str, Any],
         *,
         initial: bytes | None = None,
+        repeats: Sequence[Sequence[float]] = (),
     ) -> None:
         """Write what is known before the first step.
 
         Args:
             initial: weights to start with, a safetensors file; what it lacks starts at random.
+            repeats: how often train samples are drawn, by shard and row; empty draws each once an epoch.
 
         Raises:
             ExistsError: a run is here already.
@@ -96,6 +101,8 @@ class RunDir:
         self._write_json(_PROVENANCE, provenance)
         if initial is not None:
             self.storage.write(_INITIAL, initial)
+        if repeats:
+            self._write_json(_REPEATS, repeats)
         if not self.storage.write_if_absent(RUN_CONFIG, _to_yaml(config)):
             raise self._exists_error()
 
@@ -123,6 +130,10 @@ class RunDir:
     def read_initial(self) -> bytes | None:
         """The weights that the run starts with, None where all are random."""
         return self.storage.read(_INITIAL) if self.storage.exists(_INITIAL) else None
+
+    def read_repeats(self) -> tuple[tuple[float, ...], ...]:
+        """How often train samples are drawn, by shard and row."""
+        return tuple(map(tuple, json.loads(self.storage.read(_REPEATS))))
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Finished epochs, oldest first; empty before the first one ends."""

@@ -21,6 +21,9 @@ class DataConfig(Section):
     """Planes of the training crop of a volume; decided from their spacing unless given."""
     foreground: Fraction | Auto = AUTO
     """Probability that a crop is centred on a pixel of a class drawn from those in the image."""
+    repeat_threshold: Fraction = 0.0
+    """Share of the train samples below which a class is rare: samples with it are drawn more often, by the
+    square root of this over the class's share, in an epoch of as many samples as ever; 0 draws each once."""
     workers: Count = 2
     """Shard-reading tasks that run at once for each training worker."""
     window_bytes: int = Field(256 * 2**20, ge=2**20)

@@ -39,6 +39,8 @@ class EpochOrder:
     shard_rows: Sequence[int]
     key: tuple[int, int] | None
     """Seed and epoch, which with its number make a window's random stream; None keeps storage order."""
+    repeats: Sequence[Sequence[float]] = ()
+    """By shard and row: how often a row is drawn relative to its window's others; empty draws each once."""
 
     @property
     def num_rows(self) -> int:
@@ -63,7 +65,11 @@ class EpochOrder:
         rows = _rows_of(self.windows[window], self.shard_rows)
         if self.key is None:
             return rows
-        return rows[rng("order", *self.key, window).permutation(len(rows))]
+        generator = rng("order", *self.key, window)
+        if self.repeats:
+            weights = np.concatenate([np.asarray(self.repeats[s]) for s in self.windows[window]])
+            rows = rows[_systematic_sample(weights, generator)]
+        return rows[generator.permutation(len(rows))]
 
 
 @dataclass(frozen=True)
@@ -96,11 +102,17 @@ class StepShare:
 
 
 def epoch_order(
-    shard_rows: Sequence[int], shard_bytes: Sequence[int], *, seed: int, epoch: int, window_bytes: int
+    shard_rows: Sequence[int],
+    shard_bytes: Sequence[int],
+    *,
+    seed: int,
+    epoch: int,
+    window_bytes: int,
+    repeats: Sequence[Sequence[float]] = (),
 ) -> EpochOrder:
-    """Shuffle a split for one epoch; every row occurs exactly once."""
+    """Shuffle a split for one epoch; every row occurs exactly once, or by `repeats` as often as those say."""
     shards = rng("order", seed, epoch).permutation(len(shard_rows)).tolist()
-    return EpochOrder(_windows(shards, shard_bytes, window_bytes), shard_rows, (seed, epoch))
+    return EpochOrder(_windows(shards, shard_bytes, window_bytes), shard_rows, (seed, epoch), repeats)
 
 
 def sequential_order(
@@ -137,6 +149,14 @@ def units(
         if last > first:
             yield first, last
             first = last
+
+
+def _systematic_sample(weights: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.int64]:
+    """As many indices as weights, each its share of them rounded down or up (systematic resampling)."""
+    ends = np.cumsum(weights / weights.sum()) * len(weights)
+    points = np.arange(len(weights)) + generator.random()
+    # The last end can lie a rounding error below the last point.
+    return np.minimum(np.searchsorted(ends, points, side="right"), len(weights) - 1)
 
 
 def _windows(

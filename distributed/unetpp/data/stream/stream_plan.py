@@ -54,6 +54,8 @@ class StreamPlan:
     cache_dir: str = ""
     val_rows: int = 0
     """Rows of the validation split that are scored, evenly spaced; 0 takes all."""
+    repeats: tuple[tuple[float, ...], ...] = ()
+    """Of the train split, by shard and row: how often a row is drawn; empty draws each once an epoch."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Of the nodes that read; empty reads on the worker's own where there is a cache."""
 
@@ -98,7 +100,14 @@ class StreamPlan:
         shards = self._split(split).shards
         rows, sizes = [s.rows for s in shards], [s.decoded_bytes for s in shards]
         if split == "train":
-            return epoch_order(rows, sizes, seed=self.seed, epoch=epoch, window_bytes=self.window_bytes)
+            return epoch_order(
+                rows,
+                sizes,
+                seed=self.seed,
+                epoch=epoch,
+                window_bytes=self.window_bytes,
+                repeats=self.repeats,
+            )
         order = sequential_order(rows, sizes, window_bytes=self.window_bytes)
         return ThinnedOrder(order, self.val_rows) if self.val_rows else order
 

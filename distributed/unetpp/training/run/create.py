@@ -11,6 +11,8 @@ from unetpp.config.encoders import ENCODERS
 from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
+from unetpp.core.storage import open_storage
+from unetpp.data.dataset.class_presence import class_presence, repeat_factors
 
 __all__ = ["create_run", "named_encoder", "require_sources"]
 
@@ -32,6 +34,7 @@ def create_run(
         ExistsError: a run is here already.
         ConfigError: nothing of `train.init` fits, or the package that ships an encoder's weights is missing.
         InputError: `train.init` cannot be read.
+        CorruptionError: masks cannot be read which `data.repeat_threshold` looks at.
     """
     source = config.train.init
     told, initial = _initial(config, manifest) if source or config.model.encoder != "none" else ("", None)
@@ -43,8 +46,17 @@ def create_run(
         manifest,
         provenance,
         initial=initial,
+        repeats=_repeats(config, manifest),
     )
     return given
+
+
+def _repeats(config: RunConfig, manifest: Manifest) -> tuple[tuple[float, ...], ...]:
+    """Of every train sample, found once: all workers, and a resume, then draw by the same figures."""
+    if not config.data.repeat_threshold:
+        return ()
+    presence = class_presence(open_storage(config.data.uri), manifest)
+    return repeat_factors(presence, config.data.repeat_threshold)
 
 
 def _initial(config: RunConfig, manifest: Manifest) -> tuple[str, bytes | None]:

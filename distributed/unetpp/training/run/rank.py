@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing
+from dataclasses import replace
 
 import torch
 
@@ -49,7 +50,8 @@ def run_job(
         CheckpointError: another rank does not have that checkpoint.
     """
     run, minutes = RunDir(job.run_uri), job.config.train.minutes
-    plan = stream_plan(job)
+    repeats = run.read_repeats() if job.config.data.repeat_threshold else ()
+    plan = replace(stream_plan(job), repeats=repeats)
     total_steps = None if minutes > 0 else plan.train_steps * job.config.train.epochs
     found = agreed_checkpoint(run.checkpoints, session.rank, device)
     state = TrainState() if found is None else read_state(found[1])
