@@ -27,8 +27,10 @@ from unetpp.data.pack.shard_plan import SPLITS
 from unetpp.inference.batch import PredictOptions, predict_paths
 from unetpp.inference.ensemble.load import Averaging
 from unetpp.inference.evaluate import evaluate as score_run
+from unetpp.inference.evaluation.options import EvaluateOptions
 from unetpp.inference.export import export_run
 from unetpp.inference.predictor import Predictor
+from unetpp.inference.robustness.disturbance import Disturbance
 from unetpp.report.packing import PREVIEW
 
 __all__ = ["evaluate", "export", "load", "pack", "predict", "train", "tune"]
@@ -157,18 +159,29 @@ def evaluate(
     data: Place | None = None,
     level: int | None = None,
     dilation: Sequence[int] | None = None,
-    hd95: bool = False,
     progress: bool = False,
+    **options: Any,
 ) -> EvaluateResult:
     """Score a run on a split of the dataset version that it was trained on, or of `data`.
 
+    Args:
+        run: a run's folder or URI.
+        split: `test`, else `val`, unless given.
+        data: another dataset.
+        level: deepest head used.
+        dilation: of a run with `model.shared_dilations`.
+        progress: show a bar.
+        options: hd95, and of what is done to images before they are scored attack, epsilon and steps, or
+            corruption and severity, see `Disturbance`.
+
     Raises:
-        UserError: there is no such run, split or level.
+        UserError: there is no such run, split or level, or an image cannot be changed as asked.
     """
     uri = None if data is None else os.fspath(data)
     with _image_progress("evaluating", shown=progress) as on_rows:
         asked: dict[str, Any] = {"split": split, "data_uri": uri, "level": level, "dilation": dilation}
-        scores = score_run(os.fspath(run), **asked, hd95=hd95, on_rows=on_rows)
+        chosen = EvaluateOptions(options.pop("hd95", False), Disturbance(**options))
+        scores = score_run(os.fspath(run), **asked, options=chosen, on_rows=on_rows)
     return _pick(EvaluateResult, scores)
 
 

@@ -161,6 +161,8 @@ class EvaluateResult(_Shown):
     """Images that were trained on; None where that cannot be read."""
     classes: Sequence[Mapping[str, Any]]
     levels: Mapping[str, Mapping[str, Any]]
+    disturbance: Mapping[str, Any] | None = None
+    """The attack or corruption of the images, None for images as they are."""
 
     def _shown(self) -> dict[str, Any]:
         classes = {entry["name"]: entry["dice"] for entry in self.classes}

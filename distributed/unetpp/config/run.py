@@ -15,6 +15,7 @@ from unetpp.config.rules import (
     shared_dilation_rules,
     tune_rules,
 )
+from unetpp.config.sections.adversarial import AdversarialConfig
 from unetpp.config.sections.base import Section
 from unetpp.config.sections.data import AugmentConfig, DataConfig
 from unetpp.config.sections.loss import LossConfig
@@ -31,6 +32,7 @@ _MIN_WINDOW_PX = 512
 class RunConfig(Section):
     data: DataConfig = DataConfig()
     augment: AugmentConfig = AugmentConfig()
+    adversarial: AdversarialConfig = AdversarialConfig()
     model: ModelConfig = ModelConfig()
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()

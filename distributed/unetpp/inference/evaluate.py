@@ -15,7 +15,9 @@ from unetpp.data.dataset.manifests import load_manifest, require_shards
 from unetpp.data.dataset.parquet import iter_samples
 from unetpp.data.dataset.sample import Sample
 from unetpp.inference.device import pick_device
+from unetpp.inference.evaluation.disturb import Disturb, disturber
 from unetpp.inference.evaluation.files import evaluation_name, write_evaluation
+from unetpp.inference.evaluation.options import EvaluateOptions
 from unetpp.inference.evaluation.overlap import count_overlap
 from unetpp.inference.evaluation.scorer import Scorer
 from unetpp.models.latency import measure_levels_s
@@ -25,6 +27,7 @@ __all__ = ["check_dataset", "choose_split", "evaluate"]
 
 _BATCH_PIXELS = 512 * 512
 """Pixels that are predicted at once; samples of one size are joined up to this."""
+_PLAIN = EvaluateOptions()
 
 
 def evaluate(
@@ -34,7 +37,7 @@ def evaluate(
     data_uri: str | None = None,
     level: int | None = None,
     dilation: Sequence[int] | None = None,
-    hd95: bool = False,
+    options: EvaluateOptions = _PLAIN,
     on_rows: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Any]:
     """Score the best checkpoint of a run and write `evaluations/<split>` into it.
@@ -46,12 +49,12 @@ def evaluate(
         data_uri: the current version of this dataset; default the version that the run was trained on.
         level: the deepest head that is used and reported; default the run's deepest.
         dilation: of a run whose weights several vectors of dilations share, see `load_run`.
-        hd95: also measure the 95th percentile of the Hausdorff distance, which takes longer.
+        options: what is measured beside Dice, and what is done to the images before.
         on_rows: called with (rows done, rows in all).
 
     Returns:
         split, rows, level, dice, iou, dice_per_image, iou_per_image, precision, recall, accuracy, classes,
-        levels, certainty, confusion, overlap (rows that were trained on), what was scored, how long it took.
+        levels, certainty, confusion, overlap (rows that were trained on), disturbance, dataset, its duration.
 
     Raises:
         InputError: no such split, the dataset does not fit the run, or shards of its version are gone.
@@ -60,12 +63,10 @@ def evaluate(
     run = load_run(run_uri, level=level, dilation=dilation)
     data, manifest, split = _open_dataset(run, data_uri, split)
     trained = open_storage(run.config.data.uri)
-    scorer = Scorer(run, manifest, pick_device(), hd95=hd95)
-    start = time.perf_counter()
-    for batch in _same_size_batches(iter_samples(data, manifest, split)):
-        scorer.add(batch)
-        on_rows(scorer.rows, manifest.splits[split].rows)
-    seconds = time.perf_counter() - start
+    scorer = Scorer(run, manifest, pick_device(), hd95=options.hd95)
+    disturb = disturber(options.disturbance, run, manifest, scorer.device)
+    samples = iter_samples(data, manifest, split)
+    seconds = _score_all(scorer, samples, disturb, on_rows, manifest.splits[split].rows)
     summary: dict[str, Any] = {
         "split": split,
         "rows": scorer.rows,
@@ -74,6 +75,7 @@ def evaluate(
         **scorer.scores(),
         "confusion": scorer.confusion(),
         "overlap": count_overlap(data, manifest, split, trained=(trained, run.manifest)),
+        "disturbance": None if disturb is None else {**disturb.facts, "suffix": disturb.suffix},
         "dataset": {"uri": data.uri, "version": manifest.version, "fingerprint": manifest.fingerprint},
         "step": run.step,
         "window_px": scorer.window_px[-1],
@@ -85,8 +87,24 @@ def evaluate(
     examples = {"best": scorer.examples.best(), "worst": scorer.examples.worst()}
     is_deepest = scorer.level == run.config.model.depth
     name = evaluation_name(split, None if is_deepest else scorer.level, dilation)
+    name += "" if disturb is None else f"-{disturb.suffix}"
     write_evaluation(run_dir.storage, name, summary, scorer.per_image, examples)
     return summary
+
+
+def _score_all(
+    scorer: Scorer,
+    samples: Iterable[Sample],
+    disturb: Disturb | None,
+    on_rows: Callable[[int, int], None],
+    rows: int,
+) -> float:
+    """Score all samples; the seconds it took."""
+    start = time.perf_counter()
+    for batch in _same_size_batches(samples):
+        scorer.add(batch if disturb is None else disturb(batch))
+        on_rows(scorer.rows, rows)
+    return time.perf_counter() - start
 
 
 def _open_dataset(run: LoadedRun, data_uri: str | None, split: str | None) -> tuple[Storage, Manifest, str]:

@@ -133,7 +133,7 @@ class UNetPlusPlus(nn.Module):
     def _node_output(self, i: int, j: int, *inputs: Any) -> Tensor:
         node = self.nodes[_key(i, j)]
         out: Tensor
-        if self.recompute and self.training and torch.is_grad_enabled():
+        if self.recompute and torch.is_grad_enabled():
             out = checkpoint(node, *inputs, use_reentrant=False)
         else:
             out = node(*inputs)

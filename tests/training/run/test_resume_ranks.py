@@ -125,3 +125,22 @@ def test_two_ranks_draw_the_dilations_of_one(tmp_path, dataset, distill):
     for a, b in zip(alone["val"]["candidates"], shared["val"]["candidates"], strict=True):
         assert a["dilation"] == b["dilation"]
         assert b["levels"]["2"]["dice"] == pytest.approx(a["levels"]["2"]["dice"], abs=1e-3)
+
+
+@pytest.mark.slow
+def test_two_ranks_attack_the_images_of_one_alike(tmp_path, dataset):
+    uri, manifest = dataset
+    jobs = []
+    for workers in (1, WORLD):
+        config = tiny_config(
+            uri,
+            adversarial={"attack": "pgd", "steps": 2},
+            train={"epochs": 2},
+            scale={"workers": workers},
+        )
+        jobs.append(start_run(config.model_copy(update={"out": str(tmp_path / str(workers))}), manifest))
+    one, two = jobs
+    train(one)
+    run_ranks(two, tmp_path / "store", die_after=0)
+    alone, shared = (RunDir(job.run_uri).read_metrics() for job in jobs)
+    assert [epoch["loss"] for epoch in shared] == pytest.approx([e["loss"] for e in alone], rel=1e-3)

@@ -6,6 +6,7 @@ import typer
 
 from unetpp.api.progress.image_progress import ImageProgress
 from unetpp.cli.terminal.dilation import Dilation, parse_dilation
+from unetpp.cli.terminal.disturbance import Attack, Corruption, Epsilon, Severity, Steps, disturbed_by
 from unetpp.cli.terminal.output import Json, emit, note
 from unetpp.cli.terminal.tables import print_table
 from unetpp.core.commands import shown_command
@@ -29,16 +30,25 @@ def register(app: typer.Typer) -> None:
         level: Annotated[int | None, typer.Option(help="Deepest head used [default: all].")] = None,
         dilation: Dilation = None,
         hd95: Annotated[bool, typer.Option("--hd95", help="Also the 95 % Hausdorff distance.")] = False,
+        attack: Attack = None,
+        epsilon: Epsilon = None,
+        steps: Steps = None,
+        corruption: Corruption = None,
+        severity: Severity = None,
         json: Json = False,
     ) -> None:
         """Score a run's best checkpoint and write evaluations/ into the run."""
         data_uri = _data_uri(overrides or [])
         from unetpp.inference.evaluate import evaluate as score_run
+        from unetpp.inference.evaluation.options import EvaluateOptions
+        from unetpp.inference.robustness.disturbance import Disturbance
+
+        options = EvaluateOptions(hd95, Disturbance(attack, epsilon, steps, corruption, severity))
 
         with ImageProgress("evaluating") as progress:
             asked: dict[str, Any] = {"split": split, "data_uri": data_uri, "level": level}
             asked["dilation"] = parse_dilation(dilation)
-            result = score_run(run, **asked, hd95=hd95, on_rows=progress)
+            result = score_run(run, **asked, options=options, on_rows=progress)
         _note_overlap(result)
         if json:
             emit(result, json=True)
@@ -105,7 +115,8 @@ def _print_scores(result: dict[str, Any]) -> None:
         length = f", {result['hd95_mm']:.2f} mm" if "hd95_mm" in result else ""
         typer.echo(f"95 % Hausdorff distance: {result['hd95_px']:.2f} px{length}")
     typer.echo(
-        f"{result['split']}: {result['rows']} images at level {result['level']}{_dilation(result)}, "
+        f"{result['split']}: {result['rows']} images at level {result['level']}{_dilation(result)}"
+        f"{disturbed_by(result)}, "
         f"Dice {result['dice']:.4f}, IoU {result['iou']:.4f}"
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from unetpp.config.adversarial import missing_epsilon
 from unetpp.config.planning.hardware import Hardware, gpu_places
 from unetpp.config.run import RunConfig
 from unetpp.core.manifest import Manifest
@@ -30,6 +31,9 @@ def check_dataset(config: RunConfig, manifest: Manifest) -> Iterator[str]:
     labels = len(manifest.image_labels)
     if model.image_classes not in (0, labels):
         yield f"model.image_classes={model.image_classes} must be 0 or the dataset's {labels}; use auto"
+    if config.adversarial.attack != "none":
+        missing = missing_epsilon(config.adversarial.epsilon, manifest, "adversarial.epsilon")
+        yield from () if missing is None else (missing,)
     rows = manifest.splits["train"].rows
     if rows < config.max_workers:
         yield (

@@ -5,7 +5,8 @@
     evaluations/test/best-1.png, worst-1.png  panels: image, truth, prediction, errors
 
 The name is the split's; `<split>-level<K>` where a level other than the deepest one was asked for,
-with `-dilation<D.D...>` after it where dilations were asked for of a run that shares its weights.
+with `-dilation<D.D...>` after it where dilations were asked for of a run that shares its weights, and last
+what was done to the images: `test-pgd-8x10`, `test-jpeg-3`.
 """
 
 import json

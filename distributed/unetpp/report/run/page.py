@@ -9,7 +9,7 @@ from markupsafe import Markup
 from unetpp.models.cost import count_cost
 from unetpp.report.numbers import score, size_text
 from unetpp.report.page import render_page, write_page
-from unetpp.report.run import sections
+from unetpp.report.run import beside_masks, sections
 from unetpp.report.run.data import Panel, RunData, load_run_data
 from unetpp.report.run.figures import confusion_svg, histogram_svg, lines_svg
 
@@ -38,7 +38,7 @@ def render_run_report(data: RunData) -> str:
         "run.html",
         title=data.config.name or data.uri.rpartition("/")[2],
         data=data,
-        headline=sections.headline(data),
+        headline=[*sections.headline(data), *beside_masks.label_card(data)],
         commands=sections.next_commands(data),
         levels=sections.level_rows(data, costs),
         cost_size=size_text(data.patch_px),
@@ -46,6 +46,8 @@ def render_run_report(data: RunData) -> str:
         latency=latency,
         device=evaluation["device"] if evaluation is not None else None,
         classes=sections.class_rows(data),
+        labels=beside_masks.label_rows(data),
+        disturbed=beside_masks.disturbed_rows(data),
         curves=[(title, Markup(svg)) for title, svg in _curves(data)],
         confusion=Markup(confusion_svg(confusion["labels"], confusion["counts"])) if confusion else None,
         panels={kind: [_figure(p) for p in data.panels if p.kind == kind] for kind in ("best", "worst")},
@@ -72,6 +74,8 @@ def _curves(data: RunData) -> list[tuple[str, str]]:
     if validated:
         for key, title in _LEVEL_CURVES:
             curves.append((f"Validation {title}", _level_curve(validated, key, title)))
+        if "image_labels" in validated[0]["val"]:
+            curves.append(("Validation label accuracy", _label_curve(validated)))
     rates = lines_svg({"images/s": (numbers, _column(data, "images_per_s"))}, y_label="images per second")
     waits = [100 * wait for wait in _column(data, "data_wait")]
     waiting = lines_svg({"waiting": (numbers, waits)}, y_label="percent of training time")
@@ -91,6 +95,12 @@ def _level_curve(validated: list[dict[str, Any]], key: str, title: str) -> str:
         for name in levels
     }
     return lines_svg(series, y_label=title)
+
+
+def _label_curve(validated: list[dict[str, Any]]) -> str:
+    numbers = [epoch["epoch"] for epoch in validated]
+    values = [float(epoch["val"]["image_labels"]["accuracy"]) for epoch in validated]
+    return lines_svg({"accuracy": (numbers, values)}, y_label="label accuracy")
 
 
 def _foreground_svg(data: RunData) -> str:

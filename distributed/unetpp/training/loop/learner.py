@@ -12,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from unetpp.config.adversarial import USUAL_EPSILON
 from unetpp.config.run import RunConfig
 from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Manifest
@@ -20,6 +21,7 @@ from unetpp.models import build_model
 from unetpp.models.normalise import Normalise
 from unetpp.models.unetpp import UNetPlusPlus
 from unetpp.objective import Objective, build_objective
+from unetpp.objective.attacks.attack import Attack
 from unetpp.training.loop.optim import (
     build_optimizer,
     build_schedule,
@@ -84,6 +86,11 @@ class Learner:
             average = get_ema_multi_avg_fn(config.train.ema)
             self.ema = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
         self.autocast_dtype = torch.bfloat16 if config.train.precision == "bf16" else None
+        self.attack: Attack | None = None
+        """By which training images are changed."""
+        if config.adversarial.attack != "none":
+            epsilon = config.adversarial.epsilon or USUAL_EPSILON
+            self.attack = Attack(config.adversarial.attack, epsilon, config.adversarial.steps, manifest.dtype)
 
     @property
     def scored_model(self) -> UNetPlusPlus:

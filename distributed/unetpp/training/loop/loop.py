@@ -28,7 +28,7 @@ from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.stream_plan import StreamPlan
 from unetpp.training.loop.collective import max_over_ranks, sum_over_ranks
 from unetpp.training.loop.delivery import Delivery
-from unetpp.training.loop.device_batch import to_device
+from unetpp.training.loop.device_batch import attacked, to_device
 from unetpp.training.loop.dilation_draw import step_dilations
 from unetpp.training.loop.learner import Learner
 from unetpp.training.loop.session import Request
@@ -150,6 +150,8 @@ def run_step(context: LoopContext, state: TrainState, host: HostBatch) -> StepRe
     augment = config.augment if config.augment.enabled else None
     context.learner.hold_column(state.epoch < config.train.freeze)
     batch = to_device(host, context.learner, augment=augment, seed=config.data.seed)
+    if context.learner.attack is not None:
+        batch = attacked(batch, host.epoch, host.positions, context.learner, config)
     return train_step(
         context.learner,
         batch,

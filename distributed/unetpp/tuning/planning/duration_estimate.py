@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 from unetpp.config.planning.hardware import available_cpus
@@ -13,6 +14,7 @@ from unetpp.config.run import RunConfig
 from unetpp.config.sections.tune import TuneConfig
 from unetpp.core.manifest import Manifest
 from unetpp.data.stream.order import num_steps
+from unetpp.training.loop.device_batch import attacked
 from unetpp.training.loop.learner import Learner
 from unetpp.training.loop.step import DeviceBatch, train_step
 
@@ -61,9 +63,10 @@ def _step_seconds(config: RunConfig, manifest: Manifest, device: torch.device) -
     times = []
     for step in range(_TIMED_STEPS + 1):
         started_s = time.perf_counter()
+        fed = batch if learner.attack is None else attacked(batch, 0, np.arange(share), learner, config)
         train_step(
             learner,
-            batch,
+            fed,
             accumulate=config.train.accumulate,
             clip=config.train.clip,
             world_size=1,
