@@ -43,6 +43,11 @@ def conduct_sweep(
     except (Exception, KeyboardInterrupt):
         watcher.note(f"the sweep did not end; nothing is lost. Continue: {resume_command(setup.sweep_uri)}")
         raise
+    if base.tune.inherit and not base.tune.confirm:
+        watcher.note(
+            "trials began with the weights of earlier ones, which favours the later ones in the ranking; "
+            "--confirm K trains the best from random weights"
+        )
     if reason := ledger.exhausted():
         watcher.note(f"ended early: {reason}")
     result = _result(sweep, finished=finished)

@@ -176,8 +176,13 @@ def crop_rules(data: DataConfig, model: ModelConfig) -> Iterator[str]:
         )
 
 
-def tune_rules(tune: TuneConfig) -> Iterator[str]:
-    """Objectives are distinct, and the sampler and the scheduler can serve them."""
+def tune_rules(tune: TuneConfig, train: TrainConfig) -> Iterator[str]:
+    """Objectives are distinct, the sampler and the scheduler serve them, weights have one source."""
+    if tune.inherit and train.init:
+        yield (
+            f"tune.inherit=true is a source of weights, and train.init={train.init} another; "
+            "leave one of them out"
+        )
     names = ",".join(tune.objectives)
     if len(set(tune.objectives)) < len(tune.objectives):
         unique = ",".join(dict.fromkeys(tune.objectives))

@@ -84,7 +84,7 @@ class RunConfig(Section):
             *batch_rules(self.data, self.train, self.max_workers),
             *memory_rules(self.train, self.model),
             *crop_rules(self.data, self.model),
-            *tune_rules(self.tune),
+            *tune_rules(self.tune, self.train),
         ]
         if self.train.sync_bn is True and self.model.norm != "batch":
             broken.append(

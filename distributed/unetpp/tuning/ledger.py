@@ -26,6 +26,7 @@ from unetpp.core.errors import ConfigError
 from unetpp.core.rundir import RunDir
 from unetpp.core.trial_folders import trial_uri
 from unetpp.models.cost import count_cost, network_signatures
+from unetpp.tuning.inherit import Inheritance
 from unetpp.tuning.planning.budget import budget_of
 from unetpp.tuning.repeats import Repeats, planned_digest
 from unetpp.tuning.results.leaderboard import LeaderRow
@@ -41,7 +42,15 @@ from unetpp.tuning.study.levels import (
     level_results,
 )
 from unetpp.tuning.study.publish import Publisher, Unpublished
-from unetpp.tuning.study.record import CONFIG_SHA256, RUN, START_UP, Outcome, TrialRecord, own_trials
+from unetpp.tuning.study.record import (
+    CONFIG_SHA256,
+    INHERITS,
+    RUN,
+    START_UP,
+    Outcome,
+    TrialRecord,
+    own_trials,
+)
 
 __all__ = ["Ledger", "TrialSpec", "trial_gpus"]
 
@@ -99,6 +108,8 @@ class Ledger:
         self._ran_kept_s = -math.inf
         self._gpus = trial_gpus(setup.resolved_base())
         self._repeats = Repeats(own_trials(study))
+        inherits = setup.base.tune.inherit
+        self._inheritance = Inheritance(setup.sweep_uri, own_trials(study)) if inherits else None
         self.standings = Standings()
         for trial in own_trials(study):
             records = epoch_records(trial)
@@ -235,6 +246,8 @@ class Ledger:
             self.standings.ended(record.number, ended)
         if ended == "FAIL":
             self._repeats.failed(record.number)
+        elif ended is not None and self._inheritance is not None:
+            self._inheritance.enter(self.study.get_trials(deepcopy=False)[record.number])
 
     def _unfinished(self) -> optuna.Trial | None:
         """A trial that nothing runs: its sweep was killed, or the answer that added it was lost."""
@@ -252,17 +265,31 @@ class Ledger:
             logger.warning("trial %d is not launched, %s: %s", number, refused.outcome.lower(), refused)
             self._finish(TrialRecord(self.study, number), refused.outcome, str(refused), refused.violation)
             return None
-        record, size_px, digest = TrialRecord(self.study, number), config.patch_px, planned_digest(config)
+        record, size_px = TrialRecord(self.study, number), config.patch_px
+        # Whose weights it began with was decided after it was planned.
+        digest = planned_digest(_from(config, "") if INHERITS in suggestion.user_attrs else config)
         first = self._repeats.first(digest, number)
         if first != number:
             self._repeats.wait(number, for_=first)
             self._end_repeats(first)
             return None
+        config = self._inheriting(record, config)
         record.note(RUN, config.run_uri)
         record.note(CONFIG_SHA256, digest)
         signatures = network_signatures(config.model, size_px)
         self._live[number] = _Live(record, count_cost(config.model, size_px), signatures)
         return TrialSpec(number, config, decisions)
+
+    def _inheriting(self, record: TrialRecord, config: RunConfig) -> RunConfig:
+        """With the weights of an earlier trial to begin with, unless it has begun, or names others."""
+        if self._inheritance is None or config.train.init or RunDir(config.run_uri).exists():
+            return config
+        source = self._inheritance.nearest(config)
+        if source is None:
+            return config
+        logger.info("trial %d begins with the weights of trial %d", record.number, source)
+        record.note(INHERITS, source)
+        return _from(config, trial_uri(self.setup.sweep_uri, source))
 
     def _end_repeats(self, number: int) -> None:
         """Give what a trial has found to those of its configuration; without a result the next one trains."""
@@ -290,7 +317,8 @@ class Ledger:
         except ConfigError as error:
             raise _RefusedError("FAIL", str(error)) from error
         try:
-            config = replace(apply(setup.base, values), {"out": out, "name": ""})
+            # A trial has one source of weights; which, `_inheriting` says.
+            config = replace(apply(setup.base, values), {"out": out, "name": "", "tune.inherit": False})
             config, decisions = resolve(config, setup.manifest, setup.hardware, sweep=True)
         except ConfigError as error:
             raise _RefusedError("INFEASIBLE", str(error)) from error
@@ -308,6 +336,10 @@ def _as_started(config: RunConfig) -> RunConfig:
         return config
     kept = {"scale": config.scale, "tune": config.tune, "out": config.out, "name": config.name}
     return stored_config(run.read_config(), run.uri).model_copy(update=kept)
+
+
+def _from(config: RunConfig, source: str) -> RunConfig:
+    return config.model_copy(update={"train": config.train.model_copy(update={"init": source})})
 
 
 def trial_gpus(decided: RunConfig) -> float:

@@ -42,6 +42,9 @@ class TuneConfig(Section):
     """The study's name in its storage; empty for the name of the sweep's folder."""
     warm_start: tuple[str, ...] = ()
     """Earlier sweeps, or storage URLs of studies, whose finished trials the sampler learns from."""
+    inherit: bool = False
+    """Whether a trial begins with the weights of the finished trial that has most of them, instead of random
+    ones; that favours later trials, so the ranking is a proposal. `confirm` trains from random weights."""
     hours: float = Field(0.0, ge=0)
     """Wall-clock limit in hours; 0 is none."""
     gpu_hours: float = Field(0.0, ge=0)

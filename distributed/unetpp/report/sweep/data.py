@@ -23,7 +23,15 @@ from unetpp.tuning.results.importance import parameter_importances
 from unetpp.tuning.results.leaderboard import LeaderRow, leaderboard, pareto_rows
 from unetpp.tuning.study.epochs import epoch_records, kept_levels, trial_seconds
 from unetpp.tuning.study.levels import headline
-from unetpp.tuning.study.record import IS_DEFAULT, SAME_AS, START_UP, cause_of, is_infeasible, own_trials
+from unetpp.tuning.study.record import (
+    INHERITS,
+    IS_DEFAULT,
+    SAME_AS,
+    START_UP,
+    cause_of,
+    is_infeasible,
+    own_trials,
+)
 from unetpp.tuning.study.study import SPACE_SHA256, SPACE_SOURCE, objectives_of
 
 __all__ = ["Outcome", "SweepData", "TrialData", "load_sweep_data"]
@@ -47,6 +55,8 @@ class TrialData:
     cause: str
     same_as: int | None
     """The earlier trial whose result it was given."""
+    inherits: int | None
+    """The earlier trial whose weights it began with."""
     is_default: bool
     """Whether it is the base configuration."""
 
@@ -149,6 +159,7 @@ def _trial(trial: FrozenTrial) -> TrialData:
         start_up_s=trial.user_attrs.get(START_UP),
         cause=cause_of(trial),
         same_as=trial.user_attrs.get(SAME_AS),
+        inherits=trial.user_attrs.get(INHERITS),
         is_default=bool(trial.user_attrs.get(IS_DEFAULT, False)),
     )
 

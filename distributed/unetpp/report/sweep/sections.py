@@ -86,7 +86,7 @@ def leader_rows(data: SweepData) -> list[Row]:
             "trial": row.trial,
             "level": row.level,
             "dilation": _entries(row.dilation),
-            "state": row.state.lower(),
+            "state": row.state.lower() + _origin(row.inherits),
             "quality": score(row.quality),
             "latency": duration_text(row.latency_s),
             "params": count_text(row.params),
@@ -140,7 +140,7 @@ def trial_rows(data: SweepData) -> list[Row]:
     return [
         {
             "trial": trial.number,
-            "state": trial.outcome.lower() if trial.same_as is None else f"as trial {trial.same_as}",
+            "state": _state(trial),
             "epochs": trial.epochs,
             "quality": score(trial.quality),
             "time": duration_text(trial.seconds) if trial.seconds else "–",
@@ -217,6 +217,16 @@ def network_options(best: LeaderRow, *, confirmed: bool) -> tuple[str | int, ...
     if best.dilation is None or confirmed:
         return "--level", best.level
     return "--dilation", _entries(best.dilation)
+
+
+def _state(trial: TrialData) -> str:
+    if trial.same_as is not None:
+        return f"as trial {trial.same_as}"
+    return trial.outcome.lower() + _origin(trial.inherits)
+
+
+def _origin(inherits: int | None) -> str:
+    return "" if inherits is None else f", from the weights of trial {inherits}"
 
 
 def _entries(dilation: Dilation | None) -> str:

@@ -50,7 +50,8 @@ class Candidate:
 def candidates(rows: list[LeaderRow], at_most: int, sweep_uri: str) -> list[Candidate]:
     """The best `at_most` complete trials, each at its best level; rows are best first.
 
-    Of trials whose weights several networks share, the best of all these networks.
+    Of trials whose weights several networks share, the best of all these networks. Those that began with the
+    weights of another trial begin with random ones here.
     """
     found = []
     for row in complete_rows(rows)[:at_most]:
@@ -58,6 +59,8 @@ def candidates(rows: list[LeaderRow], at_most: int, sweep_uri: str) -> list[Cand
         config = stored_config(run.read_config(), run.uri)
         if row.dilation is not None:
             config = _alone(config, row.level, row.dilation)
+        if row.inherits is not None:
+            config = replace(config, {"train.init": ""})
         found.append(Candidate(row.trial, row.level, config, row.dilation))
     return found
 

@@ -15,7 +15,7 @@ from unetpp.config.sections.tune import ObjectiveName
 from unetpp.tuning.results.pareto import pareto_front
 from unetpp.tuning.study.epochs import epoch_records, kept_levels
 from unetpp.tuning.study.levels import LevelResult
-from unetpp.tuning.study.record import NO_QUALITY, SAME_AS, cause_of, is_infeasible, own_trials
+from unetpp.tuning.study.record import INHERITS, NO_QUALITY, SAME_AS, cause_of, is_infeasible, own_trials
 from unetpp.tuning.study.study import objectives_of
 
 __all__ = [
@@ -53,6 +53,8 @@ class LeaderRow(LevelResult):
     state: RowState
     settings: dict[str, Any]
     """The trial's parameters."""
+    inherits: int | None = None
+    """The trial whose weights this one began with, in place of random ones."""
 
 
 def leaderboard(study: optuna.Study) -> list[LeaderRow]:
@@ -65,7 +67,11 @@ def leaderboard(study: optuna.Study) -> list[LeaderRow]:
         for trial in own_trials(study)
         if trial.state in _ROW_STATES
         for row in trial_rows(
-            trial.number, _ROW_STATES[trial.state], dict(trial.params), kept_levels(epoch_records(trial))
+            trial.number,
+            _ROW_STATES[trial.state],
+            dict(trial.params),
+            kept_levels(epoch_records(trial)),
+            trial.user_attrs.get(INHERITS),
         )
     )
 
@@ -76,11 +82,15 @@ def in_order(rows: Iterable[LeaderRow]) -> list[LeaderRow]:
 
 
 def trial_rows(
-    number: int, state: RowState, settings: dict[str, Any], kept: Sequence[LevelResult]
+    number: int,
+    state: RowState,
+    settings: dict[str, Any],
+    kept: Sequence[LevelResult],
+    inherits: int | None = None,
 ) -> list[LeaderRow]:
     """One trial's rows in order; a level whose quality is not finite has none."""
     return in_order(
-        LeaderRow(**vars(level), trial=number, state=state, settings=settings)
+        LeaderRow(**vars(level), trial=number, state=state, settings=settings, inherits=inherits)
         for level in kept
         if math.isfinite(level.quality)
     )
@@ -159,7 +169,8 @@ def sweep_summary(study: optuna.Study, best: LeaderRow | None = None) -> dict[st
     Returns:
         trials: see `trial_counts`; best: {trial, level, value, params} or None; pareto: the same with
         latency_s, num_params and macs, by rising quality. Where several vectors of dilations share the
-        weights of a trial each has `dilation` too, and candidates: all of them, best first.
+        weights of a trial each has `dilation` too, and candidates: all of them, best first. `inherits` is
+        the trial whose weights one began with, where it did.
     """
     rows = leaderboard(study)
     best = best or best_row(rows)
@@ -182,4 +193,6 @@ def _priced(row: LeaderRow) -> dict[str, Any]:
 
 def _json(row: LeaderRow) -> dict[str, Any]:
     dilation = {} if row.dilation is None else {"dilation": list(row.dilation)}
-    return {"trial": row.trial, "level": row.level, **dilation, "value": row.quality, "params": row.settings}
+    inherits = {} if row.inherits is None else {"inherits": row.inherits}
+    found = {"trial": row.trial, "level": row.level, **dilation, "value": row.quality, "params": row.settings}
+    return found | inherits

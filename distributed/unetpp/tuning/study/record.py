@@ -6,6 +6,7 @@
     run               URI of the trial's run folder
     start_up_seconds  from its launch to its first training step, and from its first epoch's end to the report
     warm_start_of     the earlier study's trial that this one copies
+    inherits          number of the trial whose weights this one began with, see inherit.py
     config_sha256     of the planned configuration; same_as: the trial that had it before, see repeats.py
 
 A single objective's headline quality is also an intermediate value, which dashboards draw and samplers read.
@@ -37,6 +38,7 @@ from unetpp.tuning.study.study import objectives_of
 
 __all__ = [
     "CONFIG_SHA256",
+    "INHERITS",
     "IS_DEFAULT",
     "NO_QUALITY",
     "RUN",
@@ -60,6 +62,7 @@ START_UP = "start_up_seconds"
 WARM_START_OF = "warm_start_of"
 CONFIG_SHA256 = "config_sha256"
 SAME_AS = "same_as"
+INHERITS = "inherits"
 NO_QUALITY = "no epoch has a finite quality on the validation split"
 """The cause of a trial that trained and has no result."""
 _CAUSE = "cause"

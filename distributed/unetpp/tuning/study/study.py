@@ -33,7 +33,7 @@ _MAY_CHANGE = (
     *("scale.labels", "scale.max_failures"),
 )
 """Sections and fields that may differ between two starts of one sweep."""
-_MUST_STAY = ("tune.metric", "tune.objectives", "tune.one_shot", "tune.candidates")
+_MUST_STAY = ("tune.metric", "tune.objectives", "tune.one_shot", "tune.candidates", "tune.inherit")
 
 
 def open_study(storage_url: str, name: str, *, space: Space, config: RunConfig) -> optuna.Study:
