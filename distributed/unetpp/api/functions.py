@@ -149,7 +149,7 @@ def tune(
     request, loaded = load_sweep_request(os.fspath(space), config, given, resume=resume)
     watcher = watching(callbacks, progress=progress)
     result = tune_sweep(request, loaded, watcher, resume=resume)
-    return _pick(TuneResult, {"candidates": (), **result})
+    return _pick(TuneResult, {"candidates": (), "next_hour": None, **result})
 
 
 def evaluate(

@@ -111,6 +111,8 @@ class TuneResult(_Shown):
     """Why trials have no result, with their number."""
     candidates: Sequence[Mapping[str, Any]] = ()
     """With dilation, best first: the networks that share weights; empty with tune.one_shot=depth."""
+    next_hour: Mapping[str, float] | None = None
+    """What another hour may find: trials, chance of a better one, gain; None after too few trials."""
 
     @property
     def best_run(self) -> str | None:

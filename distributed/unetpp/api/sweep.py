@@ -16,6 +16,7 @@ from unetpp.tuning.planning.duration_estimate import estimate, estimate_of_minut
 from unetpp.tuning.results.confirm import candidates, confirm
 from unetpp.tuning.results.confirmed import called_best, candidate_key, confirmed_key, read_confirmed
 from unetpp.tuning.results.leaderboard import failure_causes, leaderboard, sweep_summary
+from unetpp.tuning.results.next_hour import next_hour
 from unetpp.tuning.setup import SweepSetup
 from unetpp.tuning.sweep import Sweep, claim_sweep, measure_epoch, run_sweep
 
@@ -95,6 +96,8 @@ def _result(sweep: Sweep, *, finished: bool) -> dict[str, Any]:
     confirmed = read_confirmed(uri)
     best = called_best(leaderboard(study), confirmed)
     result = {"sweep": uri, "finished": finished, **sweep_summary(study, best)}
+    if (further := next_hour(study)) is not None:
+        result["next_hour"] = further.to_json()
     if confirmed is not None:
         result["confirmed"] = confirmed
     return result | {"causes": failure_causes(study)}

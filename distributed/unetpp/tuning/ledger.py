@@ -45,6 +45,7 @@ from unetpp.tuning.study.publish import Publisher, Unpublished
 from unetpp.tuning.study.record import (
     CONFIG_SHA256,
     INHERITS,
+    RAN,
     RUN,
     START_UP,
     Outcome,
@@ -56,8 +57,6 @@ __all__ = ["Ledger", "TrialSpec", "trial_gpus"]
 
 logger = logging.getLogger(__name__)
 
-_RAN = "ran_seconds"
-"""The study's user attribute with the time its sweep has run, kept for a resume."""
 _RAN_EVERY_S = 10.0
 """A killed driver's sweep forgets at most so much of it."""
 
@@ -104,7 +103,7 @@ class Ledger:
         self._taken: set[int] = set()
         self._failed: set[int] = set()
         # As if the sweep had begun so much earlier: pauses before a resume cost no budget.
-        self._started_s = time.monotonic() - float(study.user_attrs.get(_RAN, 0.0))
+        self._started_s = time.monotonic() - float(study.user_attrs.get(RAN, 0.0))
         self._ran_kept_s = -math.inf
         self._gpus = trial_gpus(setup.resolved_base())
         self._repeats = Repeats(own_trials(study))
@@ -212,7 +211,7 @@ class Ledger:
         """Write how long the sweep has run, now and then."""
         ran_s = self._ran_s()
         if now or ran_s - self._ran_kept_s >= _RAN_EVERY_S:
-            self.study.set_user_attr(_RAN, round(ran_s, 3))
+            self.study.set_user_attr(RAN, round(ran_s, 3))
             self._ran_kept_s = ran_s
 
     def _note_start_up(self, live: _Live, seconds: float) -> None:

@@ -26,6 +26,7 @@ from unetpp.tuning.folder import SWEEP_CONFIG, study_name, study_url
 from unetpp.tuning.results.confirmed import write_confirmed
 from unetpp.tuning.space.apply import apply
 from unetpp.tuning.space.space import load_space
+from unetpp.tuning.study.record import RAN
 from unetpp.tuning.study.storage import open_storage_url
 from unetpp.tuning.study.study import open_study
 
@@ -311,3 +312,13 @@ def test_sweep_report_settings_are_short_where_that_is_unambiguous(new_sweep):
     sweep.train(0.6, 0.7, epochs=1)
     settings = {row["trial"]: row["settings"] for row in leader_rows(load_sweep_data(sweep.uri))}
     assert settings == {0: "depth=3 norm=group lr=0.001", 1: "depth=4 norm=batch lr=0.0001 dice=0.679"}
+
+
+def test_sweep_report_says_what_another_hour_may_bring_once_enough_trials_ended(new_sweep):
+    sweep = new_sweep()
+    for number, quality in enumerate((0.5, 0.6, 0.65, 0.66), start=1):
+        finish(sweep.study, sweep.train(quality, epochs=1), "COMPLETE")
+        sweep.study.set_user_attr(RAN, 900.0 * number)
+        facts = dict(cost_facts(load_sweep_data(sweep.uri)))
+        assert ("Another hour" in facts) == (number == 4)
+    assert facts["Another hour"].startswith("about 4.0 trials: a better one with 50")

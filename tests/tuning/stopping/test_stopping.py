@@ -9,7 +9,14 @@ from sweep_results import results
 from unetpp.config import TuneConfig
 from unetpp.config.sections.train import TrainConfig
 from unetpp.tuning.results.pareto import contributions
-from unetpp.tuning.stopping import AshaRule, MedianRule, ParetoRule, Rule, build_rule
+from unetpp.tuning.stopping import (
+    AshaRule,
+    ExtrapolationRule,
+    MedianRule,
+    ParetoRule,
+    Rule,
+    build_rule,
+)
 from unetpp.tuning.stopping.rule import rung_epochs
 from unetpp.tuning.study.levels import LevelResult
 
@@ -17,6 +24,7 @@ MAX_EPOCHS = 9
 RULES = {
     "asha": lambda: AshaRule(1, 3, MAX_EPOCHS),
     "median": lambda: MedianRule(2, MAX_EPOCHS),
+    "curves": lambda: ExtrapolationRule(("quality", "latency"), 2, MAX_EPOCHS),
     "pareto": lambda: ParetoRule(("quality", "latency"), 1, 3, MAX_EPOCHS),
 }
 LEVELS = st.builds(
@@ -245,6 +253,7 @@ def test_pareto_rule_is_non_dominated_sorting_of_all_points(trials) -> None:
     [
         (TuneConfig(), AshaRule),
         (TuneConfig(scheduler="median"), MedianRule),
+        (TuneConfig(scheduler="curves"), ExtrapolationRule),
         (TuneConfig(objectives=("quality", "macs")), ParetoRule),
     ],
 )

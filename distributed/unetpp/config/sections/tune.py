@@ -11,7 +11,7 @@ __all__ = ["MetricName", "ObjectiveName", "SamplerName", "SchedulerName", "TuneC
 MetricName = Literal["dice", "iou", "dice_per_image", "iou_per_image"]
 ObjectiveName = Literal["quality", "latency", "params", "macs"]
 SamplerName = Literal["tpe", "gp", "cmaes", "nsga2", "qmc", "random"]
-SchedulerName = Literal["asha", "median", "none"]
+SchedulerName = Literal["asha", "median", "curves", "none"]
 
 
 class TuneConfig(Section):
@@ -29,7 +29,8 @@ class TuneConfig(Section):
     sampler: SamplerName = "tpe"
     """How the next trial is chosen; gp, cmaes and qmc need the extra `samplers`."""
     scheduler: SchedulerName = "asha"
-    """Which trials are stopped early; with several objectives asha keeps non-dominated ones."""
+    """Which trials are stopped early; with several objectives asha keeps non-dominated ones. curves stops
+    those whose learning curves, carried on to the last epoch, reach neither best nor front with 5 %."""
     grace_epochs: Count = 1
     """Epochs before a trial may be stopped early; asha's first rung."""
     reduction_factor: int = Field(3, ge=2)

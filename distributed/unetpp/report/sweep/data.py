@@ -21,6 +21,7 @@ from unetpp.tuning.kept_space import space_name
 from unetpp.tuning.results.confirmed import called_best, holds, read_confirmed, winner_run
 from unetpp.tuning.results.importance import parameter_importances
 from unetpp.tuning.results.leaderboard import LeaderRow, leaderboard, pareto_rows
+from unetpp.tuning.results.next_hour import NextHour, next_hour
 from unetpp.tuning.study.epochs import epoch_records, kept_levels, trial_seconds
 from unetpp.tuning.study.levels import headline
 from unetpp.tuning.study.record import (
@@ -82,6 +83,7 @@ class SweepData:
     best_config: dict[str, Any]
     """Not the default; empty without a best trial. Of `scale`, what the base configuration gave."""
     importances: dict[str, float]
+    next_hour: NextHour | None
     space_name: str
     space_source: str
     space_sha256: str
@@ -131,6 +133,7 @@ def load_sweep_data(uri: str) -> SweepData:
         confirmed=confirmed,
         best_config={} if best is None else _own_fields(trial_uri(uri, best.trial), config),
         importances=parameter_importances(study),
+        next_hour=next_hour(study),
         space_name=space_name(open_storage(uri), source),
         space_source=source,
         space_sha256=str(study.user_attrs[SPACE_SHA256]),

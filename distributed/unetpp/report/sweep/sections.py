@@ -180,7 +180,18 @@ def cost_facts(data: SweepData) -> Facts:
         ("On the clock", f"{_wall(data)} from the first start to the last end, pauses included"),
         ("Epochs", f"{_epochs_text(data)}{planned}"),
         ("Stopped early", _saved(data)),
+        *_next_hour(data),
     ]
+
+
+def _next_hour(data: SweepData) -> Facts:
+    if (found := data.next_hour) is None:
+        return []
+    told = (
+        f"about {found.trials:.1f} trials: a better one with {percent(found.chance)} were all drawn alike, "
+        f"{found.gain:+.4f} by the curve of the best so far"
+    )
+    return [("Another hour", told)]
 
 
 def base_rows(data: SweepData) -> Facts:

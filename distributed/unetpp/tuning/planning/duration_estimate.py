@@ -88,8 +88,11 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def expected_epochs(epochs: int, tune: TuneConfig) -> float:
-    """Epochs of the average trial if every rung keeps exactly its share; median is taken to keep half."""
-    if tune.scheduler == "none":
+    """Epochs of the average trial if every rung keeps exactly its share; median is taken to keep half.
+
+    What curves stops depends on the trials: it is taken to stop none.
+    """
+    if tune.scheduler in ("none", "curves"):
         return float(epochs)
     first = min(tune.grace_epochs, epochs)
     if tune.scheduler == "median":

@@ -5,12 +5,13 @@ Rules are pure, and rebuilt from what the study recorded.
 
 from unetpp.config.sections.train import TrainConfig
 from unetpp.config.sections.tune import TuneConfig
+from unetpp.tuning.stopping.extrapolation import ExtrapolationRule
 from unetpp.tuning.stopping.halving import AshaRule
 from unetpp.tuning.stopping.median import MedianRule
 from unetpp.tuning.stopping.pareto import ParetoRule
 from unetpp.tuning.stopping.rule import Rule
 
-__all__ = ["AshaRule", "MedianRule", "ParetoRule", "Rule", "build_rule"]
+__all__ = ["AshaRule", "ExtrapolationRule", "MedianRule", "ParetoRule", "Rule", "build_rule"]
 
 
 def build_rule(tune: TuneConfig, train: TrainConfig) -> Rule:
@@ -21,6 +22,8 @@ def build_rule(tune: TuneConfig, train: TrainConfig) -> Rule:
     max_epochs = train.epochs
     if tune.scheduler == "none" or train.minutes > 0:
         return AshaRule(max_epochs, tune.reduction_factor, max_epochs)  # a ladder without a rung
+    if tune.scheduler == "curves":
+        return ExtrapolationRule(tune.objectives, tune.grace_epochs, max_epochs)
     if tune.scheduler == "median":
         return MedianRule(tune.grace_epochs, max_epochs)
     if len(tune.objectives) > 1:

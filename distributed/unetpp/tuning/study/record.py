@@ -41,6 +41,7 @@ __all__ = [
     "INHERITS",
     "IS_DEFAULT",
     "NO_QUALITY",
+    "RAN",
     "RUN",
     "SAME_AS",
     "START_UP",
@@ -57,6 +58,8 @@ _LOG = logging.getLogger(__name__)
 Outcome = Literal["COMPLETE", "PRUNED", "FAIL", "INFEASIBLE"]
 
 IS_DEFAULT = "is_default"
+RAN = "ran_seconds"
+"""Of the study: how long its sweep has run, kept for a resume."""
 RUN = "run"
 START_UP = "start_up_seconds"
 WARM_START_OF = "warm_start_of"
