@@ -1,9 +1,9 @@
 """The other column of accuracy.py: nnU-Net's 2d configuration on the same packed datasets, minutes and split.
 
 Its own fingerprint, plan, preprocessing, network, augmentation, deep supervision, optimiser, and prediction
-without mirroring; the poly schedule follows the CPU time that is used rather than 1,000 epochs, and the plan is
-that of a small GPU, whose batches are small. The last weights are scored at native size by the counts that
-score ours. On a CPU nnU-Net computes in fp32. It runs in an environment of its own that has unetpp as well:
+without mirroring; the poly schedule follows the CPU time that is used rather than 1,000 epochs, and the plan
+is that of a small GPU, whose batches are small. The last weights are scored at native size by the counts
+that score ours. On a CPU nnU-Net computes in fp32. It runs in an environment of its own that has unetpp too:
 
     pip install nnunetv2==2.8.1
     python benchmarks/accuracy_nnunet.py --minutes 10 --work build/nnunet roads=data/camvid tiles=data/tiles

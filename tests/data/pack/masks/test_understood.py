@@ -51,6 +51,25 @@ def understand(tmp_path, folder, save):
     return run
 
 
+def big_among(small: int) -> list[np.ndarray]:
+    large = np.zeros((80, 80), np.uint8)
+    large[5:75, 5:70] = 1
+    return [MASK] * small + [large]
+
+
+def test_image_that_holds_most_of_a_split_is_named(understand):
+    found = understand({"train": [MASK] * 3, "val": big_among(6), "test": big_among(2)})
+    (warning,) = [text for text in found.warnings if "pooled scores" in text]
+    assert warning.startswith("one image, ")
+    assert "i6, holds 96% of the pixels of foreground in the val split" in warning.replace("val/i6", "i6")
+    share = found.classes[1].splits["val"]
+    assert (share.largest, share.pixels, share.images) == (70 * 65, 70 * 65 + 6 * 30, 7)
+
+
+def test_alike_images_are_no_reason_to_warn(understand):
+    assert not [text for text in understand([MASK] * 30).warnings if "pooled scores" in text]
+
+
 def test_understood_binary_set_says_kind_values_shares_and_splits(understand):
     found = understand([MASK * 255] * 10)
     background, foreground = found.classes

@@ -102,11 +102,15 @@ def _shares(
     parts_of = {label: [i for i, part in enumerate(parts) if label in part[1]] for label in labelling.allowed}
     pixels: list[Counter[str]] = [Counter() for _ in parts]
     images: list[Counter[str]] = [Counter() for _ in parts]
+    largest: list[dict[str, tuple[int, str]]] = [{} for _ in parts]
     for item in kept:
         split = split_of[item.pair.sample_id]
+        held = Counter[int]()
         for label, count in item.counts:
-            for part in parts_of[label]:
-                pixels[part][split] += count
+            held.update(dict.fromkeys(parts_of[label], count))
+        for part, count in held.items():
+            pixels[part][split] += count
+            largest[part][split] = max(largest[part].get(split, (0, "")), (count, item.pair.sample_id))
         for part in {part for label in item.labels for part in parts_of[label]}:
             images[part][split] += 1
     total = sum(count for item in kept for _, count in item.counts)
@@ -116,7 +120,12 @@ def _shares(
             ", ".join(values[label] for label in sorted(labels & values.keys())) or "none",
             sum(pixels[part].values()) / max(total, 1),
             sum(images[part].values()) / max(len(kept), 1),
-            {split: SplitShare(pixels[part][split], images[part][split]) for split in set(split_of.values())},
+            {
+                split: SplitShare(
+                    pixels[part][split], images[part][split], *largest[part].get(split, (0, ""))
+                )
+                for split in set(split_of.values())
+            },
             is_scored,
         )
         for part, (name, labels, is_scored) in enumerate(parts)

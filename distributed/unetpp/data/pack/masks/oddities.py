@@ -1,6 +1,7 @@
 """What looks wrong in a set that can be packed, and what training could learn nothing from."""
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 
 from unetpp.core.errors import InputError
 from unetpp.data.pack.masks.doubts import is_soft
@@ -11,12 +12,15 @@ __all__ = ["require_trainable", "warnings_about"]
 
 _MOSTLY = 0.9
 _HALF = 0.5
+_FEW = 5
+"""Images of a split with a class, below which one of them has most of it anyway."""
 _SHOWN = 6
 
 
 def warnings_about(found: Understood, evidence: Mapping[str, MaskEvidence]) -> Iterator[str]:
     """Everything that looks wrong, each with what may mend it; `evidence` by mask file."""
     yield from _about_splits(found)
+    yield from _about_dominating_images(found)
     yield from _about_shares(found)
     yield from _about_files(found, evidence)
 
@@ -79,6 +83,19 @@ def _about_splits(found: Understood) -> Iterator[str]:
                 f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
             )
             yield f"no mask of the {split} split has a pixel of {shown}, {elsewhere}"
+
+
+def _about_dominating_images(found: Understood) -> Iterator[str]:
+    """A picture of another kind, an overview among close-ups, would decide which epoch is the best."""
+    shares = [share for share in found.classes if share.is_scored]
+    for share, split in product(shares, ("val", "test")):
+        part = share.splits.get(split)
+        if part is not None and part.images >= _FEW and part.largest > _HALF * part.pixels:
+            yield (
+                f"one image, {part.largest_image}, holds {part.largest / part.pixels:.0%} of the pixels of "
+                f"{share.name} in the {split} split: pooled scores are mostly its own; leave it out if it is "
+                "not like the others"
+            )
 
 
 def _about_shares(found: Understood) -> Iterator[str]:

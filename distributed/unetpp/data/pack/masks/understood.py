@@ -26,6 +26,10 @@ class SplitShare:
 
     pixels: int
     images: int
+    largest: int = 0
+    """Pixels of the image that holds most of it."""
+    largest_image: str = ""
+    """Its sample id."""
 
 
 @dataclass(frozen=True)
