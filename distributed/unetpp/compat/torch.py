@@ -3,14 +3,17 @@
 `Adam._init_group`: collects what the fused kernel updates. On a CPU that kernel copies every channels-last
     gradient to contiguous memory, which takes longer than the update itself; a view with the channels last is
     contiguous already, and elementwise arithmetic does not care.
+`__wrapped__` of methods of optimisers: the first call of each imports torch's compiler, to be kept out of
+    what is compiled. No optimiser is compiled here, and the import takes 1.2 s, as long as torch's own.
 """
 
+import inspect
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["CHECKED_VERSION", "Adam", "AdamW"]
+__all__ = ["CHECKED_VERSION", "SGD", "Adam", "AdamW"]
 
 CHECKED_VERSION = "2.13.0"
 """The release whose source says what stands above; tests/compat fails when constraints.txt pins another."""
@@ -19,8 +22,25 @@ _UPDATED = 4
 """Parameters, gradients and both moments: the first lists that a group is collected in."""
 
 
-class Adam(torch.optim.Adam):
+class _Uncompiled(torch.optim.Optimizer):
+    """Torch's methods without what keeps its compiler out of them."""
+
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
+
+
+class SGD(_Uncompiled, torch.optim.SGD):
+    """Torch's."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.SGD.step))
+
+
+class Adam(_Uncompiled, torch.optim.Adam):
     """Torch's, as fast in channels-last memory; its state dict is the same."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
 
     def _init_group(self, group: dict[str, Any], *lists: list[Tensor]) -> bool:
         has_complex = bool(super()._init_group(group, *lists))  # type: ignore[no-untyped-call]
@@ -28,8 +48,10 @@ class Adam(torch.optim.Adam):
         return has_complex
 
 
-class AdamW(torch.optim.AdamW):
+class AdamW(_Uncompiled, torch.optim.AdamW):
     """Torch's, as fast in channels-last memory; its state dict is the same."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
 
     def _init_group(self, group: dict[str, Any], *lists: list[Tensor]) -> bool:
         has_complex = bool(super()._init_group(group, *lists))  # type: ignore[no-untyped-call]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from unetpp.compat.torch import Adam, AdamW
+from unetpp.compat.torch import SGD, Adam, AdamW
 from unetpp.config.learning_rate import lr_factor
 from unetpp.config.sections.train import OptimConfig
 
@@ -42,9 +42,7 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimi
         for factor, decayed in order
     ]
     if config.name == "sgd":
-        return torch.optim.SGD(
-            groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0, fused=True
-        )
+        return SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0, fused=True)
     kind = AdamW if config.name == "adamw" else Adam
     return kind(groups, lr=config.lr, fused=True)
 
