@@ -50,6 +50,15 @@ def test_node_environment_workers_have_the_priority_of_other_programs_unless_tol
     assert node_environment(_plan(), 0, "")["RAY_worker_niceness"] == niceness
 
 
+def test_node_environment_a_killed_node_is_soon_a_lost_one_unless_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("RAY_health_check_period_ms", raising=False)
+    assert node_environment(_plan(), 0, "")["RAY_health_check_period_ms"] == "500"
+    monkeypatch.setenv("RAY_health_check_period_ms", "3000")
+    assert node_environment(_plan(), 0, "")["RAY_health_check_period_ms"] == "3000"
+
+
 def test_node_environment_threads_wait_without_spinning() -> None:
     assert node_environment(_plan(), 0, "")["OMP_WAIT_POLICY"] == "passive"
 

@@ -171,8 +171,12 @@ def _complete(folder: Path, state: ClusterState, say: Callable[[str], None]) -> 
         node = node_command(state.plan, state.ports, index)
         environment = node_environment(state.plan, index, state.urls.get("prometheus", ""))
         state = _ensure(folder, state, name, node, environment, say)
+        if index == 0:
+            # The others join it, all at once.
+            wait_for_nodes(state.urls["ray"], 1, state.ports["agent 0"], _processes(state, names[:1]))
+    for index in range(1, len(names)):
         agent_port = state.ports[f"agent {index}"]
-        wait_for_nodes(state.urls["ray"], index + 1, agent_port, _processes(state, names[: index + 1]))
+        wait_for_nodes(state.urls["ray"], len(names), agent_port, _processes(state, names))
     say(f"{len(names)} node(s) with {state.plan.cpus_per_node} logical CPUs each are up")
     if "prometheus" in state.ports:
         (folder / "prometheus.yml").write_text(prometheus_config(state.plan.temp_dir))

@@ -33,6 +33,15 @@ _REQUEST_TIMEOUT_S = 5
 _OBJECT_STORE_BYTES = 2**30
 _SHM_SHARE = 0.5
 """Of the shared memory of the machine, for the object stores of all nodes together."""
+_DEFAULT_ENVIRONMENT = {
+    **WORKER_PRIORITY,
+    **PASSIVE_WAITING,
+    # A node is lost when five checks in a row fail, which Ray has 3 s apart. One that was killed refuses each
+    # at once; one that is slow has 10 s for its answer all the same.
+    "RAY_health_check_period_ms": "500",
+    # A worker for each CPU that the first job would find: none of them has its code, and it takes none.
+    "RAY_prestart_worker_first_driver": "0",
+}
 
 
 @dataclass(frozen=True)
@@ -87,8 +96,7 @@ def node_command(plan: NodePlan, ports: Mapping[str, int], index: int) -> list[s
 def node_environment(plan: NodePlan, index: int, prometheus_url: str) -> dict[str, str]:
     """Environment of a node's processes, token authentication included; its share of the GPUs is visible."""
     environment = {
-        **WORKER_PRIORITY,
-        **PASSIVE_WAITING,
+        **_DEFAULT_ENVIRONMENT,
         **os.environ,
         "RAY_AUTH_MODE": "token",
         "RAY_PROMETHEUS_HOST": prometheus_url,
@@ -105,12 +113,12 @@ def node_environment(plan: NodePlan, index: int, prometheus_url: str) -> dict[st
 def wait_for_nodes(
     dashboard_url: str, count: int, agent_port: int, processes: Sequence[ProcessRecord]
 ) -> None:
-    """Return when the cluster's dashboard lists `count` living nodes and the newest one's agent answers.
+    """Return when the cluster's dashboard lists `count` living nodes and the agent of one of them answers.
 
     Args:
         dashboard_url: of the cluster.
-        count: the newest node included. A killed one counts for some seconds more.
-        agent_port: of the newest node.
+        count: a killed node counts for some seconds more.
+        agent_port: of a node that was started last.
         processes: of all of them.
 
     Raises:
