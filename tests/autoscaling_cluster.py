@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from cluster_nodes import NODE_SETTINGS
+
 __all__ = ["autoscaling_cluster"]
 
 _START_S = 60
@@ -36,7 +38,7 @@ def autoscaling_cluster(folder: Path, *, node_cpus: int, max_nodes: int) -> Iter
         f"--port={_PORT}", "--include-dashboard=false", "--disable-usage-stats",
         f"--autoscaling-config={config}", f"--object-store-memory={150 * 2**20}",
     ]  # fmt: skip
-    environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_FAKE_CLUSTER": "1"}
+    environment = {**os.environ, **NODE_SETTINGS, "RAY_AUTH_MODE": "token", "RAY_FAKE_CLUSTER": "1"}
     with (folder / "head.log").open("w") as log:
         head = subprocess.Popen(
             command,

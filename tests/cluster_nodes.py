@@ -15,7 +15,15 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["described_nodes", "ray_nodes"]
+__all__ = ["NODE_SETTINGS", "described_nodes", "ray_nodes"]
+
+NODE_SETTINGS = {
+    # Five checks in a row fail until a killed node is a lost one; 3 s apart they take 15 s.
+    "RAY_health_check_period_ms": "500",
+    # No worker in advance for each CPU: none would have a job's code.
+    "RAY_prestart_worker_first_driver": "0",
+}
+"""For the environment of every node of a cluster that tests start."""
 
 
 @contextlib.contextmanager
@@ -29,7 +37,9 @@ def ray_nodes(*cpus: int) -> Iterator[str]:
 def described_nodes(*nodes: dict[str, Any]) -> Iterator[str]:
     """The address of a cluster of nodes with `num_cpus`, `labels` and the `tmpdir` of all their processes."""
     command = [sys.executable, __file__, json.dumps(nodes)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | NODE_SETTINGS
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         address = ""

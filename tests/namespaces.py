@@ -18,7 +18,7 @@ def has_namespaces() -> bool:
     """Whether this process may make them."""
     if os.geteuid() != 0 or shutil.which("ip") is None:
         return False
-    name = f"{_PREFIX}probe"
+    name = f"{_PREFIX}probe{os.getpid()}"
     made = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode == 0
     if made:
         subprocess.run(["ip", "netns", "del", name], check=False)

@@ -22,6 +22,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from cluster_nodes import NODE_SETTINGS
+
 TOKEN = "0123456789abcdef" * 4
 _START_TIMEOUT_S = 90.0
 
@@ -211,6 +213,7 @@ def real_head(s3_server: Any) -> Iterator[RealHead]:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "AWS_"))},
         **s3_server.env,
+        **NODE_SETTINGS,
         "PYTHONPATH": "",
         "PGPASSWORD": CANARY,
         "WANDB_API_KEY": CANARY,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster_nodes import NODE_SETTINGS
 from fakes import write_dataset
 from namespaces import Host, has_namespaces, network
 
@@ -71,6 +72,7 @@ def cluster(tmp_path_factory) -> Iterator[Cluster]:
     with network(["head", "node", "store"]) as (head, node, store):
         environment = {
             **os.environ,
+            **NODE_SETTINGS,
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(token),
             "AWS_ENDPOINT_URL": f"http://{store.address}:9000",
