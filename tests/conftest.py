@@ -1,5 +1,6 @@
 """Fixtures every part uses: a local S3 server."""
 
+import gc
 import logging
 import os
 import shutil
@@ -39,6 +40,17 @@ def pytest_configure() -> None:
     with suppress(OSError):
         if shutil.disk_usage(_IN_MEMORY).free >= _IN_MEMORY_BYTES:
             os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_IN_MEMORY))
+
+
+def pytest_collection() -> None:
+    """Look for no garbage in what is imported and collected: it stays."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Nor while tests run."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

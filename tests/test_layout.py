@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ def _name(path: Path) -> str:
     return str(path.relative_to(SOURCE))
 
 
+@cache
 def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -112,14 +114,18 @@ def _private_uses(tree: ast.Module) -> Iterator[tuple[int, str]]:
             names = [part for alias in node.names for part in alias.name.split(".")]
         elif isinstance(node, ast.ImportFrom):
             names = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
-        elif isinstance(node, ast.Attribute):
+        elif isinstance(node, ast.Attribute) and node.attr.startswith("_"):
             is_own = node.attr in own and ast.unparse(node.value) in ("self", "cls", "super()")
             # The methods of a named tuple are public, whatever they begin with.
             names = [] if is_own or node.attr in ("_replace", "_asdict", "_fields") else [node.attr]
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "setattr", "hasattr"):
+        elif isinstance(node, ast.Call) and _called(node) in ("getattr", "setattr", "hasattr"):
             names = [entry.value for entry in node.args if isinstance(entry, ast.Constant)]
         if any(name.startswith("_") and not name.endswith("__") for name in map(str, names)):
             yield node.lineno, ast.unparse(node)
+
+
+def _called(node: ast.Call) -> str:
+    return node.func.id if isinstance(node.func, ast.Name) else ""
 
 
 def _defined(node: ast.AST) -> list[str]:

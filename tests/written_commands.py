@@ -45,7 +45,7 @@ def printed_commands() -> Iterator[tuple[str, Words]]:
         docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
         parts = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
         for node in nodes:
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "shown_command":
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "shown_command":
                 yield module, [_argument(word) for word in node.args if not isinstance(word, ast.Starred)]
             if isinstance(node, ast.JoinedStr | ast.Constant) and id(node) not in docstrings | parts:
                 text = _text(node)

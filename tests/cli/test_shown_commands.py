@@ -37,7 +37,8 @@ def calls(text: str) -> list[VerbCall]:
     """The commands in a text, as the command line itself takes them apart."""
     lines = re.findall(rf"unetpp (?:{VERBS})\b.*", text)
     assert lines, text
-    return [parse_call(build_app(), shlex.split(line)[1:]) for line in lines]
+    app = build_app()
+    return [parse_call(app, shlex.split(line)[1:]) for line in lines]
 
 
 def values(call: VerbCall) -> Iterator[str]:
@@ -169,7 +170,8 @@ def test_source_puts_no_value_into_a_command_without_quoting_it():
     found = [
         f"{path.relative_to(SOURCE)}:{node.lineno}"
         for path in sorted(SOURCE.rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if "unetpp " in (source := path.read_text(encoding="utf-8"))
+        for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.JoinedStr)
         and pasted.search("".join(v.value if isinstance(v, ast.Constant) else "\0" for v in node.values))
     ]

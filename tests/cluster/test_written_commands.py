@@ -2,11 +2,13 @@
 
 import shutil
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import safetensors.torch
+import typer
 
 from fakes import write_dataset
 from machines import GIB, cluster, machine
@@ -120,10 +122,15 @@ def train_once(source: Path) -> None:
         write_untrained_run(source.parent, name=source.name, width=16)
 
 
+@cache
+def app() -> typer.Typer:
+    return build_app()
+
+
 def parse(words: Words) -> VerbCall:
     """As the verb itself reads it."""
     try:
-        call = parse_call(build_app(), words)
+        call = parse_call(app(), words)
     except SystemExit as stop:
         raise AssertionError(f"unetpp {' '.join(words)}: exit {stop.code}") from stop
     assert call.command is not None, f"unetpp {' '.join(words)}: no such verb"
@@ -132,8 +139,8 @@ def parse(words: Words) -> VerbCall:
 
 def is_mention(words: Words) -> bool:
     """A verb in running text, without arguments."""
-    names = {command.name or command.callback.__name__ for command in build_app().registered_commands}
-    groups = {group.name for group in build_app().registered_groups}
+    names = {command.name or command.callback.__name__ for command in app().registered_commands}
+    groups = {group.name for group in app().registered_groups}
     return (len(words) == 1 and words[0] in names | groups) or (len(words) == 2 and words[0] in groups)
 
 

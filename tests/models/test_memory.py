@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from random_examples import examples
 from unetpp.config import LossConfig
 from unetpp.config.encoders import deepest_encoded
 from unetpp.config.planning.memory import _LOSS_BYTES, kept_bytes, recomputed_bytes, weight_count
@@ -92,7 +93,7 @@ _CONFIGS = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20))
 @given(config=_CONFIGS, size_px=st.sampled_from([32, 48, 64]), bf16=st.booleans())
 def test_kept_bytes_are_what_torch_keeps(config: ModelConfig, size_px: int, bf16: bool) -> None:
     real = torch_kept_bytes(config, size_px, bf16=bf16)
@@ -121,7 +122,7 @@ def _encoded(draw: st.DrawFn) -> ModelConfig:
     return config.model_copy(update=changes)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(8))
 @given(config=_encoded(), size_px=st.sampled_from([128, 160, 200]), bf16=st.booleans())
 def test_kept_bytes_with_an_encoder_are_what_torch_keeps(
     config: ModelConfig, size_px: int, bf16: bool
@@ -130,7 +131,7 @@ def test_kept_bytes_with_an_encoder_are_what_torch_keeps(
     assert kept_bytes(config, _patch(config, size_px), bf16=bf16) == pytest.approx(real, rel=0.08)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(8))
 @given(config=_encoded())
 def test_weight_count_with_an_encoder_is_the_network_s(config: ModelConfig) -> None:
     with torch.device("meta"):
@@ -138,7 +139,7 @@ def test_weight_count_with_an_encoder_is_the_network_s(config: ModelConfig) -> N
     assert weight_count(config) == sum(parameter.numel() for parameter in model.parameters())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(20))
 @given(config=_CONFIGS, dims=st.sampled_from([2, 3]))
 def test_weight_count_is_the_network_s(config: ModelConfig, dims: int) -> None:
     config = config.model_copy(update={"spatial_dims": dims})
@@ -186,7 +187,7 @@ def test_recomputing_gives_the_same_gradients_to_the_bit(options: Any) -> None:
         assert torch.equal(kept, again)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(10))
 @given(config=_CONFIGS, bf16=st.booleans())
 def test_recomputing_needs_less(config: ModelConfig, bf16: bool) -> None:
     config = config.model_copy(update={"dense": "pp", "depth": 4})

@@ -21,7 +21,7 @@ WriteRun = Callable[..., str]
 _LEVELS = (1, 2, 3)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def manifest() -> Manifest:
     """Binary, 100 x 100 train pixels, a quarter of them foreground; a class name that is HTML."""
     shard = ShardInfo(name="s", sha256="0" * 64, bytes=5000, rows=10, decoded_bytes=10000 * 4)

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from machines import GIB, cluster, machine
+from random_examples import examples
 from unetpp.config import Hardware, Node, RunConfig, load_config, replace, resolve
 from unetpp.config.planning.feasibility import check
 from unetpp.config.planning.placement import candidates, concurrency, trials_at_once
@@ -173,7 +174,9 @@ _NODES = st.builds(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(80), deadline=None
+)
 @given(
     nodes=st.lists(_NODES, min_size=1, max_size=5),
     workers=st.one_of(st.integers(1, 9), st.tuples(st.integers(1, 3), st.integers(3, 8))),

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from machines import GIB, machine
+from random_examples import examples
 from unetpp.config import Hardware, load_config, replace
 from unetpp.config.planning.feasibility import check
 from unetpp.config.planning.outlook import outlook
@@ -125,7 +126,9 @@ def test_plan_made_smaller_says_why(make_manifest: Make) -> None:
     assert "GiB free" in smaller[0].reason
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_plan_fits_and_is_a_pure_function(make_manifest: Make, data: st.DataObject) -> None:
     draw = data.draw

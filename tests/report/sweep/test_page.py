@@ -97,10 +97,8 @@ def new_sweep(tmp_path, manifest, empty_storage) -> Callable[..., FakeSweep]:
     return lambda *overrides: FakeSweep(tmp_path, manifest, empty_storage, *overrides)
 
 
-@pytest.fixture
-def sweep(new_sweep) -> FakeSweep:
+def play(sweep: FakeSweep) -> FakeSweep:
     """Default complete at 0.80, winner complete at 0.90 on level 1, one stopped, one failed."""
-    sweep = new_sweep()
     finish(sweep.study, sweep.train(0.70, 0.80, epochs=EPOCHS), "COMPLETE")
     finish(sweep.study, sweep.train(0.90, 0.89, epochs=EPOCHS), "COMPLETE")
     finish(sweep.study, sweep.train(0.50, 0.60, epochs=1), "PRUNED")
@@ -109,8 +107,19 @@ def sweep(new_sweep) -> FakeSweep:
     return sweep
 
 
-def test_sweep_report_shows_winner_base_states_and_causes(sweep):
-    page = HtmlPage(render_sweep_report(load_sweep_data(sweep.uri)))
+@pytest.fixture
+def sweep(new_sweep) -> FakeSweep:
+    return play(new_sweep())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, manifest, empty_storage) -> FakeSweep:
+    """As `sweep`; only read."""
+    return play(FakeSweep(tmp_path_factory.mktemp("finished"), manifest, empty_storage))
+
+
+def test_sweep_report_shows_winner_base_states_and_causes(finished):
+    page = HtmlPage(render_sweep_report(load_sweep_data(finished.uri)))
     assert page.open == []
     assert "trial 1, level 1" in page.text
     assert "best is +0.100" in page.text
@@ -118,7 +127,7 @@ def test_sweep_report_shows_winner_base_states_and_causes(sweep):
     assert "NonFiniteError: <11> steps" in page.text
     assert "hunter2" not in page.text
     assert "return values  # <b>" in page.text
-    assert sweep.space.sha256 in page.text
+    assert finished.space.sha256 in page.text
     assert "Parameter importances need at least" in page.text
 
 
@@ -144,8 +153,8 @@ def test_sweep_report_calls_the_confirmed_winner_best_while_it_holds(sweep):
     assert "Confirmed" not in page.text
 
 
-def test_sweep_report_loads_nothing(sweep):
-    page = HtmlPage(render_sweep_report(load_sweep_data(sweep.uri)))
+def test_sweep_report_loads_nothing(finished):
+    page = HtmlPage(render_sweep_report(load_sweep_data(finished.uri)))
     assert all(reference.startswith(("data:", "#")) for reference in page.references)
     assert page.tags.isdisjoint({"script", "link rel=stylesheet", "iframe"})
 
@@ -156,8 +165,8 @@ def test_sweep_report_is_written_into_the_sweep_or_where_asked(sweep, tmp_path):
     assert (tmp_path / "page.html").read_text() == Path(sweep.uri, "report.html").read_text()
 
 
-def test_sweep_report_leaderboard_is_over_trials_and_levels(sweep):
-    rows = leader_rows(load_sweep_data(sweep.uri))
+def test_sweep_report_leaderboard_is_over_trials_and_levels(finished):
+    rows = leader_rows(load_sweep_data(finished.uri))
     assert [(row["trial"], row["level"]) for row in rows] == [(1, 1), (1, 2), (0, 2), (0, 1), (2, 2), (2, 1)]
     assert [row["best"] for row in rows] == [True] + 5 * [False]
     # Level 1 costs the least and scores the most.
@@ -165,26 +174,26 @@ def test_sweep_report_leaderboard_is_over_trials_and_levels(sweep):
     assert rows[0]["run"] == "trials/0001"
 
 
-def test_sweep_report_cost_counts_epochs_that_stopping_saved(sweep):
-    facts = dict(cost_facts(load_sweep_data(sweep.uri)))
+def test_sweep_report_cost_counts_epochs_that_stopping_saved(finished):
+    facts = dict(cost_facts(load_sweep_data(finished.uri)))
     assert facts["Epochs"].startswith("7 of 12")
     assert facts["Stopped early"] == "trials: 1; 2 epochs not trained, about 20.0 s at their own pace"
     assert facts["All trials"].startswith("1 min 10 s")
 
 
-def test_sweep_report_train_command_gives_the_winners_configuration(sweep):
-    data = load_sweep_data(sweep.uri)
+def test_sweep_report_train_command_gives_the_winners_configuration(finished):
+    data = load_sweep_data(finished.uri)
     (command,) = [text for _, text in sweep_commands(data) if text.startswith("unetpp train")]
     repeated = flatten(load_config(None, shlex.split(command)[2:]))
-    winner = flatten(RunConfig.model_validate(RunDir(trial_uri(sweep.uri, 1)).read_config()))
+    winner = flatten(RunConfig.model_validate(RunDir(trial_uri(finished.uri, 1)).read_config()))
     differing = {key for key in winner if winner[key] != repeated[key]}
     # Which devices to use is decided again.
     assert {key for key in differing if not key.startswith("tune.")} == {"out", "scale.gpu"}
 
 
-def test_sweep_report_commands_name_the_winners_level(sweep):
-    commands = [text for _, text in sweep_commands(load_sweep_data(sweep.uri))]
-    run = trial_uri(sweep.uri, 1)
+def test_sweep_report_commands_name_the_winners_level(finished):
+    commands = [text for _, text in sweep_commands(load_sweep_data(finished.uri))]
+    run = trial_uri(finished.uri, 1)
     assert f"unetpp evaluate {run} --level 1" in commands
     assert f"unetpp export {run} --out model.safetensors --level 1" in commands
     assert not any("--resume" in command for command in commands)
@@ -246,8 +255,8 @@ def test_sweep_report_with_enough_trials_ranks_the_parameter_that_matters(new_sw
     assert "importance in percent" in HtmlPage(render_sweep_report(data)).text
 
 
-def test_sweep_report_hides_the_storages_password(sweep):
-    data = load_sweep_data(sweep.uri)
+def test_sweep_report_hides_the_storages_password(finished):
+    data = load_sweep_data(finished.uri)
     storage = "postgresql+psycopg://me:hunter2@host/db"
     secret = replace(data.config, {"tune.storage": storage, "tune.warm_start": [storage]})
     page = render_sweep_report(type(data)(**{**vars(data), "config": secret}))

@@ -57,8 +57,16 @@ def undisturbed(tmp_path_factory, dataset) -> Callable[..., TrainJob]:
     return get
 
 
-@pytest.mark.parametrize("stop_after", [1, 5, 7, 11])
-@pytest.mark.parametrize("extra", [{}, {"ema": 0.9}])
+@pytest.mark.parametrize(
+    ("stop_after", "extra"),
+    [
+        (1, {"ema": 0.9}), (5, {}), (7, {"ema": 0.9}), (11, {}),
+        *(
+            pytest.param(*combination, marks=pytest.mark.nightly)
+            for combination in ((1, {}), (5, {"ema": 0.9}), (7, {}), (11, {"ema": 0.9}))
+        ),
+    ],
+)  # fmt: skip
 def test_resume_after_a_stop_at_any_step_is_bit_equal(tmp_path, dataset, undisturbed, stop_after, extra):
     sections = {"model": {"dropout": 0.1, "norm": "batch"}, "train": extra}
     whole, cut = undisturbed(**sections), job_for(tmp_path, dataset, "cut", **sections)
