@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 __all__ = [
     "IGNORE",
     "MANIFEST_POINTER",
+    "READABLE_SCHEMAS",
     "SCHEMA_VERSION",
     "ChannelStats",
     "ClassInfo",
@@ -20,7 +21,9 @@ __all__ = [
     "Task",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Of new datasets. Version 2 may code the images in shards; releases that know only version 1 refuse it."""
+READABLE_SCHEMAS = (1, SCHEMA_VERSION)
 MANIFEST_POINTER = "manifest.json"
 IGNORE = 255
 """Mask value of a pixel that never counts, in every task, whatever marked it in the source files.

@@ -31,10 +31,10 @@ ROWS = {
 }
 BYTES = {
     "26.0.1": {
-        "binary": "93ad6133ecb1305e",
-        "resized": "eec1f753f0906c9a",
-        "tiled": "c7604ae5e0ed92ac",
-        "multiclass": "99cd0ddb4331aabf",
+        "binary": "44462157f2fdd4ab",
+        "resized": "d7d26c2e270d4491",
+        "tiled": "f8a6948f81dc8732",
+        "multiclass": "e0563c5a9511a546",
     }
 }
 

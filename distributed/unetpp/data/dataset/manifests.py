@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pydantic import ValidationError
 
 from unetpp.core.errors import CorruptionError, ExistsError, InputError
-from unetpp.core.manifest import MANIFEST_POINTER, SCHEMA_VERSION, Manifest
+from unetpp.core.manifest import MANIFEST_POINTER, READABLE_SCHEMAS, Manifest
 from unetpp.core.storage import Storage
 
 __all__ = [
@@ -42,9 +42,10 @@ def load_manifest(storage: Storage, version: str | None = None) -> Manifest:
         raise CorruptionError(
             f"{name} at {storage.uri} is damaged: {error!r}; pack the dataset again"
         ) from error
-    if schema_version != SCHEMA_VERSION:
+    if schema_version not in READABLE_SCHEMAS:
         raise InputError(
-            f"{storage.uri} has schema_version={schema_version}, this release reads {SCHEMA_VERSION}; "
+            f"{storage.uri} has schema_version={schema_version}, this release reads "
+            f"{' and '.join(map(str, READABLE_SCHEMAS))}; "
             "install a matching release or pack the dataset again"
         )
     try:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from unetpp.core.errors import ExistsError
-from unetpp.core.manifest import Manifest, ShardInfo, SplitInfo
+from unetpp.core.manifest import SCHEMA_VERSION, Manifest, ShardInfo, SplitInfo
 from unetpp.core.provenance import command_line
 from unetpp.core.storage import Storage
 from unetpp.data.dataset.chunks import cut_by_bytes
@@ -47,6 +47,12 @@ def repack(
     if (contents := read_contents(source, manifest)) is not None:
         write_contents(target, manifest.fingerprint, contents)
     write_membership(target, manifest.fingerprint, read_membership(source, manifest))
-    repacked = manifest.model_copy(update={"version": "00001", "splits": splits, "command": command_line()})
+    changed = {
+        "schema_version": SCHEMA_VERSION,
+        "version": "00001",
+        "splits": splits,
+        "command": command_line(),
+    }
+    repacked = manifest.model_copy(update=changed)
     commit_manifest(target, repacked)
     return repacked

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from unetpp.core.manifest import IGNORE, SCHEMA_VERSION
+from unetpp.core.manifest import IGNORE
 from unetpp.data.dataset.chunks import cut_by_bytes
 from unetpp.data.dataset.membership import Membership
 from unetpp.data.dataset.shard_size import target_bytes
@@ -38,6 +38,8 @@ __all__ = [
 
 SPLITS = ("train", "val", "test")
 
+_ROWS_VERSION = 1
+"""Of what packing makes of the same files; how shards are stored does not count."""
 _BLOCK_PX = 128
 """Side of the blocks that larger volumes are trained on.
 
@@ -153,7 +155,7 @@ def fingerprint(
     meaning = settled.meaning
     is_plain = options.masks_are is None and meaning.plane == "stored"
     content = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": _ROWS_VERSION,
         "size_px": options.size_px,
         "tile_px": options.tile_px,
         **({} if options.instances is None else {"instances": options.instances.model_dump()}),
