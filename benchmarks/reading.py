@@ -18,13 +18,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from common import markdown, s3_server
 from process_memory import MemorySampler
-from reading_epoch import OURS, READERS
+from reading_epoch import MAPPED, OURS, READERS
 from reading_formats import (
     make_pngs,
     pack_arrow,
@@ -36,12 +36,18 @@ from reading_formats import (
 )
 
 _PACKERS: dict[str, Callable[[Path, Path], None]] = {
-    "ours": pack_ours,
+    OURS: pack_ours,
     "small": pack_small,
-    "webdataset": pack_webdataset,
-    "litdata": pack_litdata,
-    "mosaic": pack_mosaic,
+    "WebDataset": pack_webdataset,
+    "LitData": pack_litdata,
+    "MosaicML Streaming": pack_mosaic,
 }
+_FOLDERS = {OURS: "ours", "WebDataset": "webdataset", "LitData": "litdata", "MosaicML Streaming": "mosaic"}
+"""Of the readers' formats in the bucket."""
+_SERVER = ("--etag-hash", "")
+"""rclone would read and hash a whole object for every range of it that is asked for; object stores do not."""
+_PHASES = (("cold", 1), ("warm", 2))
+"""Epochs of a process each."""
 _TIMEOUT_S = 240
 _LIMIT_TIMEOUT_S = 500
 _RANGE_BYTES = 16 * 2**20
@@ -56,42 +62,44 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=4096)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--readers", nargs="*", default=list(READERS), choices=list(READERS))
+    parser.add_argument("--cold", action="store_true", help="first epochs alone")
     parser.add_argument("--only", nargs="*", choices=list(_LIMITS), help="these instead of the readers")
     arguments = parser.parse_args()
     work: Path = arguments.work.resolve() / str(arguments.samples)
-    missing = prepare(work, arguments.samples)
+    formats = [OURS, "small"] if arguments.only else arguments.readers
+    missing = prepare(work, arguments.samples, formats)
     spec = write_spec(work, arguments.samples, arguments.batch)
     found: dict[str, Any]
     if arguments.only:
         found = {name: limit(name, spec) for name in arguments.only}
     else:
-        with s3_server(work / "server") as environment:
+        with s3_server(work / "server", *_SERVER) as environment:
+            phases = _PHASES[:1] if arguments.cold else _PHASES
             found = {
-                reader: missing.get(reader) or measure(reader, spec, environment, work / "cache")
+                reader: missing.get(reader) or measure(reader, spec, environment, phases)
                 for reader in arguments.readers
             }
         print(table(found))
     print(json.dumps({"samples": arguments.samples, "batch_size": arguments.batch, "found": found}))
 
 
-def prepare(work: Path, samples: int) -> dict[str, Any]:
-    """Write every format that is not there; returns why some cannot be."""
+def prepare(work: Path, samples: int, formats: Sequence[str]) -> dict[str, Any]:
+    """Write those formats of these that are not there; returns why some cannot be."""
     make_pngs(work / "pngs", samples)
     missing = {}
-    for name, pack in _PACKERS.items():
-        out = work / "server" / "bench" / name
-        if not _is_done(out):
+    for name in formats:
+        out = work / "server" / "bench" / _FOLDERS.get(name, name)
+        if name in _PACKERS and not _is_done(out):
             print(f"packing {name}", flush=True)
             try:
-                pack(work / "pngs", out)
+                _PACKERS[name](work / "pngs", out)
             except ImportError as error:
                 missing[name] = {"missing": str(error)}
                 continue
-            (work / f"{name}.done").touch()
-    if not (work / "arrow").exists():
+            (work / f"{out.name}.done").touch()
+    if MAPPED in formats and not (work / "arrow").exists():
         pack_arrow(work / "pngs", work / "arrow")
-    readers = {"litdata": "LitData", "mosaic": "MosaicML Streaming"}
-    return {readers[name]: why for name, why in missing.items()}
+    return missing
 
 
 def _is_done(out: Path) -> bool:
@@ -120,12 +128,15 @@ def write_spec(work: Path, samples: int, batch_size: int) -> Path:
     return path
 
 
-def measure(reader: str, spec: Path, environment: dict[str, str], cache: Path) -> dict[str, Any]:
+def measure(
+    reader: str, spec: Path, environment: dict[str, str], phases: Sequence[tuple[str, int]]
+) -> dict[str, Any]:
     """A cold epoch in one process, a warm and a steady one in another."""
+    cache = spec.parent / "cache"
     shutil.rmtree(cache, ignore_errors=True)
     cache.mkdir(parents=True)
     results: dict[str, Any] = {}
-    for phase, epochs in (("cold", 1), ("warm", 2)):
+    for phase, epochs in phases:
         print(f"{reader}: {phase}", flush=True)
         found = _run(reader, spec, epochs, environment)
         if "epochs" not in found:
@@ -145,7 +156,7 @@ def limit(name: str, spec: Path) -> dict[str, Any]:
     shutil.rmtree(cache, ignore_errors=True)
     cache.mkdir(parents=True)
     log.unlink(missing_ok=True)
-    with s3_server(work / "server", "-vv", "--log-file", str(log)) as environment:
+    with s3_server(work / "server", *_SERVER, "-vv", "--log-file", str(log)) as environment:
         script = str(Path(__file__).parent / "reading_limits.py")
         with (work / f"{name}.log").open("w") as errors:
             process = subprocess.Popen(
@@ -210,20 +221,22 @@ def _run(reader: str, spec: Path, epochs: int, environment: dict[str, str]) -> d
 
 def table(results: dict[str, dict[str, Any]]) -> str:
     """Rates, processor time and ratios to ours."""
-    header = ["reader", "cold images/s", "warm", "steady", "cpu ms/image warm", "steady", "first batch s"]
     base = results.get(OURS, {})
+    phases = [phase for phase in ("cold", "warm", "steady") if any(phase in one for one in results.values())]
+    header = ["reader", *(f"{phase} images/s" for phase in phases), *(f"cpu ms/image {p}" for p in phases)]
+    header += ["first batch warm, s"] if "warm" in phases else []
     rows = []
     for reader, found in results.items():
         if "cold" not in found:
             rows.append([reader, *found.values(), *[""] * (len(header) - 2)])
             continue
-        rates = [_rate(found, phase) for phase in ("cold", "warm", "steady")]
+        rates = [_rate(found, phase) for phase in phases]
         shown = [f"{rate:.0f}" for rate in rates]
         if "cold" in base and reader != OURS:
-            ours = [_rate(base, phase) for phase in ("cold", "warm", "steady")]
+            ours = [_rate(base, phase) for phase in phases]
             shown = [f"{rate:.0f} ({own / rate:.2f}x)" for rate, own in zip(rates, ours, strict=True)]
-        cpu = [f"{_cpu_ms(found, phase):.3f}" for phase in ("warm", "steady")]
-        rows.append([reader, *shown, *cpu, f"{found['warm']['first_s']:.2f}"])
+        rows.append([reader, *shown, *(f"{_cpu_ms(found, phase):.3f}" for phase in phases)])
+        rows[-1] += [f"{found['warm']['first_s']:.2f}"] if "warm" in phases else []
     return markdown(header, rows) + "\n(in brackets: ours / reader)"
 
 
