@@ -37,6 +37,7 @@ def test_resolve_defaults_on_a_laptop_decides_every_auto_with_a_reason(
         "model.depth": 4,
         "data.crop": 128,
         "data.foreground": 0.0,
+        "train.validate_every": 1,
         "train.memory": "keep",
         "data.batch_size": 16,
         "data.cache_bytes": 0,  # the free disk is not known

@@ -13,6 +13,7 @@ from unetpp.config.planning.memory import training_need
 from unetpp.config.planning.placement import candidates, trials_at_once
 from unetpp.config.planning.requirements import check_dataset, check_hardware
 from unetpp.config.planning.shares import cpu_share, worker_memory_bytes
+from unetpp.config.planning.validation import validation_interval
 from unetpp.config.planning.volumes import patch_of, pooling_of, spacing_of
 from unetpp.config.run import RunConfig
 from unetpp.config.sections.base import AUTO
@@ -222,6 +223,10 @@ def _foreground(given: _Given) -> tuple[float, str]:
     return (_FOREGROUND if 0 < share < _RARE_SHARE else 0.0), reason
 
 
+def _validate_every(given: _Given) -> tuple[int, str]:
+    return validation_interval(given.config, given.manifest, sweep=given.sweep)
+
+
 def _memory(given: _Given) -> tuple[str, str]:
     config = given.config
     asked = config.data.batch_size
@@ -357,6 +362,7 @@ _RULES: tuple[tuple[str, _Rule], ...] = (
     ("data.crop", _crop),
     ("data.crop_depth", _crop_depth),
     ("data.foreground", _foreground),
+    ("train.validate_every", _validate_every),
     ("train.memory", _memory),
     ("data.batch_size", _batch_size),
     ("data.cache_bytes", _cache_bytes),

@@ -60,8 +60,9 @@ class TrainConfig(Section):
     """Decay of the exponential moving average of the weights; 0 keeps none."""
     sync_bn: bool | Auto = AUTO
     """Batch statistics over all workers, so that the number of workers changes nothing."""
-    validate_every: Count = 1
-    """Epochs between validations."""
+    validate_every: Count | Auto = AUTO
+    """Epochs between validations; auto is the least number with which they take at most a tenth of the time
+    of the training steps, by the pixels of both. The last epoch is always validated."""
     patience: int = Field(0, ge=0)
     """Validations without a better Dice before training stops; 0 never stops early."""
     checkpoint_every_steps: int = Field(0, ge=0)

@@ -38,7 +38,7 @@ def stream_plan(job: TrainJob) -> StreamPlan:
         crop=job.config.patch_px,
         foreground=float(data.foreground),
         epochs=_ENDLESS if timed else job.config.train.epochs,
-        validate_every=0 if timed else job.config.train.validate_every,
+        validate_every=0 if timed else int(job.config.train.validate_every),
         seed=data.seed,
         window_bytes=data.window_bytes,
         drop_last=data.drop_last,
