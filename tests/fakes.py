@@ -99,7 +99,7 @@ def tiny_config(uri: str, **sections: dict[str, Any]) -> RunConfig:
             "image_classes": 0,
             "norm": "group",
         },
-        "train": {"epochs": 3, "precision": "fp32", "trackers": ()},
+        "train": {"epochs": 3, "validate_every": 1, "precision": "fp32", "trackers": ()},
         "scale": {"gpu": False, "cpus_per_worker": 1},
     }
     for name, values in sections.items():

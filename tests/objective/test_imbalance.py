@@ -7,7 +7,7 @@ from monai.losses.cldice import soft_skel
 from torch import Tensor
 
 from unetpp.objective.cldice import soft_cldice, soft_skeleton
-from unetpp.objective.losses import cross_entropy, dice, focal
+from unetpp.objective.losses import cross_entropy, dice, focal, weigh_pixels
 from unetpp.objective.lovasz import lovasz
 from unetpp.objective.targets import encode_target
 
@@ -28,7 +28,9 @@ def test_class_weights_weigh_pixels_as_torch_does(sample) -> None:
     logits, mask = sample
     weights = (0.5, 1.0, 2.0, 4.0)
     target = encode_target(mask, "multiclass", CLASSES)
-    found = cross_entropy(logits, *target, softmax=True, class_weights=weights)
+    found = cross_entropy(
+        logits, *target, softmax=True, pixel_weights=weigh_pixels(target.target, weights, softmax=True)
+    )
     summed = F.cross_entropy(
         logits, mask.long(), torch.tensor(weights), ignore_index=255, reduction="none"
     ).flatten(1)
@@ -38,7 +40,9 @@ def test_class_weights_weigh_pixels_as_torch_does(sample) -> None:
 def test_class_weights_of_a_binary_task_weigh_its_foreground(sample) -> None:
     logits, mask = sample[0][:, :1], (sample[1] % 2).where(sample[1] < 255, 255)
     target = encode_target(mask, "binary", 1)
-    found = cross_entropy(logits, *target, softmax=False, class_weights=(3.0,))
+    found = cross_entropy(
+        logits, *target, softmax=False, pixel_weights=weigh_pixels(target.target, (3.0,), softmax=False)
+    )
     reference = F.binary_cross_entropy_with_logits(
         logits, target.target, pos_weight=torch.tensor([3.0]), reduction="none"
     )
@@ -49,7 +53,8 @@ def test_class_weights_of_a_binary_task_weigh_its_foreground(sample) -> None:
 def test_focal_without_gamma_and_weights_alike_are_weighted_cross_entropy(sample) -> None:
     logits, mask = sample
     target = encode_target(mask, "multiclass", CLASSES)
-    options = {"softmax": True, "class_weights": (1.0, 2.0, 3.0, 4.0)}
+    weights = weigh_pixels(target.target, (1.0, 2.0, 3.0, 4.0), softmax=True)
+    options = {"softmax": True, "pixel_weights": weights}
     torch.testing.assert_close(
         focal(logits, *target, gamma=0.0, **options), cross_entropy(logits, *target, **options)
     )

@@ -5,7 +5,7 @@ from monai.losses import DiceCELoss
 from unetpp.config.sections.loss import LossConfig
 from unetpp.core.errors import ConfigError
 from unetpp.models.output import ModelOutput
-from unetpp.objective import build_objective
+from unetpp.objective import build_objective, supervision
 from unetpp.objective.supervision import level_weights
 
 EVERYTHING = LossConfig(ce=0.5, dice=1, focal=0.4, tversky=0.3, boundary=0.2, image=0.7)
@@ -106,3 +106,15 @@ def test_objective_only_ignored_pixels_is_zero_and_finite(make_batch, task):
 def test_build_objective_no_pixel_term_raises():
     with pytest.raises(ConfigError, match=r"one of ce, dice, .* must be above 0; set loss.dice=1"):
         build_objective(LossConfig(ce=0, dice=0, image=1), "binary", (1,))
+
+
+def test_what_levels_are_compared_with_is_computed_once_for_a_batch(make_batch, monkeypatch):
+    logits, mask, task = make_batch("multiclass")
+    calls = []
+    for name in ("weigh_pixels", "centre_lines", "distance_map"):
+        whole = getattr(supervision, name)
+        monkeypatch.setattr(supervision, name, lambda *a, n=name, f=whole, **k: calls.append(n) or f(*a, **k))
+    weights = (1.0,) * logits.shape[1]
+    config = LossConfig(ce=1, focal=1, cldice=1, boundary=1, class_weights=weights)
+    build_objective(config, task, (1, 2, 3))(ModelOutput((logits,) * 3, None), mask)
+    assert sorted(calls) == ["centre_lines", "distance_map", "weigh_pixels"]

@@ -6,14 +6,16 @@ from torch import Tensor
 
 from unetpp.objective.losses import probabilities
 
-__all__ = ["soft_cldice", "soft_skeleton"]
+__all__ = ["centre_lines", "soft_cldice", "soft_skeleton"]
 
 _ITERATIONS = 5
 """Half the width, in pixels, of the widest structure that is thinned to its centre line."""
 _SMOOTH_PX = 1.0
 
 
-def soft_cldice(logits: Tensor, target: Tensor, valid: Tensor, *, softmax: bool) -> Tensor:
+def soft_cldice(
+    logits: Tensor, target: Tensor, valid: Tensor, *, softmax: bool, true_lines: Tensor | None = None
+) -> Tensor:
     """1 - clDice of the foreground, per image: the harmonic mean of topology precision and sensitivity.
 
     Classes that exclude each other are scored without the first, the background.
@@ -22,6 +24,7 @@ def soft_cldice(logits: Tensor, target: Tensor, valid: Tensor, *, softmax: bool)
         logits: (N, C, *size).
         target: float32 (N, C, *size) of zeros and ones.
         valid: float32 (N, 1, *size).
+        true_lines: the target's centre lines where they are known, see `centre_lines`.
 
     Returns:
         float32 (N,).
@@ -29,12 +32,19 @@ def soft_cldice(logits: Tensor, target: Tensor, valid: Tensor, *, softmax: bool)
     p, y = probabilities(logits, softmax=softmax) * valid, target * valid
     if softmax:
         p, y = p[:, 1:], y[:, 1:]
-    with torch.no_grad():
-        true_lines = soft_skeleton(y)
+    if true_lines is None:
+        true_lines = centre_lines(target, valid, softmax=softmax)
     lines = soft_skeleton(p)
     precision = (_total(lines * y) + _SMOOTH_PX) / (_total(lines) + _SMOOTH_PX)
     sensitivity = (_total(true_lines * p) + _SMOOTH_PX) / (_total(true_lines) + _SMOOTH_PX)
     return 1 - 2 * precision * sensitivity / (precision + sensitivity)
+
+
+@torch.no_grad()
+def centre_lines(target: Tensor, valid: Tensor, *, softmax: bool) -> Tensor:
+    """Of the target's foreground: (N, C, *size), without the background where classes exclude each other."""
+    foreground = target * valid
+    return soft_skeleton(foreground[:, 1:] if softmax else foreground)
 
 
 def soft_skeleton(x: Tensor, iterations: int = _ITERATIONS) -> Tensor:

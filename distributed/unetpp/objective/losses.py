@@ -8,6 +8,7 @@ The boundary loss takes the target's distance map in place of the target.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +25,7 @@ __all__ = [
     "mean_over_valid",
     "probabilities",
     "tversky",
+    "weigh_pixels",
 ]
 
 _SMOOTH_PX = 1.0
@@ -38,18 +40,18 @@ def cross_entropy(
     valid: Tensor,
     *,
     softmax: bool,
-    class_weights: Sequence[float] = (),
+    pixel_weights: Tensor | None = None,
     hardest: float = 1.0,
 ) -> Tensor:
     """Mean over valid pixels of the (binary: and labels') cross-entropy.
 
     Args:
-        class_weights: factor of the pixels of each class; none by default.
+        pixel_weights: factors of the pixels, see `weigh_pixels`; none by default.
         hardest: share of the valid pixels that the mean is over, those of highest loss (Shrivastava et al.
             2016).
     """
     loss = _pixel_cross_entropy(logits.float(), target, softmax)
-    loss = _weighted(loss, target, class_weights, softmax)
+    loss = loss if pixel_weights is None else loss * pixel_weights
     return mean_over_valid(loss, valid) if hardest >= 1 else _mean_over_hardest(loss, valid, hardest)
 
 
@@ -60,13 +62,13 @@ def focal(
     *,
     softmax: bool,
     gamma: float,
-    class_weights: Sequence[float] = (),
+    pixel_weights: Tensor | None = None,
 ) -> Tensor:
     """Cross-entropy times (1 - p of the true class)**gamma (Lin et al. 2017, eq. 4)."""
     entropy = _pixel_cross_entropy(logits.float(), target, softmax)
     miss = -torch.expm1(-entropy)  # 1 - p
     loss = miss.clamp(min=_MIN_MISS) ** gamma * entropy
-    return mean_over_valid(_weighted(loss, target, class_weights, softmax), valid)
+    return mean_over_valid(loss if pixel_weights is None else loss * pixel_weights, valid)
 
 
 def dice(
@@ -113,14 +115,18 @@ def _pixel_cross_entropy(logits: Tensor, target: Tensor, softmax: bool) -> Tenso
     return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
 
 
-def _weighted(loss: Tensor, target: Tensor, class_weights: Sequence[float], softmax: bool) -> Tensor:
-    """A pixel loss (N, C or 1, *size) times the weight of each pixel's class; 1 without the class."""
+def weigh_pixels(target: Tensor, class_weights: Sequence[float], *, softmax: bool) -> Tensor | None:
+    """The weight of each pixel's class, 1 without the class: (N, 1 with softmax else C, *size), or None."""
     if not class_weights:
-        return loss
-    weights = target.new_tensor(class_weights).view(1, -1, *[1] * (target.ndim - 2))
-    if softmax:
-        return loss * (target * weights).sum(1, keepdim=True)
-    return loss * (1 + target * (weights - 1))
+        return None
+    weights = _on_device(tuple(class_weights), target.device).view(1, -1, *[1] * (target.ndim - 2))
+    return (target * weights).sum(1, keepdim=True) if softmax else 1 + target * (weights - 1)
+
+
+@lru_cache(maxsize=8)
+def _on_device(values: tuple[float, ...], device: torch.device) -> Tensor:
+    # Copied once: a step would wait for the device at each copy.
+    return torch.tensor(values, device=device)
 
 
 def _mean_over_hardest(loss: Tensor, valid: Tensor, share: float) -> Tensor:

@@ -10,9 +10,17 @@ from torch import Tensor
 from unetpp.config.sections.loss import PIXEL_TERMS, LossConfig
 from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Task
-from unetpp.objective.cldice import soft_cldice
+from unetpp.objective.cldice import centre_lines, soft_cldice
 from unetpp.objective.distillation import distillation
-from unetpp.objective.losses import boundary, cross_entropy, dice, distance_map, focal, tversky
+from unetpp.objective.losses import (
+    boundary,
+    cross_entropy,
+    dice,
+    distance_map,
+    focal,
+    tversky,
+    weigh_pixels,
+)
 from unetpp.objective.lovasz import lovasz
 from unetpp.objective.targets import NetworkOutput, Target, encode_target
 
@@ -20,6 +28,16 @@ __all__ = ["UNKNOWN_LABEL", "Objective", "build_objective", "level_weights"]
 
 UNKNOWN_LABEL = -1
 """Image label of a sample that has none."""
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """What the losses of all levels compare with, computed once for a batch; None where no term asks."""
+
+    target: Target
+    pixel_weights: Tensor | None
+    lines: Tensor | None
+    distances: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -47,15 +65,14 @@ class Objective:
     def terms(self, output: NetworkOutput, mask: Tensor, image_label: Tensor | None) -> dict[str, Tensor]:
         """The weighted addends of the loss by name, each float32 (N,)."""
         levels, image = output
-        target = encode_target(mask, self.task, levels[-1].shape[1])
-        distances = distance_map(target.target) if self.config.boundary > 0 else None
+        truth = self._truth(encode_target(mask, self.task, levels[-1].shape[1]))
         totals: dict[str, Tensor] = {}
         for level_weight, logits in zip(self.level_weights, levels, strict=True):
-            for name, weight, loss in self._pixel_terms(logits, target, distances):
+            for name, weight, loss in self._pixel_terms(logits, truth):
                 addend = level_weight * weight * loss
                 totals[name] = totals[name] + addend if name in totals else addend
         if self.config.distill > 0 and len(levels) > 1:
-            totals["distill"] = self.config.distill * self._distillation(levels, target.valid)
+            totals["distill"] = self.config.distill * self._distillation(levels, truth.target.valid)
         if image is not None:
             totals["image"] = self.config.image * _image_loss(image, image_label)
         return totals
@@ -70,21 +87,29 @@ class Objective:
         ]
         return torch.stack(losses).sum(0)
 
-    def _pixel_terms(
-        self, logits: Tensor, target: Target, distances: Tensor | None
-    ) -> Iterator[tuple[str, float, Tensor]]:
+    def _truth(self, target: Target) -> _Truth:
+        config, softmax = self.config, self.task == "multiclass"
+        weighs = config.ce > 0 or config.focal > 0
+        return _Truth(
+            target,
+            weigh_pixels(target.target, config.class_weights, softmax=softmax) if weighs else None,
+            centre_lines(*target, softmax=softmax) if config.cldice > 0 else None,
+            distance_map(target.target) if config.boundary > 0 else None,
+        )
+
+    def _pixel_terms(self, logits: Tensor, truth: _Truth) -> Iterator[tuple[str, float, Tensor]]:
         """(name, weight, loss) of the terms whose weight is not 0."""
         config, softmax = self.config, self.task == "multiclass"
-        weights, present = config.class_weights, config.dice_classes == "present"
+        target, weights, present = truth.target, truth.pixel_weights, config.dice_classes == "present"
         if config.ce > 0:
             hardest = config.hardest
-            entropy = cross_entropy(logits, *target, softmax=softmax, class_weights=weights, hardest=hardest)
+            entropy = cross_entropy(logits, *target, softmax=softmax, pixel_weights=weights, hardest=hardest)
             yield "ce", config.ce, entropy
         if config.dice > 0:
             yield "dice", config.dice, dice(logits, *target, softmax=softmax, present_only=present)
         if config.focal > 0:
             gamma = config.focal_gamma
-            loss = focal(logits, *target, softmax=softmax, gamma=gamma, class_weights=weights)
+            loss = focal(logits, *target, softmax=softmax, gamma=gamma, pixel_weights=weights)
             yield "focal", config.focal, loss
         if config.tversky > 0:
             alpha, beta = config.tversky_alpha, config.tversky_beta
@@ -93,9 +118,14 @@ class Objective:
         if config.lovasz > 0:
             yield "lovasz", config.lovasz, lovasz(logits, *target, softmax=softmax)
         if config.cldice > 0:
-            yield "cldice", config.cldice, soft_cldice(logits, *target, softmax=softmax)
-        if distances is not None:
-            yield "boundary", config.boundary, boundary(logits, distances, target.valid, softmax=softmax)
+            yield (
+                "cldice",
+                config.cldice,
+                soft_cldice(logits, *target, softmax=softmax, true_lines=truth.lines),
+            )
+        if truth.distances is not None:
+            loss = boundary(logits, truth.distances, target.valid, softmax=softmax)
+            yield "boundary", config.boundary, loss
 
 
 def build_objective(config: LossConfig, task: Task, supervised_levels: Sequence[int]) -> Objective:

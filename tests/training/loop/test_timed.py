@@ -87,6 +87,13 @@ def test_minutes_spend_a_tenth_on_validation_at_most(tmp_path, dataset):
     assert state.bookkeeping_s <= 60
 
 
+def test_minutes_count_checkpoints_inside_an_epoch_as_bookkeeping(tmp_path, dataset):
+    job = job_for(tmp_path, dataset, checkpoint_every_steps=1)
+    state = run_job(job, LocalSession(stop_after=4), CPU, Clock(0.4))
+    assert (state.epoch, state.step) == (0, 4)
+    assert state.bookkeeping_s > 0
+
+
 def test_minutes_without_a_validation_split_end_with_a_checkpoint(tmp_path, dataset):
     uri, manifest = dataset
     splits = {"train": manifest.splits["train"]}

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from fakes import tiny_config
+from unetpp.core.errors import NonFiniteError
 from unetpp.training.loop.loop import advance, totals
 from unetpp.training.loop.optim import build_optimizer
 from unetpp.training.loop.state import EpochSums, TrainState
@@ -52,15 +53,17 @@ class _Late(StepResult):
         return False
 
 
-def _counted(kind: type[StepResult], norms: list[float]) -> tuple[TrainState, EpochSums, list[int]]:
-    config = tiny_config("data", train={"max_nonfinite": 9})
+def _counted(
+    kind: type[StepResult], norms: list[float], most: int = 9
+) -> tuple[TrainState, EpochSums, list[int]]:
+    config = tiny_config("data", train={"max_nonfinite": most})
     learner = SimpleNamespace(device=torch.device("cpu"))
     context: Any = SimpleNamespace(
         config=config, learner=learner, rank=0, world_size=1, unread=deque[StepResult]()
     )
     state, sums, seen = TrainState(), EpochSums(), []
     for number, norm in enumerate(norms):
-        result = kind(4, torch.tensor(float(number)), torch.tensor(norm))
+        result = kind(4, torch.tensor(float(number)), torch.tensor(norm), step=number + 1)
         advance(context, state, sums, result, 0.0, 1.0)
         seen.append(sums.images)
     return state, totals(context, state, sums), seen
@@ -75,3 +78,9 @@ def test_results_that_come_late_are_counted_a_step_later_and_all_in_the_totals()
     assert late_sums == sums
     assert (sums.loss, sums.images, sums.skipped_steps, state.nonfinite_steps) == (2.0, 16, 2, 2)
     assert late_state == state
+
+
+@pytest.mark.parametrize("kind", [StepResult, _Late])
+def test_the_step_that_diverged_is_named_also_where_its_result_comes_late(kind: type[StepResult]) -> None:
+    with pytest.raises(NonFiniteError, match="the last at step 3;"):
+        _counted(kind, [1.0, math.nan, math.inf, 1.0, 1.0], most=1)

@@ -204,7 +204,7 @@ def _read(context: LoopContext, state: TrainState, sums: EpochSums) -> None:
     if state.nonfinite_steps > train.max_nonfinite:
         raise NonFiniteError(
             f"{state.nonfinite_steps} steps had a NaN or Inf gradient, more than "
-            f"train.max_nonfinite={train.max_nonfinite}, the last at step {state.global_step}; "
+            f"train.max_nonfinite={train.max_nonfinite}, the last at step {result.step}; "
             f"lower optim.lr={context.config.optim.lr}"
         )
 

@@ -54,7 +54,7 @@ def train_step(
     skips the same step without another collective.
 
     Args:
-        seed: (run seed, global step, rank), from which dropout draws.
+        seed: (run seed, steps of the run before this one, rank), from which dropout draws.
         dilations: the step's loss is the mean over these; empty leaves the network as it is.
     """
     torch.manual_seed(derive_seed("dropout", *seed))
@@ -82,7 +82,7 @@ def train_step(
     norm = torch.nn.utils.clip_grad_norm_(learner.model.parameters(), clip if clip > 0 else math.inf)
     update(learner, norm, buffers)
     learner.schedule.step()
-    return StepResult(batch.counted, loss_sum, norm)
+    return StepResult(batch.counted, loss_sum, norm, step=seed[1] + 1)
 
 
 def _parts(batch: DeviceBatch, count: int) -> list[DeviceBatch]:

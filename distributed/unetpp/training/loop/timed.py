@@ -87,8 +87,7 @@ def timed_training(
             request = yield StepInfo(epoch, step + 1, plan.train_steps, sums)
             agreed = _agree(context, state, budget, validation.steps, validated_s, request)
             if agreed.request != Request.GO_ON:
-                state.sums = totals(context, state, sums)
-                yield PauseInfo()
+                yield from _pause(context, state, sums, budget)
             if agreed.request == Request.STOP:
                 return
             if agreed.is_up:
@@ -115,6 +114,14 @@ def timed_training(
             started_s = time.perf_counter()
         else:
             state.epoch, state.step = epoch + 1, 0
+
+
+def _pause(context: LoopContext, state: TrainState, sums: EpochSums, budget: TimeBudget) -> Events:
+    """Let the state be saved inside an epoch."""
+    state.sums = totals(context, state, sums)
+    clocked_s = budget.clock()
+    yield PauseInfo()
+    state.bookkeeping_s += budget.clock() - clocked_s
 
 
 def _agree(

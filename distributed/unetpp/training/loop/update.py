@@ -20,10 +20,11 @@ class StepResult:
         images: samples of this worker that count.
         loss_sum: sum of this worker's sample losses, a scalar.
         grad_norm: a scalar.
+        step: of the run, counted from 1.
     """
 
-    def __init__(self, images: int, loss_sum: Tensor, grad_norm: Tensor) -> None:
-        self.images = images
+    def __init__(self, images: int, loss_sum: Tensor, grad_norm: Tensor, step: int) -> None:
+        self.images, self.step = images, step
         self._values, self._copied = torch.stack([loss_sum, grad_norm]), None
         if self._values.is_cuda:
             # One transfer that nothing waits for: a value asked for here would empty the device's queue.
