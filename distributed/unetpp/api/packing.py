@@ -50,6 +50,8 @@ class PackRequest:
     alpha: str | None = None
     nan: str | None = None
     pages: str | None = None
+    label_only: bool = False
+    """Keep images without a mask whose folder is a label of the classes file."""
     workers: int | None = None
     """Ray tasks at once; 0 uses none, None as many as the work is worth."""
     address: str | None = None
@@ -87,6 +89,7 @@ def pack_folders(
         pair=request.pair,
         file_reading=Reading.of({"alpha": request.alpha, "nan": request.nan, "pages": request.pages}),
         masks_are=request.masks_are,
+        label_only=request.label_only,
         threshold=request.threshold,
         val=fractions.get("val", PackOptions.val),
         test=fractions.get("test", PackOptions.test),

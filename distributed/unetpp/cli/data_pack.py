@@ -79,6 +79,14 @@ Threshold = Annotated[
     typer.Option(help="From which value on a pixel is foreground [default: half of the values' range]."),
 ]
 
+LabelOnly = Annotated[
+    bool,
+    typer.Option(
+        "--label-only",
+        help="Keep images without a mask that lie in a folder named in image_labels of the classes file.",
+    ),
+]
+
 
 def pack(
     images: Annotated[list[str], typer.Option(help="Folder or URI of images; train=DIR names a split.")],
@@ -101,6 +109,7 @@ def pack(
     alpha: Alpha = None,
     nan: Nan = None,
     pages: Pages = None,
+    label_only: LabelOnly = False,
     workers: Workers = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster to pack on [default: here].")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail on the first bad file.")] = False,
@@ -129,6 +138,7 @@ def pack(
         alpha=alpha,
         nan=nan,
         pages=pages,
+        label_only=label_only,
         workers=workers,
         address=address,
         strict=strict,

@@ -33,6 +33,12 @@ def test_level_results_of_shared_weights_has_each_network_with_its_dilations() -
     assert headline(found).dilation == (1, 1, 1)
 
 
+def test_level_results_by_labels_of_whole_images_are_those_of_the_network_with_their_head() -> None:
+    levels = {"1": {"dice": 0.6}, "2": {"dice": 0.7, "label_accuracy": 0.9}}
+    found = level_results({"val": {"levels": levels}}, "label_accuracy", COST, LATENCY_S)
+    assert found == [LevelResult(2, 0.9, 0.2, 20, 200)]
+
+
 def test_level_results_of_an_unvalidated_epoch_are_empty() -> None:
     assert level_results({"epoch": 3, "loss": 0.1}, "dice", COST, LATENCY_S) == []
 

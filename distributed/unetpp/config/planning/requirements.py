@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from unetpp.config.adversarial import missing_epsilon
 from unetpp.config.planning.hardware import Hardware, gpu_places
 from unetpp.config.run import RunConfig
+from unetpp.config.sections.tune import LABEL_METRICS
 from unetpp.core.manifest import Manifest
 
 __all__ = ["check_dataset", "check_hardware"]
@@ -31,6 +32,12 @@ def check_dataset(config: RunConfig, manifest: Manifest) -> Iterator[str]:
     labels = len(manifest.image_labels)
     if model.image_classes not in (0, labels):
         yield f"model.image_classes={model.image_classes} must be 0 or the dataset's {labels}; use auto"
+    if config.tune.metric in LABEL_METRICS and not model.image_classes:
+        yield (
+            f"tune.metric={config.tune.metric} needs a head for labels of whole images; "
+            f"model.image_classes={model.image_classes} for the dataset's {labels} labels; pack with "
+            "image_labels in a classes file, or use tune.metric=dice"
+        )
     if config.adversarial.attack != "none":
         missing = missing_epsilon(config.adversarial.epsilon, manifest, "adversarial.epsilon")
         yield from () if missing is None else (missing,)

@@ -64,7 +64,7 @@ class TrainConfig(Section):
     """Epochs between validations; auto is the least number with which they take at most a tenth of the time
     of the training steps, by the pixels of both. The last epoch is always validated."""
     patience: int = Field(0, ge=0)
-    """Validations without a better Dice before training stops; 0 never stops early."""
+    """Validations without a better `tune.metric`, Dice unless given, before training stops; 0 never does."""
     checkpoint_every_steps: int = Field(0, ge=0)
     """Optimiser steps between checkpoints inside an epoch; 0 leaves it to the minutes."""
     checkpoint_minutes: float = Field(10.0, ge=0)

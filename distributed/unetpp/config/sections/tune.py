@@ -6,9 +6,11 @@ from pydantic import Field
 
 from unetpp.config.sections.base import AUTO, Auto, Count, Fraction, Section
 
-__all__ = ["MetricName", "ObjectiveName", "SamplerName", "SchedulerName", "TuneConfig"]
+__all__ = ["LABEL_METRICS", "MetricName", "ObjectiveName", "SamplerName", "SchedulerName", "TuneConfig"]
 
-MetricName = Literal["dice", "iou", "dice_per_image", "iou_per_image"]
+MetricName = Literal["dice", "iou", "dice_per_image", "iou_per_image", "label_accuracy", "dice_and_labels"]
+LABEL_METRICS = ("label_accuracy", "dice_and_labels")
+"""Those that need labels of whole images; only the deepest level tells them."""
 ObjectiveName = Literal["quality", "latency", "params", "macs"]
 SamplerName = Literal["tpe", "gp", "cmaes", "nsga2", "qmc", "random"]
 SchedulerName = Literal["asha", "median", "curves", "none"]
@@ -23,7 +25,9 @@ class TuneConfig(Section):
     candidates: int = Field(9, ge=2)
     """Most vectors of dilations that share a one-shot trial's weights, spread over all that the space has."""
     metric: MetricName = "dice"
-    """Validation metric that is called quality."""
+    """Validation metric that is called quality, that chooses a run's best checkpoint, and that
+    `train.patience` waits for. label_accuracy is that of labels of whole images,
+    dice_and_labels its mean with Dice."""
     objectives: tuple[ObjectiveName, ...] = Field(("quality",), min_length=1)
     """What is optimised: quality upwards; seconds per image, weights and multiply-accumulates downwards."""
     sampler: SamplerName = "tpe"

@@ -47,6 +47,8 @@ class Pair:
     split: str | None
     annotation: Annotation | None = None
     """What `mask` says of the image, where it holds drawn objects rather than pixels."""
+    is_unmasked: bool = False
+    """Whether there is no mask, `mask` being the image again; its label is all that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,11 @@ class Rejection:
 
 
 def discover(
-    folders: Sequence[SourceFolder], pattern: str | None = None, reading: Reading = PLAIN
+    folders: Sequence[SourceFolder],
+    pattern: str | None = None,
+    reading: Reading = PLAIN,
+    *,
+    labels: Sequence[str] = (),
 ) -> tuple[list[Pair], list[Rejection]]:
     """All pairs, ordered by sample id, and the files that have no partner.
 
@@ -73,6 +79,7 @@ def discover(
         folders: where to look.
         pattern: the user's own rule, an expression; see `pairing.pattern`.
         reading: how the files will be understood.
+        labels: image-level classes; an image without a mask is kept where a folder in its path is one.
 
     Raises:
         InputError: a folder is missing or holds no image, splits are named for some folders only, the
@@ -86,13 +93,15 @@ def discover(
     pairs: list[Pair] = []
     rejections: list[Rejection] = []
     for folder in folders:
-        found, unpaired = _match(folder, pattern, reading)
+        found, unpaired = _match(folder, pattern, reading, labels)
         pairs += found
         rejections += unpaired
     return sorted(pairs, key=lambda pair: pair.sample_id), rejections
 
 
-def _match(folder: SourceFolder, pattern: str | None, reading: Reading) -> tuple[list[Pair], list[Rejection]]:
+def _match(
+    folder: SourceFolder, pattern: str | None, reading: Reading, labels: Sequence[str]
+) -> tuple[list[Pair], list[Rejection]]:
     image_refs = _list(folder.images, "images", reading)
     survey = find_annotations(folder.masks, _mask_images(folder), folder.class_field)
     if survey is not None:
@@ -120,9 +129,35 @@ def _match(folder: SourceFolder, pattern: str | None, reading: Reading) -> tuple
         )
         for match in pairing.matches
     ]
+    weak = [
+        file
+        for file in pairing.unpaired
+        if file.kind == "image" and set(file.path.split("/")[:-1]) & {*labels}
+    ]
+    pairs += [
+        Pair(
+            prefix + stem_of(file.path),
+            (image_refs[file.path],),
+            image_refs[file.path],
+            folder.split,
+            is_unmasked=True,
+        )
+        for file in weak
+    ]
+    if weak:
+        logger.info(
+            "%d images of %s have no mask and are kept for their label, first %r",
+            len(weak),
+            folder.images,
+            weak[0].path,
+        )
     pairs, repeated = _without_repeated_ids(pairs)
     roots = {"image": folder.images, "mask": folder.masks}
-    rejections = [Rejection(f"{roots[file.kind]}/{file.path}", file.reason) for file in pairing.unpaired]
+    rejections = [
+        Rejection(f"{roots[file.kind]}/{file.path}", file.reason)
+        for file in pairing.unpaired
+        if file not in weak
+    ]
     return pairs, sorted(repeated + rejections, key=lambda rejection: rejection.file)
 
 

@@ -46,6 +46,9 @@ class PackOptions:
     threshold: float | None = None
     """From which value or probability on a pixel is foreground."""
 
+    label_only: bool = False
+    """Images without a mask are kept where a folder in their path is one of the classes file's labels."""
+
     @property
     def mask_reading(self) -> MaskReading:
         """What is said about the masks."""
@@ -54,6 +57,11 @@ class PackOptions:
     def check(self) -> None:
         """Raises InputError if the options contradict each other."""
         self.mask_reading.check()
+        if self.label_only and not (self.classes and self.classes.image_labels):
+            raise InputError(
+                "--label-only keeps images for their label; name the labels, which are folders in their "
+                "paths, in a classes file: image_labels: [scratch, pore]"
+            )
         if self.slices not in (None, *SLICINGS):
             raise InputError(f"--slices {self.slices} must be one of {', '.join(SLICINGS)}")
         if self.spacing_mm is not None and (

@@ -136,10 +136,11 @@ def pack(
     options.check()
     storage = open_storage(out)
     _check_absent(storage, overwrite=overwrite)
-    pairs, unpaired = discover(folders, options.pair, options.file_reading)
-    classes = annotated_classes(pairs, segment_classes(pairs, options.classes))
+    pairs, unpaired = discover(folders, options.pair, options.file_reading, labels=_kept_labels(options))
+    masked = [pair for pair in pairs if not pair.is_unmasked]
+    classes = annotated_classes(masked, segment_classes(masked, options.classes))
     if options.instances is not None:
-        classes = instance_classes(classes, drawn=any(pair.annotation is not None for pair in pairs))
+        classes = instance_classes(classes, drawn=any(pair.annotation is not None for pair in masked))
     options = replace(options, classes=classes)
     preflight(storage, write=True)
     rejections = Rejections(storage, max_rejected)
@@ -147,7 +148,7 @@ def pack(
     rejections.add(unpaired)
     scanned = _scan(job, pairs, options)
     say_notes(scanned)
-    require_overlap((item.pair.annotation, item.mask.values) for item in scanned)
+    require_overlap((item.pair.annotation, item.mask.values) for item in scanned if not item.pair.is_unmasked)
     settled, kept, misfits = settle(scanned, options)
     rejections.add(misfits)
     rejections.require_rows(len(kept))
@@ -172,6 +173,11 @@ def pack(
     commit_manifest(storage, manifest)
     journal.delete()
     return PackResult(manifest, tuple(rejections.files.values()), understood, tuple(shards), settled, options)
+
+
+def _kept_labels(options: PackOptions) -> tuple[str, ...]:
+    """Image-level classes for which images without a mask are packed."""
+    return options.classes.image_labels if options.label_only and options.classes else ()
 
 
 def _check_absent(storage: Storage, *, overwrite: bool) -> None:
@@ -215,8 +221,8 @@ def _understand(
     shards: Sequence[PlannedShard],
 ) -> Understood:
     return describe(
-        scanned,
-        kept,
+        [item for item in scanned if not item.pair.is_unmasked],
+        [item for item in kept if not item.pair.is_unmasked],
         settled.meaning,
         {row.source.pair.sample_id: shard.split for shard in shards for row in shard.rows},
         channels=settled.channels,

@@ -112,14 +112,19 @@ class _Pair:
 
     def pixels(self, box: Box | None) -> Pixels:
         """(Z) H W C with the dataset's channels."""
-        header, settled = self.source.header, self.settled
+        settled = self.settled
         pixels = read_pixels(self.image, self.options, box)
         values = match_channels(pixels.values, settled.channels)
-        planes = () if header.planes is None else (header.planes,)
-        height, width = (header.height, header.width) if box is None else (box.height, box.width)
-        if (values.shape, values.dtype.name) != ((*planes, height, width, settled.channels), settled.dtype):
+        if (values.shape, values.dtype.name) != ((*self._size(box), settled.channels), settled.dtype):
             raise SampleError(f"pixels {values.shape} {values.dtype.name} differ from the file's header")
         return Pixels(values, pixels.valid)
+
+    def _size(self, box: Box | None) -> tuple[int, ...]:
+        """(Z) H W of the pair, or of a box of it."""
+        header = self.source.header
+        planes = () if header.planes is None else (header.planes,)
+        sides = (header.height, header.width) if box is None else (box.height, box.width)
+        return (*planes, *sides)
 
     def ids(self) -> NDArray[np.int32] | None:
         """(Z) H W: whose pixel it is, where masks are of objects."""
@@ -129,6 +134,8 @@ class _Pair:
         self, valid: Valid, box: Box | None, ids: NDArray[np.int32] | None = None
     ) -> NDArray[np.uint8]:
         """(Z) H W; IGNORE where image or mask hold nothing."""
+        if self.source.pair.is_unmasked:
+            return np.full(self._size(box), IGNORE, np.uint8)
         meaning = self.settled.meaning
         values, mask_valid = read_labels(self.mask, self.image, self.options, meaning, box, ids=ids)
         stored = self.settled.labelling.apply(values)

@@ -12,6 +12,7 @@ from unetpp.data.images.header import Header, SampleError, UndecidedError
 from unetpp.data.pack.discover import Pair, Rejection
 from unetpp.data.pack.masks.annotated import open_mask
 from unetpp.data.pack.masks.evidence import MaskEvidence, combine
+from unetpp.data.pack.masks.unmasked import no_evidence
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.read_pair import by_windows, read_evidence, read_header
 from unetpp.data.sources.boxes import strips_of
@@ -83,6 +84,8 @@ def pair_digest(image: Raster, mask: Raster) -> str:
 
 def _look(image: Raster, mask: Raster, pair: Pair, options: PackOptions) -> tuple[MaskEvidence, bool]:
     """What the mask holds where image and mask hold data; whether some pixels hold none."""
+    if pair.is_unmasked:
+        return no_evidence(), True
     container = getattr(format_of_ref(pair.mask), "name", "file")
     strips = strips_of(image) if by_windows(image, options) and not isinstance(mask, Drawn) else [None]
     parts, lacks_data = [], False

@@ -17,6 +17,7 @@ from unetpp.data.images.header import Dtype, SampleError
 from unetpp.data.pack.discover import Rejection
 from unetpp.data.pack.labels import Labelling
 from unetpp.data.pack.masks.meaning import MaskMeaning, understand
+from unetpp.data.pack.masks.unmasked import image_label
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.scan import LabelledPair, ScannedPair
 from unetpp.data.pack.splitting.assign import Member, assign_splits, kept_groups
@@ -96,7 +97,10 @@ def settle(
         InputError: the masks are implausible, and nothing is said about them.
     """
     spec = options.classes
-    meaning = understand({location(item.pair.mask): item.mask for item in scanned}, options.mask_reading)
+    meaning = understand(
+        {location(item.pair.mask): item.mask for item in scanned if not item.pair.is_unmasked},
+        options.mask_reading,
+    )
     if any(item.lacks_data for item in scanned):
         meaning = replace(meaning, labelling=replace(meaning.labelling, ignore_index=IGNORE))
     dtype = _most_frequent([item.header.dtype for item in scanned])
@@ -131,7 +135,7 @@ def plan_shards(
     # Hash order spreads neighbours, such as frames of one video, over all shards.
     for item in sorted(kept, key=lambda item: hashlib.sha256(item.pair.sample_id.encode()).digest()):
         sample_id = item.pair.sample_id
-        label = _image_label(sample_id, settled.image_labels)
+        label = image_label(sample_id, settled.image_labels)
         rows[splits[sample_id]] += [
             PlannedRow(item, groups[sample_id], label, box, plane)
             for plane, box in _parts(item, options, splits[sample_id])
@@ -161,6 +165,7 @@ def fingerprint(
         **({} if options.instances is None else {"instances": options.instances.model_dump()}),
         **({} if options.slices is None else {"slices": options.slices}),
         **options.file_reading.settled(),
+        **({"label_only": True} if options.label_only else {}),
         **({} if options.spacing_mm is None else {"spacing_mm": options.spacing_mm}),
         **({} if options.window is None else {"window": options.window}),
         **({} if is_plain else {"masks": [meaning.masks_are, meaning.plane, meaning.threshold]}),
@@ -202,11 +207,15 @@ def _labelled(item: ScannedPair, settled: Settled, options: PackOptions) -> Labe
     if header.channels not in (settled.channels, 1 if settled.channels == 3 else settled.channels):
         return Rejection(at, f"channels={header.channels}; the dataset has {settled.channels}")
     try:
-        labelled = LabelledPair(item.pair, header, settled.meaning.counts(item.mask), item.digest)
+        labelled = LabelledPair(item.pair, header, _counts(item, settled), item.digest)
         settled.labelling.check(labelled.labels)
     except SampleError as error:
         return Rejection(location(item.pair.mask), str(error))
     return labelled
+
+
+def _counts(item: ScannedPair, settled: Settled) -> tuple[tuple[int, int], ...]:
+    return () if item.pair.is_unmasked else settled.meaning.counts(item.mask)
 
 
 def _splits(
@@ -244,11 +253,6 @@ def _parts(item: LabelledPair, options: PackOptions, split: str) -> list[tuple[i
     sliced = header.planes is not None and not is_volume
     planes: Sequence[int | None] = range(header.planes or 0) if sliced else (None,)
     return [(plane, box) for plane in planes for box in boxes]
-
-
-def _image_label(sample_id: str, names: Sequence[str]) -> int | None:
-    folders = sample_id.split("/")[:-1]
-    return next((names.index(folder) for folder in folders if folder in names), None)
 
 
 def _cut(

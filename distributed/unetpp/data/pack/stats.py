@@ -61,7 +61,8 @@ class PixelStats:
             self._add_block(pixels[start : start + _BLOCK_PIXELS])
         counts = value_counts(mask)
         self.class_pixels += _class_pixels(counts, len(self.class_pixels), task)
-        self.foreground_histogram[_foreground_decile(counts)] += 1
+        if counts[:IGNORE].any():
+            self.foreground_histogram[_foreground_decile(counts)] += 1
 
     def merge(self, other: "PixelStats") -> None:
         """Add the other's samples."""
@@ -177,6 +178,5 @@ def _class_pixels(counts: NDArray[np.int64], num_classes: int, task: Task) -> ND
 
 
 def _foreground_decile(counts: NDArray[np.int64]) -> int:
-    scored = int(counts[:IGNORE].sum())
-    fraction = int(counts[1:IGNORE].sum()) / scored if scored else 0.0
+    fraction = int(counts[1:IGNORE].sum()) / int(counts[:IGNORE].sum())
     return min(int(fraction * _DECILES), _DECILES - 1)

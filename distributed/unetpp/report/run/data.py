@@ -58,9 +58,9 @@ class RunData:
 
     @property
     def best_epoch(self) -> dict[str, Any] | None:
-        """The validated epoch with the highest Dice."""
+        """The validated epoch of the best checkpoint."""
         validated = [epoch for epoch in self.epochs if epoch.get("val")]
-        return max(validated, key=lambda epoch: float(epoch["val"]["dice"]), default=None)
+        return max(validated, key=lambda epoch: float(epoch["val"][self.config.tune.metric]), default=None)
 
     @property
     def evaluation(self) -> dict[str, Any] | None:

@@ -40,6 +40,8 @@ METRIC_TITLES = {
     "iou": "IoU",
     "dice_per_image": "Dice per image",
     "iou_per_image": "IoU per image",
+    "label_accuracy": "label accuracy",
+    "dice_and_labels": "mean of Dice and label accuracy",
 }
 _SHOWN_ROWS = 20
 

@@ -7,7 +7,7 @@ from unetpp.training.run.job import TrainJob
 
 __all__ = ["summarise"]
 
-_HEADLINE = ("dice", "iou", "dice_per_image", "iou_per_image", "levels")
+_HEADLINE = ("dice", "iou", "dice_per_image", "iou_per_image", "label_accuracy", "levels")
 
 
 def summarise(job: TrainJob, *, finished: bool, wall_s: float, start_up_s: float | None) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def summarise(job: TrainJob, *, finished: bool, wall_s: float, start_up_s: float
         "start_up_seconds": None if start_up_s is None else round(start_up_s, 3),
         "images_per_s": _steady_rate(epochs),
         "best_epoch": None if best is None else best["epoch"],
-        "metrics": {} if best is None else {key: best["val"][key] for key in _HEADLINE},
+        "metrics": {} if best is None else {key: best["val"][key] for key in _HEADLINE if key in best["val"]},
     }
     if finished:
         run.write_result(result)

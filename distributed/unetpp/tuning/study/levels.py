@@ -63,6 +63,8 @@ def level_results(
 ) -> list[LevelResult]:
     """One result per network, in the order of `scored_networks`; empty for an epoch that was not validated.
 
+    Networks that the metric does not apply to, such as shallow ones to labels of whole images, have none.
+
     Args:
         metrics: an epoch's metrics as the training loop reports them.
         metric: which of them is quality.
@@ -74,6 +76,7 @@ def level_results(
             level, float(values[metric]), latency_s[level, rows], cost[level].params, cost[level].macs, rows
         )
         for (level, rows), values in scored_networks(metrics)
+        if metric in values
     ]
 
 

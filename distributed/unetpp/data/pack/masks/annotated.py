@@ -21,6 +21,7 @@ from unetpp.data.annotations.registry import render
 from unetpp.data.images.header import Header
 from unetpp.data.pack.classes import ClassEntry, ClassSpec
 from unetpp.data.pack.discover import Pair
+from unetpp.data.pack.masks.unmasked import Unmasked
 from unetpp.data.sources.files import location
 from unetpp.data.sources.masks import open_aligned
 from unetpp.data.sources.raster import Box, Pixels, Raster, Space
@@ -77,6 +78,9 @@ def open_mask(pair: Pair, image: Raster, spec: ClassSpec | None) -> Iterator[Ras
         SampleError: the reason why the mask cannot be used.
         UnreadFileError: it is missing or refused.
     """
+    if pair.is_unmasked:
+        yield Unmasked(image)
+        return
     if pair.annotation is None:
         with open_aligned(pair.mask, image) as mask:
             yield mask
