@@ -14,6 +14,7 @@ from unetpp.data.dataset.parquet import encode_shard, iter_samples, shard_info
 from unetpp.data.dataset.sample import Sample
 from unetpp.inference.evaluate import evaluate
 from unetpp.inference.evaluation.files import read_evaluations, read_panel, read_per_image
+from unetpp.inference.evaluation.options import evaluate_options
 from unetpp.inference.predictor import Predictor
 
 
@@ -164,7 +165,7 @@ def test_evaluation_cut_short_is_not_taken_for_one(make_run, monkeypatch):
     assert read_evaluations(RunDir(run).storage) == {}
 
 
-def test_evaluate_hd95_is_measured_only_where_asked(make_run):
+def test_evaluate_borders_are_measured_only_where_asked(make_run):
     run = make_run()
     assert "hd95_px" not in evaluate(run)
-    assert evaluate(run, hd95=True)["hd95_px"] > 0
+    assert evaluate(run, options=evaluate_options(boundaries="2px"))["hd95_px"] > 0

@@ -1,15 +1,15 @@
 """Which version of which dataset a run is scored on, and what of it the run was trained on."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from unetpp.cli.main import run as command
-from unetpp.config import replace
-from unetpp.config.run import RunConfig
 from unetpp.core.errors import InputError
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
@@ -20,9 +20,9 @@ from unetpp.data.dataset.sample import Sample
 from unetpp.data.pack.discover import SourceFolder
 from unetpp.data.pack.options import PackOptions
 from unetpp.data.pack.pack import pack
+from unetpp.inference.ensemble.load import load_member
 from unetpp.inference.evaluate import check_dataset, evaluate
 from unetpp.inference.evaluation.overlap import count_overlap
-from unetpp.models.load import load_run
 from untrained_run import random_samples, write_untrained_run
 
 SIZES = [(24, 24)] * 3
@@ -121,10 +121,9 @@ def test_evaluate_on_a_set_only_for_evaluation_works_from_files_to_scores(run, t
     ],
 )
 def test_check_dataset_compares_image_labels_where_both_sides_have_them(run, labels, head, refused):
-    loaded = load_run(run)
-    trained = loaded.manifest.model_copy(update={"image_labels": ("a", "b")})
-    config: RunConfig = replace(loaded.config, {"model.image_classes": head})
-    loaded = type(loaded)(loaded.model, config, trained, loaded.normalise, loaded.step)
+    network = load_member(run, None, None, torch.device("cpu"))
+    trained = network.manifest.model_copy(update={"image_labels": ("a", "b")})
+    loaded = replace(network, manifest=trained, image_classes=head)
     manifest = trained.model_copy(update={"image_labels": labels})
     if not refused:
         check_dataset(manifest, loaded)

@@ -27,10 +27,9 @@ from unetpp.data.pack.shard_plan import SPLITS
 from unetpp.inference.batch import PredictOptions, predict_paths
 from unetpp.inference.ensemble.load import Averaging
 from unetpp.inference.evaluate import evaluate as score_run
-from unetpp.inference.evaluation.options import EvaluateOptions
+from unetpp.inference.evaluation.options import evaluate_options
 from unetpp.inference.export import export_run
 from unetpp.inference.predictor import Predictor
-from unetpp.inference.robustness.disturbance import Disturbance
 from unetpp.report.packing import PREVIEW
 
 __all__ = ["evaluate", "export", "load", "pack", "predict", "train", "tune"]
@@ -153,7 +152,7 @@ def tune(
 
 
 def evaluate(
-    run: Place,
+    run: Place | Sequence[Place],
     *,
     split: str | None = None,
     data: Place | None = None,
@@ -162,26 +161,34 @@ def evaluate(
     progress: bool = False,
     **options: Any,
 ) -> EvaluateResult:
-    """Score a run on a split of the dataset version that it was trained on, or of `data`.
+    """Score a run, an export or several together, on the training's dataset version or on `data`.
 
     Args:
-        run: a run's folder or URI.
-        split: `test`, else `val`, unless given.
+        run: a run, or a file that `export` wrote; the mean of several.
+        split: test, else val, unless given.
         data: another dataset.
-        level: deepest head used.
+        level: the deepest head that is used.
         dilation: of a run with `model.shared_dilations`.
         progress: show a bar.
-        options: hd95, and of what is done to images before they are scored attack, epsilon and steps, or
-            corruption and severity, see `Disturbance`.
+        options: of `evaluate_options`: tta, average_levels, thresholds, min_object_px, boundaries,
+            fit_thresholds, out, and of what is done to images before they are scored attack, epsilon and
+            steps, or corruption and severity, see `Disturbance`.
 
     Raises:
-        UserError: there is no such run, split or level, or an image cannot be changed as asked.
+        UserError: there is no such run, split or level, several differ, or images cannot be changed so.
     """
     uri = None if data is None else os.fspath(data)
+    asked = evaluate_options(**options)
     with _image_progress("evaluating", shown=progress) as on_rows:
-        asked: dict[str, Any] = {"split": split, "data_uri": uri, "level": level, "dilation": dilation}
-        chosen = EvaluateOptions(options.pop("hd95", False), Disturbance(**options))
-        scores = score_run(os.fspath(run), **asked, options=chosen, on_rows=on_rows)
+        scores = score_run(
+            _listed(run),
+            split=split,
+            data_uri=uri,
+            level=level,
+            dilation=dilation,
+            options=asked,
+            on_rows=on_rows,
+        )
     return _pick(EvaluateResult, scores)
 
 

@@ -86,7 +86,7 @@ def _confirm(sweep: Sweep, watcher: SweepWatcher) -> bool:
     _, *others = result["candidates"]
     if others and not result["distinguishable"]:
         second = candidate_key(*confirmed_key(others[0]))
-        p_value = result["against_winner"][second]["p_value"]
+        p_value = result["against_winner"][second]["p_corrected"]
         watcher.note(f"the winner is not distinguishable from trial {second}: p = {p_value:.2f}")
     return True
 

@@ -5,91 +5,113 @@ Memory does not grow with the split beyond one line of scores a sample.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
-from unetpp.core.errors import InputError
+import torch
+
+from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.manifest import Manifest
-from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
 from unetpp.data.dataset.manifests import load_manifest, require_shards
 from unetpp.data.dataset.parquet import iter_samples
 from unetpp.data.dataset.sample import Sample
 from unetpp.inference.device import pick_device
+from unetpp.inference.engines.network import Network
+from unetpp.inference.engines.registry import is_export
+from unetpp.inference.ensemble.load import refuse_repeated
+from unetpp.inference.ensemble.members import mean_thresholds
 from unetpp.inference.evaluation.disturb import Disturb, disturber
-from unetpp.inference.evaluation.files import evaluation_name, write_evaluation
+from unetpp.inference.evaluation.files import write_evaluation
+from unetpp.inference.evaluation.fitting import check_fitting, keep_fitted
 from unetpp.inference.evaluation.options import EvaluateOptions
 from unetpp.inference.evaluation.overlap import count_overlap
-from unetpp.inference.evaluation.scorer import Scorer
+from unetpp.inference.evaluation.place import evaluation_place
+from unetpp.inference.evaluation.plan_stages import load_networks, plan_stages
+from unetpp.inference.evaluation.scorer import Measured, Scorer
+from unetpp.inference.evaluation.stages import Stage
+from unetpp.inference.masks.decide import Decision
 from unetpp.models.latency import measure_levels_s
 from unetpp.models.load import LoadedRun, load_run
+from unetpp.models.unetpp import UNetPlusPlus
 
 __all__ = ["check_dataset", "choose_split", "evaluate"]
 
+_HALF = 0.5
 _BATCH_PIXELS = 512 * 512
 """Pixels that are predicted at once; samples of one size are joined up to this."""
-_PLAIN = EvaluateOptions()
+
+
+_DEFAULT = EvaluateOptions()
 
 
 def evaluate(
-    run_uri: str,
+    models: str | Sequence[str],
     *,
     split: str | None = None,
     data_uri: str | None = None,
     level: int | None = None,
     dilation: Sequence[int] | None = None,
-    options: EvaluateOptions = _PLAIN,
+    options: EvaluateOptions = _DEFAULT,
     on_rows: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Any]:
-    """Score the best checkpoint of a run and write `evaluations/<split>` into it.
+    """Score the best checkpoint of a run, a file or several together, and write `evaluations/<split>`.
 
     Samples keep their stored size; those larger than the window are predicted window by window.
 
     Args:
+        models: a run or a file that `export` wrote; the mean of several.
         split: default `test`, or `val` where the dataset has no test rows.
-        data_uri: the current version of this dataset; default the version that the run was trained on.
+        data_uri: the current version of this dataset; default the version that the first run was trained on.
         level: the deepest head that is used and reported; default the run's deepest.
         dilation: of a run whose weights several vectors of dilations share, see `load_run`.
-        options: what is measured beside Dice, and what is done to the images before.
+        options: what else.
         on_rows: called with (rows done, rows in all).
 
     Returns:
-        split, rows, level, dice, iou, dice_per_image, iou_per_image, precision, recall, accuracy, classes,
-        levels, certainty, confusion, overlap (rows that were trained on), disturbance, dataset, its duration.
+        split, rows, level, models, what `Scorer.scores` has, overlap (rows that were trained on), and more.
 
     Raises:
-        InputError: no such split, the dataset does not fit the run, or shards of its version are gone.
+        InputError: no such split, the dataset does not fit the model, models differ, or shards are gone.
+        ConfigError: a level, threshold or mean that there is not.
     """
-    run_dir = RunDir(run_uri).require()
-    run = load_run(run_uri, level=level, dilation=dilation)
-    data, manifest, split = _open_dataset(run, data_uri, split)
-    trained = open_storage(run.config.data.uri)
-    scorer = Scorer(run, manifest, pick_device(), hd95=options.hd95)
-    disturb = disturber(options.disturbance, run, manifest, scorer.device)
-    samples = iter_samples(data, manifest, split)
-    seconds = _score_all(scorer, samples, disturb, on_rows, manifest.splits[split].rows)
+    places = [models] if isinstance(models, str) else list(models)
+    refuse_repeated(places, dilation)
+    device = pick_device()
+    networks = load_networks(places, level, dilation, device)
+    split = check_fitting(networks, places, split, options) if options.fit_thresholds else split
+    stages = plan_stages(networks, places, options.averaging, _decision(networks, options), device)
+    data, manifest, split = _open_dataset(networks, data_uri, split)
+    scorer = Scorer(stages, manifest, device, Measured(options.tolerance, options.fit_thresholds))
+    disturb = disturber(options.disturbance, partial(_attacked, places, level, dilation), manifest, device)
+    total = manifest.splits[split].rows
+    seconds = _score_all(scorer, iter_samples(data, manifest, split), disturb, on_rows, total)
     summary: dict[str, Any] = {
         "split": split,
         "rows": scorer.rows,
-        "level": scorer.level,
-        **run.chosen,
-        **scorer.scores(),
-        "confusion": scorer.confusion(),
-        "overlap": count_overlap(data, manifest, split, trained=(trained, run.manifest)),
+        "models": places,
+        **_said(stages[-1], scorer),
+        "overlap": _overlap(networks, data, manifest, split),
         "disturbance": None if disturb is None else {**disturb.facts, "suffix": disturb.suffix},
         "dataset": {"uri": data.uri, "version": manifest.version, "fingerprint": manifest.fingerprint},
-        "step": run.step,
-        "window_px": scorer.window_px[-1],
-        "device": scorer.device.type,
         "seconds": seconds,
         "images_per_s": scorer.rows / seconds,
-        "latency": _latency(run, scorer),
+        "latency": None if len(places) > 1 else _latency(networks[0], device),
     }
+    if options.fit_thresholds:
+        summary["fitted_thresholds"] = keep_fitted(networks[0], places[0], split, scorer.search)
+    named = (split, "" if disturb is None else disturb.suffix)
+    target, name = evaluation_place(places, stages[-1].network, named, dilation, options)
     examples = {"best": scorer.examples.best(), "worst": scorer.examples.worst()}
-    is_deepest = scorer.level == run.config.model.depth
-    name = evaluation_name(split, None if is_deepest else scorer.level, dilation)
-    name += "" if disturb is None else f"-{disturb.suffix}"
-    write_evaluation(run_dir.storage, name, summary, scorer.per_image, examples)
+    write_evaluation(target, name, summary, scorer.per_image.lines, examples, scorer.per_image.parquet())
     return summary
+
+
+def _attacked(places: Sequence[str], level: int | None, dilation: Sequence[int] | None) -> LoadedRun:
+    """The run whose gradients an attack follows."""
+    if len(places) > 1 or is_export(places[0]):
+        raise ConfigError("an attack follows the gradients of one run; name one run, or leave --attack out")
+    return load_run(places[0], level=level, dilation=dilation)
 
 
 def _score_all(
@@ -107,15 +129,65 @@ def _score_all(
     return time.perf_counter() - start
 
 
-def _open_dataset(run: LoadedRun, data_uri: str | None, split: str | None) -> tuple[Storage, Manifest, str]:
+def _said(stage: Stage, scorer: Scorer) -> dict[str, Any]:
+    """What was scored, and its scores."""
+    network, decision = stage.network, stage.decision
+    return {
+        "level": scorer.level,
+        **network.chosen,
+        **scorer.scores(),
+        "thresholds": list(decision.thresholds),
+        "min_object_px": decision.min_object_px,
+        "confusion": scorer.confusion(),
+        "step": network.step,
+        "window_px": network.window_px[-1],
+        "device": scorer.device.type,
+    }
+
+
+def _decision(networks: Sequence[Network], options: EvaluateOptions) -> Decision:
+    """As asked for, else with the thresholds that the models were given."""
+    thresholds = options.thresholds
+    if thresholds is None:
+        thresholds = mean_thresholds(networks)
+    elif len(thresholds) == 1:
+        thresholds *= networks[0].manifest.num_classes
+    return Decision(() if set(thresholds) == {_HALF} else thresholds, options.min_object_px)
+
+
+def _open_dataset(
+    networks: Sequence[Network], data_uri: str | None, split: str | None
+) -> tuple[Storage, Manifest, str]:
     """The dataset's place, its version and the split to score."""
-    data = open_storage(run.config.data.uri if data_uri is None else data_uri)
-    manifest = run.manifest if data_uri is None else load_manifest(data)
-    check_dataset(manifest, run)
+    trained = next((network for network in networks if network.data_uri), None)
+    if data_uri is None and trained is None:
+        raise InputError("an exported file does not hold its dataset; name one to score with data.uri=URI")
+    if data_uri is not None:
+        data = open_storage(data_uri)
+        manifest = load_manifest(data)
+    else:
+        assert trained is not None
+        data, manifest = open_storage(trained.data_uri), trained.manifest
+    check_dataset(manifest, networks[0])
     split = choose_split(manifest, split)
     if data_uri is None:
         require_shards(data, manifest, [split], fix="name the dataset to score with data.uri=URI")
     return data, manifest, split
+
+
+def _overlap(networks: Sequence[Network], data: Storage, manifest: Manifest, split: str) -> int | None:
+    """Rows that a network was trained on; of several networks the largest number."""
+    found: list[int | None] = []
+    for network in networks:
+        if network.data_uri:
+            trained = (open_storage(network.data_uri), network.manifest)
+            found.append(count_overlap(data, manifest, split, trained=trained))
+        elif network.manifest.fingerprint == manifest.fingerprint:
+            found.append(manifest.splits[split].rows if split == "train" else 0)
+        else:
+            found.append(None)
+    known = [rows for rows in found if rows is not None]
+    return max(known) if len(known) == len(found) else None
 
 
 def choose_split(manifest: Manifest, split: str | None) -> str:
@@ -135,13 +207,13 @@ def choose_split(manifest: Manifest, split: str | None) -> str:
     return split
 
 
-def check_dataset(manifest: Manifest, run: LoadedRun) -> None:
+def check_dataset(manifest: Manifest, network: Network) -> None:
     """Refuse a dataset that the model cannot be scored on.
 
     Raises:
         InputError: task, classes, channels, dtype or image labels differ from the training's.
     """
-    trained = run.manifest
+    trained = network.manifest
     compared: list[tuple[str, object, object]] = [
         ("dimensions", manifest.spatial_dims, trained.spatial_dims),
         ("task", manifest.task, trained.task),
@@ -151,7 +223,7 @@ def check_dataset(manifest: Manifest, run: LoadedRun) -> None:
         ("dtype", manifest.dtype, trained.dtype),
     ]
     # Without labels, or without that head, only masks are scored.
-    if manifest.image_labels and run.config.model.image_classes:
+    if manifest.image_labels and network.image_classes:
         compared.append(("image labels", list(manifest.image_labels), list(trained.image_labels)))
     for what, found, needed in compared:
         if found != needed:
@@ -161,11 +233,12 @@ def check_dataset(manifest: Manifest, run: LoadedRun) -> None:
             )
 
 
-def _latency(run: LoadedRun, scorer: Scorer) -> dict[str, Any]:
-    size_px = run.config.patch_px
-    seconds = measure_levels_s(
-        run.model, channels=run.manifest.channels, size_px=size_px, device=scorer.device
-    )
+def _latency(network: Network, device: torch.device) -> dict[str, Any] | None:
+    """Of a run alone: an engine's levels are not there to be timed."""
+    if not isinstance(network.model, UNetPlusPlus):
+        return None
+    size_px, channels = network.patch_px, network.manifest.channels
+    seconds = measure_levels_s(network.model, channels=channels, size_px=size_px, device=device)
     shown = size_px[0] if len(size_px) == 2 else list(size_px)
     return {"size_px": shown, "levels_s": {str(level): value for level, value in seconds.items()}}
 

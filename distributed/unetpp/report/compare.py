@@ -9,7 +9,7 @@ from unetpp.core.errors import InputError
 from unetpp.core.rundir import RunDir, epochs_done
 from unetpp.inference.evaluation.files import read_per_image
 from unetpp.models.cost import count_cost
-from unetpp.objective.statistics.paired import compare_paired
+from unetpp.objective.statistics.paired import compare_paired, corrected
 from unetpp.report.run.data import RunData, load_run_data
 
 __all__ = ["common_split", "compare_runs", "config_differences"]
@@ -24,7 +24,7 @@ def compare_runs(run_uris: Sequence[str]) -> dict[str, Any]:
         split (None: best validation), runs [{run, dice, iou, levels, params, macs, epochs, seconds}],
         config {field: [value per run]} where runs differ, and
         paired [{run, reference} and what a `Comparison` has]: per-image Dice of every other run minus that of
-        the first; empty without a common split.
+        the first, corrected for their number; empty without a common split.
 
     Raises:
         InputError: fewer than two runs, one named twice, or not a run.
@@ -92,8 +92,9 @@ def _paired(runs: Sequence[RunData], split: str) -> list[dict[str, Any]]:
         {row["sample_id"]: float(row["dice"]) for row in read_per_image(RunDir(run.uri).storage, split)}
         for run in runs
     ]
+    others = [pair for pair in zip(runs[1:], scores[1:], strict=True) if len(pair[1]) > 1]
+    compared = corrected([compare_paired(scores[0], other) for _, other in others])
     return [
-        {"run": run.uri, "reference": runs[0].uri} | compare_paired(scores[0], other).to_json()
-        for run, other in zip(runs[1:], scores[1:], strict=True)
-        if len(other) > 1
+        {"run": run.uri, "reference": runs[0].uri} | found.to_json()
+        for (run, _), found in zip(others, compared, strict=True)
     ]

@@ -53,7 +53,11 @@ def _print_comparison(result: dict[str, Any]) -> None:
         typer.echo(
             f"{pair['run']} - {pair['reference']}: Dice per image {pair['mean_difference']:+.4f} "
             f"[{pair['ci_low']:+.4f}, {pair['ci_high']:+.4f}] over {pair['images']} images, "
-            f"p = {pair['p_value']:.3f}, {verdict}"
+            f"p = {pair['p_value']:.3f}{_correction(pair, len(result['paired']))}, {verdict}"
         )
     if not result["paired"]:
         note("to compare image by image, evaluate all runs on one split: unetpp evaluate RUN --split test")
+
+
+def _correction(pair: dict[str, Any], comparisons: int) -> str:
+    return "" if comparisons < 2 else f" ({pair['p_corrected']:.3f} by Holm over {comparisons} comparisons)"

@@ -1,17 +1,29 @@
-"""unetpp evaluate: score a run on a split, at every level."""
+"""unetpp evaluate: score a run, an exported file or several together on a split."""
 
+import re
 from typing import Annotated, Any
 
 import typer
 
 from unetpp.api.progress.image_progress import ImageProgress
+from unetpp.cli.terminal.averaging import AverageLevels, MinObject, Threshold, Tta, parse_thresholds
 from unetpp.cli.terminal.dilation import Dilation, parse_dilation
-from unetpp.cli.terminal.disturbance import Attack, Corruption, Epsilon, Severity, Steps, disturbed_by
+from unetpp.cli.terminal.disturbance import Attack, Corruption, Epsilon, Severity, Steps
+from unetpp.cli.terminal.evaluation import note_overlap, print_evaluation
 from unetpp.cli.terminal.output import Json, emit, note
-from unetpp.cli.terminal.tables import print_table
 from unetpp.core.commands import shown_command
 
 __all__ = ["register"]
+
+_OVERRIDE = re.compile(r"[a-z_]+\.[a-z_.]+=.*")
+_MODELS = typer.Argument(
+    metavar="RUN|FILE... [data.uri=URI]",
+    help="A run or a file of export, of several the mean; another dataset or the current version.",
+)
+_FIT = typer.Option("--fit-thresholds", help="Choose thresholds by the val split and keep them in the run.")
+_BOUNDARIES = typer.Option("--boundaries", "--hd95", help="Also HD95, boundary IoU and surface Dice.")
+_TOLERANCE = typer.Option(help="Of the surface Dice, such as 3px or 1.5mm [default: 2px].")
+_OUT = typer.Option(help="Folder or URI for the results [default: in the run].")
 
 
 def register(app: typer.Typer) -> None:
@@ -19,125 +31,70 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def evaluate(
-        run: Annotated[str, typer.Argument(metavar="RUN", help="A run's folder or URI.")],
-        overrides: Annotated[
-            list[str] | None,
-            typer.Argument(
-                metavar="[data.uri=URI]", help="Another dataset, or the current version of the training's."
-            ),
-        ] = None,
+        models: Annotated[list[str], _MODELS],
         split: Annotated[str | None, typer.Option(help="Split to score [default: test, else val].")] = None,
         level: Annotated[int | None, typer.Option(help="Deepest head used [default: all].")] = None,
         dilation: Dilation = None,
-        hd95: Annotated[bool, typer.Option("--hd95", help="Also the 95 % Hausdorff distance.")] = False,
+        tta: Tta = False,
+        average_levels: AverageLevels = False,
+        threshold: Threshold = None,
+        min_object_px: MinObject = 0,
+        fit_thresholds: Annotated[bool, _FIT] = False,
+        boundaries: Annotated[bool, _BOUNDARIES] = False,
+        tolerance: Annotated[str | None, _TOLERANCE] = None,
         attack: Attack = None,
         epsilon: Epsilon = None,
         steps: Steps = None,
         corruption: Corruption = None,
         severity: Severity = None,
+        out: Annotated[str | None, _OUT] = None,
         json: Json = False,
     ) -> None:
         """Score a run's best checkpoint and write evaluations/ into the run."""
-        data_uri = _data_uri(overrides or [])
-        from unetpp.inference.evaluate import evaluate as score_run
-        from unetpp.inference.evaluation.options import EvaluateOptions
-        from unetpp.inference.robustness.disturbance import Disturbance
-
-        options = EvaluateOptions(hd95, Disturbance(attack, epsilon, steps, corruption, severity))
-
-        with ImageProgress("evaluating") as progress:
-            asked: dict[str, Any] = {"split": split, "data_uri": data_uri, "level": level}
-            asked["dilation"] = parse_dilation(dilation)
-            result = score_run(run, **asked, options=options, on_rows=progress)
-        _note_overlap(result)
-        if json:
-            emit(result, json=True)
-            return
-        _print_scores(result)
-        note(f"report: {shown_command('report', run)}")
+        where: dict[str, Any] = {"split": split, "level": level, "dilation": parse_dilation(dilation)}
+        masks = {"tta": tta, "average_levels": average_levels, "min_object_px": min_object_px}
+        thresholds = {"thresholds": parse_thresholds(threshold), "fit_thresholds": fit_thresholds}
+        measured = {"boundaries": tolerance or boundaries, "out": out}
+        attacked = {"attack": attack, "epsilon": epsilon, "steps": steps}
+        corrupted = {"corruption": corruption, "severity": severity}
+        _evaluate(models, where, masks | thresholds | measured | attacked | corrupted, json=json)
 
 
-def _data_uri(overrides: list[str]) -> str | None:
-    """The value of `data.uri=URI`.
+def _evaluate(models: list[str], where: dict[str, Any], options: dict[str, Any], *, json: bool) -> None:
+    places, data_uri = _places(models)
+    from unetpp.inference.evaluate import evaluate as score_models
+    from unetpp.inference.evaluation.options import evaluate_options
+
+    asked = evaluate_options(**options)
+    with ImageProgress("evaluating") as progress:
+        result = score_models(places, data_uri=data_uri, **where, options=asked, on_rows=progress)
+    note_overlap(result)
+    if json:
+        emit(result, json=True)
+        return
+    print_evaluation(result)
+    if len(places) == 1:
+        note(f"report: {shown_command('report', places[0])}")
+
+
+def _places(given: list[str]) -> tuple[list[str], str | None]:
+    """Models, and the value of `data.uri=URI`.
 
     Raises:
-        ConfigError: any other override.
+        ConfigError: any other override, or no model.
     """
     from unetpp.core.errors import ConfigError
 
     uri = None
-    for override in overrides:
-        key, _, value = override.partition("=")
+    places = []
+    for each in given:
+        if not _OVERRIDE.fullmatch(each):
+            places.append(each)
+            continue
+        key, _, value = each.partition("=")
         if key != "data.uri" or not value:
-            raise ConfigError(f"evaluate takes data.uri=URI only, not {override!r}; leave it out")
+            raise ConfigError(f"evaluate takes data.uri=URI only, not {each!r}; leave it out")
         uri = value
-    return uri
-
-
-def _note_overlap(result: dict[str, Any]) -> None:
-    rows, overlap = result["rows"], result["overlap"]
-    if overlap is None:
-        note(
-            "warning: what the run was trained on cannot be read, so images that it has seen are not counted"
-        )
-    elif overlap:
-        note(f"warning: {overlap} of {rows} images were trained on; the scores flatter the network")
-
-
-def _print_scores(result: dict[str, Any]) -> None:
-    from unetpp.report.numbers import size_text
-
-    latency = result["latency"]["levels_s"]
-    keys = ("dice", "iou", "dice_per_image", "iou_per_image")
-    levels = [
-        (name, *_numbers(values, *keys), f"{1000 * latency[name]:.1f}")
-        for name, values in result["levels"].items()
-    ]
-    size = size_text(result["latency"]["size_px"])
-    print_table(("level", "Dice", "IoU", "Dice/image", "IoU/image", f"ms at {size} px"), levels)
-    classes = [
-        (entry["name"], *_numbers(entry, "dice", "iou", "precision", "recall")) for entry in result["classes"]
-    ]
-    print_table(("class", "Dice", "IoU", "precision", "recall"), classes)
-    labels = result.get("image_labels")
-    if labels is not None:
-        rows = [
-            (entry["name"], str(entry["images"]), *_numbers(entry, "precision", "recall"))
-            for entry in labels["classes"]
-        ]
-        print_table(("image label", "images", "precision", "recall"), rows)
-        typer.echo(f"image labels: accuracy {labels['accuracy']:.4f} over {labels['images']} images")
-    if result["certainty"]:
-        _print_certainty(result["certainty"])
-    if "objects" in result:
-        _print_objects(result["objects"])
-    if "hd95_px" in result:
-        length = f", {result['hd95_mm']:.2f} mm" if "hd95_mm" in result else ""
-        typer.echo(f"95 % Hausdorff distance: {result['hd95_px']:.2f} px{length}")
-    typer.echo(
-        f"{result['split']}: {result['rows']} images at level {result['level']}{_dilation(result)}"
-        f"{disturbed_by(result)}, "
-        f"Dice {result['dice']:.4f}, IoU {result['iou']:.4f}"
-    )
-
-
-def _dilation(result: dict[str, Any]) -> str:
-    """Of a network whose weights several share."""
-    return f", dilation {','.join(map(str, result['dilation']))}" if "dilation" in result else ""
-
-
-def _print_certainty(certainty: dict[str, Any]) -> None:
-    keys = ("spearman", "risk_coverage", "risk_coverage_best")
-    rows = [(name, *_numbers(values, *keys)) for name, values in certainty.items()]
-    print_table(("certainty by", "rank correlation with Dice", "risk-coverage", "at best"), rows)
-
-
-def _print_objects(objects: dict[str, Any]) -> None:
-    keys = (*objects["f1"], "PQ", "AJI")
-    values = {**objects["f1"], "PQ": objects["pq"], "AJI": objects["aji"]}
-    heads = (*(f"F1 at {threshold}" for threshold in objects["f1"]), "PQ", "AJI", "objects", "found")
-    print_table(heads, [(*_numbers(values, *keys), str(objects["truths"]), str(objects["predictions"]))])
-
-
-def _numbers(values: dict[str, Any], *keys: str) -> list[str]:
-    return ["-" if values[key] is None else f"{values[key]:.4f}" for key in keys]
+    if not places:
+        raise ConfigError("evaluate needs a run or an exported file; name one")
+    return places, uri

@@ -48,6 +48,8 @@ class Description(BaseModel):
     """float32 or int8."""
     symmetries: Symmetries | None = None
     """Flips and rotations of the training; None of a file of an earlier release."""
+    thresholds: tuple[float, ...] = ()
+    """Of each class, chosen on validation images; empty is `threshold` for all."""
 
 
 class Engine(Protocol):

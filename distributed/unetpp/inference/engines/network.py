@@ -39,6 +39,12 @@ class Network:
     """In which autocast computes the model."""
     symmetries: Symmetries | None
     """Of its training; None of a file that does not say."""
+    data_uri: str
+    """Where the training data lies; empty of a file."""
+    image_classes: int = 0
+    """Of its image-level head."""
+    thresholds: tuple[float, ...] = ()
+    """Chosen on validation images and kept with the model, see `Decision`."""
 
     @property
     def level(self) -> int:
@@ -65,6 +71,8 @@ def network_of_run(run: LoadedRun, device: torch.device, *, every_level: bool = 
         chosen=run.chosen,
         dtype=prediction_dtype(model, device),
         symmetries=Symmetries.of(run.config.augment, run.manifest.spatial_dims),
+        data_uri=run.config.data.uri,
+        image_classes=int(run.config.model.image_classes),
     )
 
 
@@ -82,6 +90,8 @@ def network_of_engine(engine: Engine) -> Network:
         chosen={},
         dtype=torch.float32,
         symmetries=description.symmetries,
+        data_uri="",
+        thresholds=description.thresholds,
     )
 
 

@@ -7,14 +7,16 @@ from pathlib import Path
 import torch
 
 from unetpp.core.errors import ConfigError
+from unetpp.core.rundir import RunDir
 from unetpp.inference.engines.network import Network, network_of_engine, network_of_run
 from unetpp.inference.engines.registry import is_export, load_engine
 from unetpp.inference.ensemble.levels import MeanOfLevels, require_levels
 from unetpp.inference.ensemble.members import ensemble_of
 from unetpp.inference.ensemble.views import MeanOfViews, allowed_views
+from unetpp.inference.masks.kept import kept_thresholds
 from unetpp.models.load import load_run
 
-__all__ = ["Averaging", "averaged", "load_member", "load_network"]
+__all__ = ["Averaging", "averaged", "load_member", "load_network", "refuse_repeated"]
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,9 @@ def load_network(
         InputError: there is no such place, it is damaged, or members differ.
         CheckpointError: a run has no usable checkpoint yet.
     """
-    if len(set(places)) < len(places):
-        raise ConfigError(f"each member of an ensemble counts once; {_repeated(places)} is named twice")
-    if dilation is not None and len(places) > 1:
-        raise ConfigError(f"dilation={list(dilation)} chooses in one run; {len(places)} are named; name one")
+    refuse_repeated(places, dilation)
     members = [
-        averaged(load_member(place, level, dilation, device, every_level=averaging.levels), averaging, place)
+        averaged(load_member(place, level, dilation, device, every_level=averaging.levels), place, averaging)
         for place in places
     ]
     return ensemble_of(members, places, device)
@@ -71,9 +70,11 @@ def load_member(
 ) -> Network:
     """The network of a run or of an exported file; see `load_network`."""
     if not is_export(place):
-        return network_of_run(
-            load_run(place, level=level, dilation=dilation), device, every_level=every_level
-        )
+        run = load_run(place, level=level, dilation=dilation)
+        network = network_of_run(run, device, every_level=every_level)
+        # They were chosen for the run's own dilations.
+        thresholds = () if dilation else kept_thresholds(RunDir(place), network.step, network.level)
+        return replace(network, thresholds=thresholds)
     if dilation is not None:
         raise ConfigError(f"dilation={list(dilation)} chooses in a run; {place} holds one network")
     network = network_of_engine(load_engine(Path(place)))
@@ -82,7 +83,7 @@ def load_member(
     return network
 
 
-def averaged(network: Network, averaging: Averaging, place: str) -> Network:
+def averaged(network: Network, place: str, averaging: Averaging) -> Network:
     """The same weights, used as often as the averaging says.
 
     Raises:
@@ -96,6 +97,18 @@ def averaged(network: Network, averaging: Averaging, place: str) -> Network:
         views = allowed_views(network.symmetries, place)
         network = replace(network, model=MeanOfViews(network.model, views, task, dims))
     return network
+
+
+def refuse_repeated(places: Sequence[str], dilation: Sequence[int] | None) -> None:
+    """Refuse members that are one, and dilations of several.
+
+    Raises:
+        ConfigError: either is so.
+    """
+    if len(set(places)) < len(places):
+        raise ConfigError(f"each member of an ensemble counts once; {_repeated(places)} is named twice")
+    if dilation is not None and len(places) > 1:
+        raise ConfigError(f"dilation={list(dilation)} chooses in one run; {len(places)} are named; name one")
 
 
 def _repeated(places: Sequence[str]) -> str:

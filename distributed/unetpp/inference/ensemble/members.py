@@ -1,6 +1,7 @@
 """Networks that predict together: the mean of their probabilities, as MONAI and nnU-Net take it."""
 
 from collections.abc import Callable, Sequence
+from statistics import fmean
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from unetpp.inference.engines.network import Network, RawPixels
 from unetpp.inference.ensemble.average import average_outputs
 from unetpp.models.output import ModelOutput
 
-__all__ = ["ensemble_of", "require_alike"]
+__all__ = ["ensemble_of", "mean_thresholds", "require_alike"]
 
 
 class _Members(nn.Module):
@@ -63,7 +64,15 @@ def ensemble_of(members: Sequence[Network], places: Sequence[str], device: torch
         chosen={},
         dtype=torch.float32,
         symmetries=first.symmetries,
+        data_uri=first.data_uri,
+        thresholds=mean_thresholds(members),
     )
+
+
+def mean_thresholds(members: Sequence[Network]) -> tuple[float, ...]:
+    """Of what is kept with each; empty where a member has none."""
+    kept = [member.thresholds for member in members]
+    return tuple(fmean(each) for each in zip(*kept, strict=True)) if all(kept) else ()
 
 
 def require_alike(manifests: Sequence[Manifest], places: Sequence[str]) -> None:

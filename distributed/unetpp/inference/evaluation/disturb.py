@@ -1,6 +1,6 @@
 """What an evaluation does to samples before it scores them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -30,11 +30,19 @@ class Disturb(Protocol):
     def __call__(self, samples: Sequence[Sample]) -> list[Sample]: ...
 
 
-def disturber(asked: Disturbance, run: LoadedRun, manifest: Manifest, device: torch.device) -> Disturb | None:
+def disturber(
+    asked: Disturbance, load: Callable[[], LoadedRun], manifest: Manifest, device: torch.device
+) -> Disturb | None:
     """What was asked for, ready for the samples of a dataset; None leaves them as they are.
+
+    Args:
+        asked: what is done to images.
+        load: the run whose gradients an attack follows.
+        manifest: of the dataset.
+        device: where to compute.
 
     Raises:
         InputError: an epsilon is missing, or changes nothing.
     """
     attack = asked.attack_on(manifest)
-    return asked.corrupted(manifest) if attack is None else Attacked(run, attack, device)
+    return asked.corrupted(manifest) if attack is None else Attacked(load(), attack, device)

@@ -1,11 +1,13 @@
 """The files of one evaluation, below a run.
 
     evaluations/test.json                     scores, confusion matrix, what was evaluated
-    evaluations/test/per_image.jsonl          one object per sample: sample_id, dice, iou, levels
+    evaluations/test/per_image.jsonl          one object per sample: sample_id, dice, iou, levels ...
+    evaluations/test/per_image.parquet        the same as a table, with counts of pixels and scores by class
     evaluations/test/best-1.png, worst-1.png  panels: image, truth, prediction, errors
 
-The name is the split's; `<split>-level<K>` where a level other than the deepest one was asked for,
-with `-dilation<D.D...>` after it where dilations were asked for of a run that shares its weights, and last
+The name is the split's; with `-level<K>` where a level other than the deepest one was asked for,
+`-dilation<D.D...>` where dilations were asked for of a run that shares its weights, and what else makes the
+masks other than those that `predict` writes by itself: `-levels`, `-tta`, `-threshold<T>`, `-min<N>`; last
 what was done to the images: `test-pgd-8x10`, `test-jpeg-3`.
 """
 
@@ -27,10 +29,21 @@ __all__ = [
 _FOLDER = "evaluations"
 
 
-def evaluation_name(split: str, level: int | None, dilation: Sequence[int] | None = None) -> str:
-    """File stem of an evaluation; `level` is None for the run's deepest, `dilation` for its best."""
-    name = split if level is None else f"{split}-level{level}"
-    return name if dilation is None else f"{name}-dilation{'.'.join(map(str, dilation))}"
+def evaluation_name(
+    split: str, level: int | None, dilation: Sequence[int] | None = None, marks: Sequence[str] = ()
+) -> str:
+    """File stem of an evaluation.
+
+    Args:
+        split: that was scored.
+        level: None for the run's deepest.
+        dilation: None for the run's best.
+        marks: what else differs.
+    """
+    parts = [split] if level is None else [split, f"level{level}"]
+    if dilation is not None:
+        parts.append(f"dilation{'.'.join(map(str, dilation))}")
+    return "-".join([*parts, *marks])
 
 
 def write_evaluation(
@@ -39,17 +52,21 @@ def write_evaluation(
     summary: dict[str, Any],
     per_image: Sequence[dict[str, Any]],
     examples: dict[str, list[Example]],
+    table: bytes | None = None,
 ) -> None:
     """Replace an evaluation; the summary goes last and names the panels.
 
     Args:
         examples: `best` and `worst` samples.
+        table: the lines as a Parquet file.
     """
     # The summary vouches for the rest: without it, what is left of a killed evaluation is not read.
     run.delete(f"{_FOLDER}/{name}.json")
     run.delete(f"{_FOLDER}/{name}")
     lines = "".join(json.dumps(row) + "\n" for row in per_image)
     run.write(f"{_FOLDER}/{name}/per_image.jsonl", lines.encode())
+    if table is not None:
+        run.write(f"{_FOLDER}/{name}/per_image.parquet", table)
     listed: dict[str, list[dict[str, Any]]] = {}
     for kind, entries in examples.items():
         listed[kind] = []

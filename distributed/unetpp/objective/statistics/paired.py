@@ -1,20 +1,22 @@
 """Whether two networks differ in quality: a paired comparison of their scores, image by image.
 
-`distinguishable` means the same wherever it is said: a two-sided sign-flip permutation test, p below 0.05.
-The interval beside it is that of the bootstrap over images.
+`distinguishable` means the same wherever it is said: a two-sided sign-flip permutation test of the images'
+scores, p below 0.05, where p is corrected for the number of comparisons made side by side (Holm 1979). The
+interval beside it is that of the bootstrap over images, of each comparison on its own.
 """
 
 import itertools
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from unetpp.core.errors import InputError
 from unetpp.core.seeds import rng
+from unetpp.objective.statistics.holm import holm
 
-__all__ = ["Comparison", "compare_paired", "mean_interval"]
+__all__ = ["Comparison", "compare_paired", "corrected", "mean_interval"]
 
 _P_VALUE = 0.05
 _EXACT_MAX_IMAGES = 12
@@ -34,12 +36,16 @@ class Comparison:
     ci_high: float
     """[ci_low, ci_high] holds the mean of 95 % of bootstrap resamples of the images."""
     p_value: float
-    """Two-sided sign-flip permutation test of a mean difference of zero."""
+    """Two-sided sign-flip permutation test of a mean difference of zero, of this comparison on its own."""
+    p_corrected: float
+    """The same, corrected for the comparisons made side by side; of a single one `p_value`."""
 
     @property
     def distinguishable(self) -> bool:
-        """Whether a difference this large would arise by chance in under 5 % of cases."""
-        return self.p_value < _P_VALUE
+        """Whether, of all these comparisons, a difference this large would arise by chance in under 5 % of
+        cases.
+        """
+        return self.p_corrected < _P_VALUE
 
     def to_json(self) -> dict[str, Any]:
         """Every field, and whether the two are distinguishable."""
@@ -65,7 +71,13 @@ def compare_paired(a: Mapping[str, float], b: Mapping[str, float]) -> Comparison
     differences = np.array([b[name] - a[name] for name in sorted(a)])
     low, high = mean_interval(differences, rng("compare", 0, "bootstrap"))
     p_value = _sign_flip(differences, rng("compare", 0, "flips"))
-    return Comparison(len(a), float(differences.mean()), low, high, p_value)
+    return Comparison(len(a), float(differences.mean()), low, high, p_value, p_value)
+
+
+def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Comparisons that are made side by side, with p-values corrected for their number."""
+    adjusted = holm([each.p_value for each in comparisons])
+    return [replace(each, p_corrected=p) for each, p in zip(comparisons, adjusted, strict=True)]
 
 
 def mean_interval(values: np.ndarray, generator: np.random.Generator) -> tuple[float, float]:

@@ -5,9 +5,9 @@ from typing import Any
 
 from matplotlib.ticker import MaxNLocator
 
-from unetpp.report.svg import COLOURS, drawing
+from unetpp.report.svg import COLOURS, INK, drawing
 
-__all__ = ["bars_svg", "confusion_svg", "histogram_svg", "lines_svg"]
+__all__ = ["bars_svg", "confusion_svg", "histogram_svg", "lines_svg", "reliability_svg"]
 
 Points = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
@@ -74,4 +74,20 @@ def confusion_svg(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str
                 # Cells have their own background: fixed ink, not the page's.
                 ink = "#ffffff" if share > 0.5 else "#222222"
                 axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=ink, fontsize=9)
+    return drawn.svg
+
+
+def reliability_svg(bins: Sequence[Mapping[str, float]]) -> str:
+    """Frequency over probability of each bin, beside the diagonal where they are equal; areas are shares."""
+    with drawing("how often a probability comes true, by the probability", 3.4, 3.2) as drawn:
+        axes = drawn.axes
+        axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, alpha=0.5)
+        probability = [entry["probability"] for entry in bins]
+        frequency = [entry["frequency"] for entry in bins]
+        axes.plot(probability, frequency, color=COLOURS[0], linewidth=1)
+        axes.scatter(probability, frequency, [12 + 200 * entry["share"] for entry in bins], color=COLOURS[0])
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        axes.set_xlabel("probability")
+        axes.set_ylabel("frequency")
     return drawn.svg

@@ -11,7 +11,7 @@ from unetpp.report.numbers import score, size_text
 from unetpp.report.page import render_page, write_page
 from unetpp.report.run import beside_masks, sections
 from unetpp.report.run.data import Panel, RunData, load_run_data
-from unetpp.report.run.figures import confusion_svg, histogram_svg, lines_svg
+from unetpp.report.run.figures import confusion_svg, histogram_svg, lines_svg, reliability_svg
 
 __all__ = ["render_run_report", "write_run_report"]
 
@@ -32,6 +32,8 @@ def render_run_report(data: RunData) -> str:
     """The page as text; it refers to nothing outside itself."""
     evaluation = data.evaluation
     confusion = evaluation["confusion"] if evaluation is not None else None
+    # Evaluations of earlier releases have none.
+    calibration = evaluation.get("calibration") if evaluation is not None else None
     latency = evaluation["latency"] if evaluation is not None else None
     costs = count_cost(data.config.model, data.patch_px)
     return render_page(
@@ -50,6 +52,8 @@ def render_run_report(data: RunData) -> str:
         disturbed=beside_masks.disturbed_rows(data),
         curves=[(title, Markup(svg)) for title, svg in _curves(data)],
         confusion=Markup(confusion_svg(confusion["labels"], confusion["counts"])) if confusion else None,
+        calibration=Markup(reliability_svg(calibration["bins"])) if calibration else None,
+        calibration_error=score(calibration["ece"]) if calibration else "",
         panels={kind: [_figure(p) for p in data.panels if p.kind == kind] for kind in ("best", "worst")},
         dataset=sections.dataset_facts(data),
         foreground=Markup(_foreground_svg(data)),

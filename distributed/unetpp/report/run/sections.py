@@ -37,8 +37,8 @@ def headline(data: RunData) -> list[tuple[str, str, str]]:
         values = scores.values
         over = "macro over classes" if len(data.manifest.classes) > 1 else "of the foreground"
         cards += [
-            ("Dice", score(values["dice"]), scores.source),
-            ("IoU", score(values["iou"]), scores.source),
+            ("Dice", score(values["dice"]), scores.source + _interval(values, "dice")),
+            ("IoU", score(values["iou"]), scores.source + _interval(values, "iou")),
             ("Precision", score(values["precision"]), over),
             ("Recall", score(values["recall"]), over),
             ("Dice per image", score(values["dice_per_image"]), "mean over images"),
@@ -55,6 +55,12 @@ def headline(data: RunData) -> list[tuple[str, str, str]]:
     if skipped:
         cards.append(("Steps skipped", str(skipped), "for a NaN or Inf gradient; in no epoch's loss"))
     return cards
+
+
+def _interval(values: Mapping[str, Any], name: str) -> str:
+    """Validations and evaluations of earlier releases have none."""
+    found = values.get("intervals", {}).get(name)
+    return "" if found is None else f"; 95 % interval {score(found[0])} to {score(found[1])}"
 
 
 def level_rows(data: RunData, costs: Mapping[int, Cost]) -> list[dict[str, Any]]:

@@ -259,9 +259,10 @@ def varied(trials: Iterable[TrialData]) -> list[str]:
 
 def _against(found: dict[str, Any]) -> str:
     told = "" if found["distinguishable"] else ", not distinguishable"
+    p_value = found.get("p_corrected", found["p_value"])  # files of earlier releases have no correction
     return (
         f"winner {found['mean_difference']:+.4f} [{found['ci_low']:+.4f}, {found['ci_high']:+.4f}], "
-        f"p = {found['p_value']:.2g}{told}"
+        f"p = {p_value:.2g}{told}"
     )
 
 

@@ -19,7 +19,7 @@ from unetpp.core.rundir import RunDir
 from unetpp.core.trial_folders import trial_uri
 from unetpp.inference.evaluate import evaluate
 from unetpp.inference.evaluation.files import evaluation_name, read_per_image
-from unetpp.objective.statistics.paired import compare_paired
+from unetpp.objective.statistics.paired import compare_paired, corrected
 from unetpp.training.run.create import create_run
 from unetpp.training.run.job import TrainJob
 from unetpp.tuning.results.confirmed import CONFIRM_FOLDER, candidate_key, network_name, write_confirmed
@@ -121,9 +121,8 @@ def confirm(
 
 def _compared(ranked: list[Candidate], scores: dict[str, dict[str, float]]) -> dict[str, Any]:
     winner = ranked[0]
-    against = {
-        other.key: compare_paired(scores[other.key], scores[winner.key]).to_json() for other in ranked[1:]
-    }
+    compared = corrected([compare_paired(scores[other.key], scores[winner.key]) for other in ranked[1:]])
+    against = {other.key: found.to_json() for other, found in zip(ranked[1:], compared, strict=True)}
     return {
         "candidates": [
             {

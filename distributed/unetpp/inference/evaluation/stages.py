@@ -1,0 +1,122 @@
+"""What each improvement of the masks brings and costs: the same images, predicted step by step.
+
+The first stage is the network as it is, each further one adds to the one before; of several networks each
+alone comes first. Only what a stage adds is computed anew.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unetpp.core.manifest import Manifest
+from unetpp.inference.engines.network import Network
+from unetpp.inference.masks.decide import Decision
+from unetpp.models.inference import predict_logits
+from unetpp.models.output import ModelOutput
+from unetpp.objective.metrics import SegmentationMetrics
+from unetpp.objective.statistics.paired import compare_paired, corrected
+
+__all__ = ["Predicted", "Stage", "Stages"]
+
+_COMPARED_IMAGES = 20_000
+"""More would take minutes to compare."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A network and how its logits are read."""
+
+    name: str
+    network: Network
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What the last stage says of a batch."""
+
+    output: ModelOutput
+    """As the network gives it."""
+    decided: Tensor
+    """Logits (N, K, *size) of the level that predicts, see `Decision.apply`."""
+
+
+class Stages:
+    """Predicts with every stage in turn and keeps what each scores and takes.
+
+    Args:
+        stages: first to last, at least one.
+        manifest: of the evaluated dataset.
+        device: where the networks are.
+    """
+
+    def __init__(self, stages: Sequence[Stage], manifest: Manifest, device: torch.device) -> None:
+        self._stages, self._manifest, self._device = tuple(stages), manifest, device
+        count, task = manifest.num_classes, manifest.task
+        self._metrics = [SegmentationMetrics(count, [stage.network.level], task) for stage in stages]
+        self._dice: list[list[Tensor]] = [[] for _ in stages]
+        self._cpu_s = [0.0] * len(stages)
+        self._images = 0
+
+    def add(self, pixels: Tensor, masks: Tensor) -> Predicted:
+        """Raw pixels (N, C, *size) and masks uint8 (N, *size), both on the device."""
+        network: Network | None = None
+        output = ModelOutput((), None)
+        taken_s = 0.0
+        decided = pixels
+        for index, stage in enumerate(self._stages):
+            if stage.network is not network:
+                started_s = time.process_time()
+                output, network = self._output(stage.network, pixels), stage.network
+                taken_s = time.process_time() - started_s
+            started_s = time.process_time()
+            decided = stage.decision.apply(output.levels[-1], self._manifest)
+            self._cpu_s[index] += taken_s + time.process_time() - started_s
+            if len(self._stages) > 1:
+                scores = self._metrics[index].update(ModelOutput((decided,), None), masks)
+                self._dice[index].append(scores[0, :, 0])
+        self._images += len(pixels)
+        return Predicted(output, decided)
+
+    def cpu_ms(self) -> float:
+        """Processor time of the last stage, for one image."""
+        return 1000 * self._cpu_s[-1] / max(self._images, 1)
+
+    def compute(self) -> list[dict[str, Any]]:
+        """Each stage: masks (its name), dice, iou, dice_per_image, cpu_ms; from the second on also gain.
+
+        The gain is the paired difference of the images' Dice from the first stage, see `Comparison`; None of
+        fewer than two images. Empty of one stage alone.
+        """
+        if len(self._stages) < 2:
+            return []
+        rows = [self._row(index, stage) for index, stage in enumerate(self._stages)]
+        return [rows[0], *(row | {"gain": gain} for row, gain in zip(rows[1:], self._gains(), strict=True))]
+
+    def _row(self, index: int, stage: Stage) -> dict[str, Any]:
+        scores = self._metrics[index].compute([entry.name for entry in self._manifest.classes])
+        kept = {key: scores[key] for key in ("dice", "iou", "dice_per_image")}
+        return {"masks": stage.name, **kept, "cpu_ms": 1000 * self._cpu_s[index] / max(self._images, 1)}
+
+    def _gains(self) -> list[dict[str, Any] | None]:
+        first, *others = (torch.cat(dice).numpy() for dice in self._dice)
+        known = np.flatnonzero(~np.isnan(first))
+        if not 2 <= len(known) <= _COMPARED_IMAGES:
+            return [None] * len(others)
+        before, *after = ({str(n): float(dice[n]) for n in known} for dice in (first, *others))
+        return [found.to_json() for found in corrected([compare_paired(before, each) for each in after])]
+
+    @torch.inference_mode()
+    def _output(self, network: Network, pixels: Tensor) -> ModelOutput:
+        with network.autocast(self._device):
+            return predict_logits(
+                network.model,
+                network.normalise(pixels),
+                window_px=network.window_px,
+                least_px=network.patch_px,
+            )

@@ -1,0 +1,1 @@
+"""From logits to masks: thresholds and the removal of small objects."""

@@ -1,0 +1,94 @@
+"""What decides on the class of a pixel beside the largest logit: thresholds, and the least size of an object.
+
+A decision returns logits again, whose signs or largest entries are the mask: it is scored, written and drawn
+like the network's own. Shapes: N images, K classes.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from unetpp.core.errors import ConfigError
+from unetpp.core.manifest import Manifest
+from unetpp.objective.counts import positive_pixels
+
+__all__ = ["Decision", "check_decision"]
+
+_BACKGROUND = ("background", "_background_")
+_NEVER = -1e4
+"""A logit that no other is below."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How logits are read; the default is one half, or the largest class."""
+
+    thresholds: tuple[float, ...] = ()
+    """Probability above which a pixel has a label, of each; empty is one half."""
+    min_object_px: int = 0
+    """Connected pixels of a class, by sides, that are fewer become what is next most probable there."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it changes nothing."""
+        return not self.thresholds and self.min_object_px <= 1
+
+    def apply(self, logits: Tensor, manifest: Manifest) -> Tensor:
+        """Logits (N, K, *size) of whole images to logits that say what was decided."""
+        if self.is_plain:
+            return logits
+        decided = logits.float()
+        if self.thresholds:
+            shift = [math.log(threshold / (1 - threshold)) for threshold in self.thresholds]
+            decided = decided - decided.new_tensor(shift).view(1, -1, *[1] * (logits.ndim - 2))
+        if self.min_object_px > 1:
+            small = _small(positive_pixels(decided, manifest.task), manifest, self.min_object_px)
+            decided = decided.masked_fill(small, _NEVER)
+        return decided
+
+
+def check_decision(decision: Decision, manifest: Manifest) -> None:
+    """Refuse what a task does not have.
+
+    Raises:
+        ConfigError: thresholds where the largest class wins, out of range or not one for each label; or a
+            size of objects that are told apart by their borders.
+    """
+    if decision.thresholds:
+        if manifest.task == "multiclass":
+            raise ConfigError("thresholds need a binary or multilabel task; here the largest class wins")
+        if len(decision.thresholds) != manifest.num_classes:
+            raise ConfigError(
+                f"thresholds={list(decision.thresholds)} must have one entry for each of "
+                f"{manifest.num_classes} classes; give so many"
+            )
+        if not all(0 < threshold < 1 for threshold in decision.thresholds):
+            raise ConfigError(
+                f"thresholds={list(decision.thresholds)} must lie between 0 and 1; 0.5 is usual"
+            )
+    if decision.min_object_px < 0:
+        raise ConfigError(f"the least size of an object is {decision.min_object_px}; it must be 0 or more")
+    if decision.min_object_px > 1 and manifest.instances is not None:
+        raise ConfigError(
+            "a least size of objects counts connected pixels of a class; this model tells objects apart by "
+            "their borders: filter the table of objects by area_px instead"
+        )
+
+
+def _small(positive: Tensor, manifest: Manifest, least_px: int) -> Tensor:
+    """Which of the pixels (N, K, *size) are in objects of fewer pixels."""
+    regions = positive.cpu().numpy()
+    found = np.zeros_like(regions)
+    for k, entry in enumerate(manifest.classes):
+        if manifest.task == "multiclass" and k == 0 and entry.name in _BACKGROUND:
+            continue
+        for n, region in enumerate(regions[:, k]):
+            ids, _ = ndimage.label(region)
+            small = np.bincount(ids.ravel()) < least_px
+            small[0] = False
+            found[n, k] = small[ids]
+    return torch.from_numpy(found).to(positive.device)

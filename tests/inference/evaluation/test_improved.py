@@ -1,0 +1,211 @@
+"""Evaluations of several models, files and improved masks, against masks that the predictor gives."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import safetensors.torch
+import torch
+from scipy import ndimage
+
+from unetpp.cli.main import run as command
+from unetpp.core.errors import ConfigError, InputError
+from unetpp.core.rundir import RunDir
+from unetpp.core.storage import open_storage
+from unetpp.data.dataset.manifests import load_manifest
+from unetpp.data.dataset.parquet import iter_samples
+from unetpp.inference.ensemble.load import Averaging
+from unetpp.inference.evaluate import evaluate
+from unetpp.inference.evaluation.files import read_evaluations
+from unetpp.inference.evaluation.options import evaluate_options
+from unetpp.inference.export import export_run
+from unetpp.inference.predictor import Predictor
+from unetpp.models.load import MODEL_FILE, load_run
+
+
+def data_of(run: str) -> str:
+    return RunDir(run).read_config()["data"]["uri"]
+
+
+def pooled_dice(run: str, masks) -> float:
+    """Dice over all test images of what `masks` makes of an image."""
+    storage = open_storage(data_of(run))
+    both = total = 0
+    for sample in iter_samples(storage, load_manifest(storage), "test"):
+        found, true = masks(sample.image) == 1, sample.mask == 1
+        both += (found & true).sum()
+        total += found.sum() + true.sum()
+    return 2 * both / total
+
+
+@pytest.fixture
+def make_run(make_run):
+    """Makes runs with weights of their own, whose masks are neither empty nor full."""
+
+    def make(task: str = "binary", *, name: str = "run") -> str:
+        run = make_run(task, name=name)
+        weights = safetensors.torch.load(RunDir(run).checkpoints.best()[1][MODEL_FILE])
+        torch.manual_seed(sum(map(ord, name)))
+        moved = {key: value + 0.3 * torch.randn_like(value) for key, value in weights.items()}
+        model = load_run(run).model
+        model.load_state_dict(moved)
+        images = torch.randn(4, 3, 24, 24)
+        with torch.inference_mode():
+            for head, logits in zip(("1", "2"), model(images).levels, strict=True):
+                moved[f"heads.{head}.bias"] -= logits.transpose(0, 1).flatten(1).quantile(0.7, dim=1)
+        RunDir(run).checkpoints.save(4, {MODEL_FILE: safetensors.torch.save(moved)})
+        RunDir(run).checkpoints.mark_best(4, 0.6)
+        return run
+
+    return make
+
+
+@pytest.fixture
+def other(make_run) -> str:
+    return make_run(name="other")
+
+
+def test_evaluate_ensemble_scores_each_member_and_their_mean(make_run, other):
+    run = make_run()
+    result = evaluate([run, other])
+    assert [stage["masks"] for stage in result["stages"]] == ["run", "other", "mean of 2 networks"]
+    for stage, places in zip(result["stages"], (run, other, [run, other]), strict=True):
+        assert stage["dice"] == pytest.approx(pooled_dice(run, Predictor.of(places).mask))
+        assert 0 < stage["dice"] < 1
+        assert stage["cpu_ms"] > 0
+    assert result["dice"] == result["stages"][-1]["dice"]
+    gain = result["stages"][-1]["gain"]
+    first = result["stages"][0]["dice_per_image"]
+    assert gain["mean_difference"] == pytest.approx(result["dice_per_image"] - first)
+    assert read_evaluations(open_storage(f"{run}-ensemble"))["test"]["models"] == [run, other]
+    assert read_evaluations(RunDir(run).storage) == {}
+
+
+def test_evaluate_with_views_and_levels_scores_what_predict_writes(make_run):
+    run = make_run()
+    result = evaluate(run, options=evaluate_options(tta=True, average_levels=True))
+    names = [stage["masks"] for stage in result["stages"]]
+    assert names == ["plain", "+ mean of levels", "+ mean of views"]
+    predictor = Predictor.of(run, averaging=Averaging(tta=True, levels=True))
+    assert result["dice"] == pytest.approx(pooled_dice(run, predictor.mask))
+    assert set(read_evaluations(RunDir(run).storage)) == {"test-levels-tta"}
+
+
+def test_evaluate_exported_file_equals_its_run(make_run, tmp_path):
+    run, file = make_run(), tmp_path / "m.safetensors"
+    export_run(run, file)
+    with pytest.raises(InputError, match=r"data\.uri=URI"):
+        evaluate(str(file))
+    found, expected = evaluate(str(file), data_uri=data_of(run)), evaluate(run)
+    assert found["dice"] == expected["dice"]
+    assert found["latency"] is None
+    assert set(read_evaluations(open_storage(f"{file}-evaluated"))) == {"test"}
+
+
+def test_evaluate_leaves_small_objects_out(make_run):
+    run = make_run()
+    plain = Predictor.of(run)
+
+    def kept(image: np.ndarray) -> np.ndarray:
+        mask = plain.mask(image)
+        ids, count = ndimage.label(mask)
+        sizes = ndimage.sum_labels(mask, ids, range(count + 1))
+        return mask * (sizes[ids] >= 6)
+
+    result = evaluate(run, options=evaluate_options(min_object_px=6))
+    assert result["dice"] == pytest.approx(pooled_dice(run, kept))
+    assert result["stages"][-1]["masks"] == "+ objects of 6 px or more"
+
+
+def test_fitted_thresholds_are_kept_used_and_switched_off(make_run):
+    run = make_run()
+    fitted = evaluate(run, options=evaluate_options(fit_thresholds=True))
+    assert fitted["split"] == "val"
+    (entry,) = fitted["fitted_thresholds"]
+    assert entry["dice"] >= entry["dice_at_half"]
+    again = evaluate(run, split="val")
+    assert again["thresholds"] == [entry["threshold"]]
+    assert again["dice"] == pytest.approx(entry["dice"], abs=1e-3)
+    plain = evaluate(run, split="val", options=evaluate_options(thresholds=0.5))
+    assert plain["dice"] == pytest.approx(entry["dice_at_half"], abs=1e-3)
+    assert plain["thresholds"] == []
+
+
+def test_thresholds_belong_to_one_checkpoint(make_run):
+    run = make_run()
+    evaluate(run, options=evaluate_options(fit_thresholds=True))
+    store = RunDir(run).checkpoints
+    store.save(9, store.best()[1])
+    store.mark_best(9, 0.9)
+    assert evaluate(run)["thresholds"] == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "split", "said"),
+    [
+        ({"fit_thresholds": True}, "test", "would flatter its scores"),
+        ({"fit_thresholds": True, "tta": True}, None, "leave --tta"),
+        ({"thresholds": 1.5}, None, "between 0 and 1"),
+        ({"thresholds": (0.5, 0.4)}, None, "one entry for each of 1 classes"),
+        ({"min_object_px": -1}, None, "must be 0 or more"),
+    ],
+)
+def test_evaluate_refuses_what_makes_no_sense(make_run, asked, split, said):
+    with pytest.raises(ConfigError, match=said):
+        evaluate(make_run(), split=split, options=evaluate_options(**asked))
+
+
+def test_evaluate_thresholds_of_a_multiclass_run_are_refused(make_run):
+    with pytest.raises(ConfigError, match="the largest class wins"):
+        evaluate(make_run("multiclass"), options=evaluate_options(thresholds=0.4))
+
+
+def test_evaluate_tolerance_in_mm_without_spacing_is_refused(make_run):
+    with pytest.raises(InputError, match="give it in px"):
+        evaluate(make_run(), options=evaluate_options(boundaries="1mm"))
+
+
+def test_evaluate_tells_intervals_calibration_and_the_images_to_look_at(make_run):
+    run = make_run()
+    result = evaluate(run, options=evaluate_options(boundaries="1.5px"))
+    low, high = result["intervals"]["dice"]
+    assert low <= result["dice"] <= high
+    assert result["intervals"]["over"] == "images"
+    assert 0 <= result["calibration"]["ece"] <= 1
+    scores = [each["dice"] for each in result["worst"]]
+    assert scores == sorted(scores)
+    certain = [each["certainty"] for each in result["most_uncertain"]["images"]]
+    assert certain == sorted(certain)
+    assert result["borders"]["tolerance"] == "1.5 px"
+    assert 0 <= result["boundary_iou"] <= 1
+    table = pq.read_table(io.BytesIO(RunDir(run).storage.read("evaluations/test/per_image.parquet")))
+    assert {"sample_id", "group", "dice", "level1_dice", "certainty_levels", "tp_cell", "hd95_px"} <= set(
+        table.column_names
+    )
+    assert len(table) == result["rows"]
+    tp, fp, fn = (np.sum(table[f"{kind}_cell"].to_numpy()) for kind in ("tp", "fp", "fn"))
+    assert result["dice"] == pytest.approx(2 * tp / (2 * tp + fp + fn))
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+
+def test_evaluate_command_prints_gain_and_cost_and_reads_places_and_overrides(
+    make_run, other, capsys, tmp_path
+):
+    run = make_run()
+    asked = ["--tta", "--boundaries", "--min-object-px", "3", "--out", str(tmp_path / "out")]
+    assert command(["evaluate", run, other, f"data.uri={data_of(run)}", *asked]) == 0
+    shown = capsys.readouterr().out
+    for words in (
+        "mean of 2 networks",
+        "+ mean of views",
+        "CPU ms an image",
+        "surface Dice at 2 px",
+        "lowest Dice",
+    ):
+        assert words in shown
+    assert Path(tmp_path / "out/evaluations/test-tta-min3.json").is_file()
+    assert command(["evaluate", run, "data.batch_size=3"]) == 2
+    assert command(["evaluate", run, "--threshold", "half"]) == 2
