@@ -18,6 +18,7 @@ MAX_LINES = 80
 SAID = {
     "own_callback": ["epochs 1 to 10", "epoch 1: Dice", "stopped after"],
     "own_data": ["rows: train=36, val=12, test=12", "split: test", "disc000: Prediction 64 x 64"],
+    "text_as_image": ["rows: train=56, val=16, test=8", "EvaluateResult", "digits drawn in columns [("],
     "own_search_space": ["TuneResult", "pareto: trial", "EvaluateResult"],
 }
 
