@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from cluster_nodes import NODE_SETTINGS
+from unetpp.launch.local_cluster.ports import find_port
 
 __all__ = ["autoscaling_cluster"]
 
@@ -35,7 +36,8 @@ def autoscaling_cluster(folder: Path, *, node_cpus: int, max_nodes: int) -> Iter
     config.write_text(json.dumps(_config(node_cpus, max_nodes)))
     command = [
         sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=0",
-        f"--port={_PORT}", "--include-dashboard=false", "--disable-usage-stats",
+        f"--port={_PORT}", f"--ray-client-server-port={find_port(11001)}", "--include-dashboard=false",
+        "--disable-usage-stats",
         f"--autoscaling-config={config}", f"--object-store-memory={150 * 2**20}",
     ]  # fmt: skip
     environment = {**os.environ, **NODE_SETTINGS, "RAY_AUTH_MODE": "token", "RAY_FAKE_CLUSTER": "1"}

@@ -87,7 +87,7 @@ def _read(folder: Path, name: str) -> list[dict[str, float]]:
 if __name__ == "__main__":
     work = Path(sys.argv[1])
     ensure_token()
-    ray.init(num_cpus=4, num_gpus=1, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=4, num_gpus=1, include_dashboard=False, log_to_driver=False)
     found = train(work) | sweep(work)
     ray.shutdown()
     sys.stdout.write(json.dumps(found) + "\n")

@@ -23,6 +23,12 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 _PERIOD_S = 900
 
 
+@pytest.fixture(scope="module")
+def trained(cluster: LocalCluster) -> dict[str, Any]:
+    """Result of a run on two nodes; it lasts for several readings of its metrics."""
+    return cluster.shell("train", *cluster.training("run", "scale.workers=2", "train.epochs=20"))
+
+
 def session_members(leader: int) -> dict[int, str]:
     """Command line by number of every living process in a session."""
     command = ["ps", "-ww", "-eo", "pid=,sess=,stat=,args="]
@@ -73,9 +79,8 @@ def test_request_without_token_is_refused(cluster: LocalCluster) -> None:
     assert get(f"{cluster.url('ray')}/api/jobs/", cluster.shell.token)[0] == 200
 
 
-def test_train_over_two_nodes_is_followed_by_the_page(cluster: LocalCluster) -> None:
-    result = cluster.shell("train", *cluster.training("run", "scale.workers=2", "train.epochs=2"))
-    assert result["finished"]
+def test_train_over_two_nodes_is_followed_by_the_page(cluster: LocalCluster, trained: dict[str, Any]) -> None:
+    assert trained["finished"]
     status, body = get(f"{cluster.url('page')}/api/folder")
     assert status == 200
     assert b"/run/run" in body
@@ -93,10 +98,9 @@ def test_token_is_in_no_page_and_no_log(cluster: LocalCluster) -> None:
 
 @pytest.mark.prometheus
 def test_every_expression_of_a_board_has_data_after_a_run_and_a_sweep(
-    cluster: LocalCluster, tmp_path: Path
+    cluster: LocalCluster, trained: dict[str, Any], tmp_path: Path
 ) -> None:
     space = write_space(tmp_path)
-    cluster.shell("train", *cluster.training("seen", "scale.workers=2", "train.epochs=60"))
     cluster.shell("tune", space, *cluster.training("seen-sweep", "tune.trials=2", "train.epochs=3"))
     wanted = {
         expression
