@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--work", required=True, type=Path, help="folder for the runs")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--distill", type=float, default=0, help="loss.distill of the shared training")
     arguments = parser.parse_args()
     settings = [f"data.uri={arguments.data}", f"train.epochs={arguments.epochs}", *_SETTINGS]
 
@@ -36,7 +37,10 @@ def main() -> None:
         folder: Path = arguments.work / f"seed{seed}"
         seeded = [*settings, f"train.seed={seed}", f"data.seed={seed}"]
         deepest = f"model.depth={max(_DEPTHS)}"
-        shared.append(_run(folder / "shared", [*seeded, deepest, "model.deep_supervision=true"]))
+        distill = arguments.distill
+        name = f"shared-distill{distill:g}" if distill else "shared"
+        fields = [deepest, "model.deep_supervision=true", f"loss.distill={distill:g}"]
+        shared.append(_run(folder / name, [*seeded, *fields]))
         alone.append(
             {
                 depth: _run(

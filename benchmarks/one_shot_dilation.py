@@ -1,12 +1,13 @@
 """One-shot dilation: a ranking by networks that share their weights against the networks trained alone.
 
-Candidates are every level of a UNet++ at every vector of dilations in which the two deepest rows have 1, 2 or
-4. Each seed trains one network for all of them, with one random vector a step and with the sandwich of three,
-and every candidate alone. Prints for both ways Kendall's tau between the shared network's Dice and that of
-the candidates alone (mean over seeds), with the interval that holds 95 % of bootstrap resamples of the
-candidates; the regret: Dice of the best candidate alone less that of the picked one alone; and seconds of
-CPU time. The tau between two seeds of the candidates alone says how well anything could be ranked. Without
-Ray, one thread; what `--work` holds already is not run again.
+Candidates are every level of a UNet++ at every vector of dilations in which two rows, the deepest ones
+unless `--rows` names others, have 1, 2 or 4. Each seed trains one network for all of them, with one random
+vector a step and with the sandwich of three, both without and with self-distillation, and every candidate
+alone. Prints for both ways Kendall's tau between the shared network's Dice and that of the candidates alone
+(mean over seeds), with the interval that holds 95 % of bootstrap resamples of the candidates; the regret:
+Dice of the best candidate alone less that of the picked one alone; and seconds of CPU time. The tau between
+two seeds of the candidates alone says how well anything could be ranked. Without Ray, one thread; what
+`--work` holds already is not run again.
 
     python benchmarks/one_shot_dilation.py --data data/dsb96 --work build/one-shot-dilation
 """
@@ -39,6 +40,13 @@ from unetpp.training.run.rank import run_job
 
 _CHOICES = (1, 2, 4)
 _SETTINGS = ("optim.lr=0.003", "train.trackers=[]", "train.precision=fp32", "model.norm=group")
+_TRAININGS = {
+    "one vector a step": (),
+    "sandwich": ("train.sandwich=true",),
+    "one vector a step, distilled": ("loss.distill=1",),
+    "sandwich, distilled": ("train.sandwich=true", "loss.distill=1"),
+}
+"""Of the shared network, by name: what they set."""
 _RESAMPLES = 2000
 _INTERVAL_PERCENT = (2.5, 97.5)
 
@@ -53,6 +61,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="packed dataset with a val split")
     parser.add_argument("--work", required=True, type=Path, help="folder for the runs")
     parser.add_argument("--depth", type=int, default=2)
+    parser.add_argument("--rows", type=int, nargs=2, help="rows whose dilation is searched; the deepest two")
     parser.add_argument("--width", type=int, default=8)
     parser.add_argument("--crop", type=int, default=96)
     parser.add_argument("--batch", type=int, default=8)
@@ -61,8 +70,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    shallow = (1,) * (arguments.depth - 1)
-    vectors = [(*shallow, *rows) for rows in itertools.product(_CHOICES, repeat=2)]
+    vectors = _vectors(arguments.depth, arguments.rows or [arguments.depth - 1, arguments.depth])
     levels = range(1, arguments.depth + 1)
     networks = [
         vector[: level + 1] for vector, found in distinct_networks(vectors, levels) for level in found
@@ -74,11 +82,11 @@ def main() -> None:
     spread = fmean(
         abs(runs[network]["dice"][network] - truth[network]) for runs in alone for network in networks
     )
-    rows = []
-    for sandwich in (False, True):
-        for seed in range(arguments.seeds):
-            shared = _shared(arguments, vectors, seed, sandwich=sandwich)
-            rows.append(["sandwich" if sandwich else "one vector a step", str(seed), *_judged(shared, truth)])
+    rows = [
+        [name, str(seed), *_judged(_shared(arguments, vectors, seed, fields), truth)]
+        for name, fields in _TRAININGS.items()
+        for seed in range(arguments.seeds)
+    ]
     header = ["shared training", "seed", "tau", "95 %", "picked", "alone", "regret", "CPU s"]
     print(markdown(header, rows))
     best = max(truth, key=lambda network: truth[network])
@@ -92,6 +100,14 @@ def main() -> None:
         one, other = ([runs[network]["dice"][network] for network in networks] for runs in alone[:2])
         low, high = _tau_interval(one, other)
         print(f"tau between two seeds of them alone: {_tau(one, other):.2f} [{low:.2f}, {high:.2f}]")
+
+
+def _vectors(depth: int, rows: Sequence[int]) -> list[Network]:
+    """Every vector that has one of the choices in each of the rows, and 1 in the others."""
+    return [
+        tuple(dict(zip(rows, chosen, strict=True)).get(row, 1) for row in range(depth + 1))
+        for chosen in itertools.product(_CHOICES, repeat=len(rows))
+    ]
 
 
 def _judged(shared: dict[str, Any], truth: Mapping[Network, float]) -> list[str]:
@@ -133,16 +149,16 @@ def _alone(arguments: argparse.Namespace, network: Network, seed: int) -> dict[s
 
 
 def _shared(
-    arguments: argparse.Namespace, vectors: Sequence[Network], seed: int, *, sandwich: bool
+    arguments: argparse.Namespace, vectors: Sequence[Network], seed: int, fields: Sequence[str]
 ) -> dict[str, Any]:
-    fields = [
+    common = [
         f"model.depth={arguments.depth}",
         f"model.dilation={list(vectors[0])}",
         f"model.shared_dilations={[list(vector) for vector in vectors]}",
-        f"train.sandwich={str(sandwich).lower()}",
     ]
     epochs = arguments.shared_epochs or arguments.epochs
-    return _run(arguments, f"shared-{'sandwich' if sandwich else 'one'}-{epochs}", fields, seed, epochs)
+    kind = "-".join(field.replace("=", "") for field in fields) or "one"
+    return _run(arguments, f"shared-{kind}-{epochs}", [*common, *fields], seed, epochs)
 
 
 def _run(
