@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,13 +42,17 @@ def test_optimiser_in_any_memory_format_is_torch_s(name: str, memory_format: Any
             assert value.stride() == true_state["state"][index][key].stride()
 
 
-def test_training_starts_without_importing_the_compiler() -> None:
+def test_training_starts_without_importing_the_compiler(tmp_path: Path) -> None:
     program = """
 import sys, torch
+from torch.distributed import init_process_group
+from unetpp.compat.torch import DataParallel
 from unetpp.config import load_config
 from unetpp.training.loop.optim import build_optimizer, build_schedule
+init_process_group("gloo", f"file://{sys.argv[1]}", rank=0, world_size=1)
 for name in ("sgd", "adam", "adamw"):
-    network, config = torch.nn.Linear(2, 2), load_config(None, [f"optim.name={name}"]).optim
+    network = DataParallel(torch.nn.Linear(2, 2), gradient_as_bucket_view=True)
+    config = load_config(None, [f"optim.name={name}"]).optim
     optimizer = build_optimizer(network, config)
     optimizer.load_state_dict(optimizer.state_dict())
     schedule = build_schedule(optimizer, config, 10)
@@ -57,4 +62,4 @@ for name in ("sgd", "adam", "adamw"):
     schedule.step()
 assert "torch._dynamo" not in sys.modules
 """
-    subprocess.run([sys.executable, "-c", program], check=True)
+    subprocess.run([sys.executable, "-c", program, tmp_path / "store"], check=True)

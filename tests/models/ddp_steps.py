@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from torch.nn.parallel import DistributedDataParallel
 
+from unetpp.compat.torch import DataParallel
 from unetpp.config.sections.loss import LossConfig
 from unetpp.models.unetpp import UNetPlusPlus
 from unetpp.objective import build_objective
@@ -21,7 +21,7 @@ def gradients(rank: int, world_size: int, options: dict[str, object]) -> dict[st
     """Gradients of the mean loss of four images, after two steps with equal inputs."""
     torch.manual_seed(0)
     network = UNetPlusPlus(2, 1, depth=2, width=4, **options)
-    model = DistributedDataParallel(network) if world_size > 1 else network
+    model = DataParallel(network) if world_size > 1 else network
     objective = build_objective(LossConfig(focal=0.3), "binary", network.supervised_levels)
     share = slice(rank * 4 // world_size, (rank + 1) * 4 // world_size)
     images, masks = torch.randn(4, 2, 17, 16), torch.randint(0, 2, (4, 17, 16), dtype=torch.uint8)

@@ -5,15 +5,22 @@
     contiguous already, and elementwise arithmetic does not care.
 `__wrapped__` of methods of optimisers: the first call of each imports torch's compiler, to be kept out of
     what is compiled. No optimiser is compiled here, and the import takes 1.2 s, as long as torch's own.
+`torch._dynamo.utils.get_optimize_ddp_mode`: DDP asks the compiler how it is compiled, which imports it.
+`DistributedDataParallel._inside_ddp_forward`: is kept out of what is compiled, as optimisers are.
 """
 
+import contextlib
 import inspect
+import sys
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-__all__ = ["CHECKED_VERSION", "SGD", "Adam", "AdamW"]
+__all__ = ["CHECKED_VERSION", "SGD", "Adam", "AdamW", "DataParallel"]
 
 CHECKED_VERSION = "2.13.0"
 """The release whose source says what stands above; tests/compat fails when constraints.txt pins another."""
@@ -57,6 +64,34 @@ class AdamW(_Uncompiled, torch.optim.AdamW):
         has_complex = bool(super()._init_group(group, *lists))  # type: ignore[no-untyped-call]
         _view_as_contiguous(*lists[:_UPDATED])
         return has_complex
+
+
+class DataParallel(DistributedDataParallel):
+    """Torch's DDP, without the import of a compiler that compiles nothing."""
+
+    def __init__(self, network: nn.Module, **options: Any) -> None:
+        with _without_compiler():
+            super().__init__(network, **options)
+
+    _inside_ddp_forward = contextlib.contextmanager(
+        inspect.unwrap(DistributedDataParallel._inside_ddp_forward)
+    )
+
+
+_NO_COMPILER = SimpleNamespace(utils=SimpleNamespace(get_optimize_ddp_mode=lambda: "no_optimization"))
+
+
+@contextlib.contextmanager
+def _without_compiler() -> Iterator[None]:
+    """Inside, a compiler that was not imported answers that it compiles nothing."""
+    if "torch._dynamo" in sys.modules:
+        yield
+        return
+    vars(torch)["_dynamo"] = _NO_COMPILER
+    try:
+        yield
+    finally:
+        del vars(torch)["_dynamo"]
 
 
 def _view_as_contiguous(*lists: list[Tensor]) -> None:

@@ -8,10 +8,10 @@ import safetensors.torch
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from unetpp.compat.torch import DataParallel
 from unetpp.config.adversarial import USUAL_EPSILON
 from unetpp.config.run import RunConfig
 from unetpp.core.errors import ConfigError
@@ -134,7 +134,7 @@ class Learner:
         if _workers() > 1:
             device_ids = [self.device] if self.device.type == "cuda" else None
             # Shared statistics are equal on all ranks already; others follow rank 0's.
-            return DistributedDataParallel(
+            return DataParallel(
                 network,
                 device_ids=device_ids,
                 gradient_as_bucket_view=True,
