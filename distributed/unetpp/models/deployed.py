@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from unetpp.models.cpu_speed import cpu_speed
+from unetpp.models.layers import channels_last
 from unetpp.models.unetpp import UNetPlusPlus
 
 __all__ = ["autocast", "for_inference", "prediction_dtype"]
@@ -31,7 +32,7 @@ def for_inference(model: UNetPlusPlus, device: torch.device) -> UNetPlusPlus:
     for module in copied.modules():
         if isinstance(module, _CAST):
             module.to(dtype)
-    last = torch.channels_last if model.spatial_dims == 2 else torch.channels_last_3d
+    last = channels_last(model.spatial_dims)
     return copied.to(device=device, memory_format=last)  # type: ignore[call-overload, no-any-return]  # missing in torch's stubs
 
 

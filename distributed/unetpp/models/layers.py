@@ -4,12 +4,14 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 __all__ = [
     "Activation",
     "Norm",
     "activation_layer",
+    "channels_last",
     "conv_layer",
     "dilate",
     "global_mean",
@@ -83,3 +85,8 @@ def pool_layer(factors: Sequence[int]) -> nn.Module:
 def global_mean(x: Tensor) -> Tensor:
     """(N, C, *size) -> (N, C)."""
     return x.flatten(2).mean(-1)
+
+
+def channels_last(spatial_dims: int) -> torch.memory_format:
+    """The memory format of images (N, C, *size) whose pixels have their channels side by side."""
+    return torch.channels_last if spatial_dims == 2 else torch.channels_last_3d

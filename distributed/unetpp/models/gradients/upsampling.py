@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unetpp.models.gradients.applies import applies
+from unetpp.models.layers import channels_last
 
 __all__ = ["upsample_linear"]
 
@@ -25,7 +26,7 @@ _TAPS = (0.25, 0.75, 0.75, 0.25)
 def upsample_linear(x: Tensor, factors: Sequence[int]) -> Tensor:
     """Each axis of (N, C, *size) times its factor, 1 or 2, as `F.interpolate` without align_corners."""
     apply: Any = _UpsampleLinear.apply
-    if applies(x) and _is_channels_last(x):
+    if applies(x) and x.is_contiguous(memory_format=channels_last(x.ndim - 2)):
         out: Tensor = apply(x, tuple(factors))
         return out
     return _interpolate(x, factors)
@@ -40,9 +41,8 @@ class _UpsampleLinear(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        last = torch.channels_last if grad.ndim == 4 else torch.channels_last_3d
         # (N, C, *size) -> (N, *size, C), which is contiguous.
-        rows = grad.contiguous(memory_format=last).movedim(1, -1)
+        rows = grad.contiguous(memory_format=channels_last(grad.ndim - 2)).movedim(1, -1)
         for axis, factor in enumerate(ctx.factors, start=1):
             if factor == 2:
                 rows = _halved(rows, axis)
@@ -52,11 +52,6 @@ class _UpsampleLinear(torch.autograd.Function):
 def _interpolate(x: Tensor, factors: Sequence[int]) -> Tensor:
     mode = "bilinear" if len(factors) == 2 else "trilinear"
     return F.interpolate(x, scale_factor=tuple(map(float, factors)), mode=mode, align_corners=False)
-
-
-def _is_channels_last(x: Tensor) -> bool:
-    last = torch.channels_last if x.ndim == 4 else torch.channels_last_3d
-    return x.is_contiguous(memory_format=last)
 
 
 def _halved(grad: Tensor, axis: int) -> Tensor:

@@ -18,6 +18,7 @@ from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Manifest
 from unetpp.core.seeds import derive_seed
 from unetpp.models import build_model
+from unetpp.models.layers import channels_last
 from unetpp.models.normalise import Normalise
 from unetpp.models.unetpp import UNetPlusPlus
 from unetpp.objective import Objective, build_objective
@@ -65,7 +66,7 @@ class Learner:
         self.counted = CountedImages()
         if config.train.sync_bn or _workers() > 1:
             convert_bn(model, self.counted, device, sync=bool(config.train.sync_bn))
-        last = torch.channels_last if model.spatial_dims == 2 else torch.channels_last_3d
+        last = channels_last(model.spatial_dims)
         memory_format = last if config.train.channels_last else torch.contiguous_format
         self.model: UNetPlusPlus = model.to(device)
         self.model.to(memory_format=memory_format)  # type: ignore[call-overload]  # missing in torch's stubs
