@@ -12,14 +12,18 @@ from unetpp.core.errors import InputError
 from unetpp.core.manifest import IGNORE
 from unetpp.data.images.header import Header
 from unetpp.data.sources.raster import Pixels, Space
-from unetpp.inference import batch, strips
+from unetpp.inference import strips
 from unetpp.inference.batch import PredictOptions, predict_paths
+from unetpp.inference.export import export_run
+from unetpp.inference.many import reading
 from unetpp.inference.predictor import Predictor
 from unetpp.inference.strips import is_large, segment_large
 from unetpp.inference.volumes import STEPS
 from unetpp.models.inference import predict_logits
 from unetpp.models.load import load_run
 from unetpp.models.strips import predict_strips
+
+CPU = torch.device("cpu")
 
 
 class Recording:
@@ -47,7 +51,11 @@ def test_strips_are_the_logits_of_the_whole(make_run, size):
     image = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 3, *size)).astype(np.float32))
     with torch.inference_mode():
         whole = predict_logits(model, image, window_px=(32, 24)).levels[-1][0]
-        parts = list(predict_strips(model, size, lambda top, stop: image[:, :, top:stop], window_px=(32, 24)))
+        parts = list(
+            predict_strips(
+                model, size, lambda top, stop: image[:, :, top:stop], window_px=(32, 24), device=CPU
+            )
+        )
     assert [top for top, _ in parts] == np.cumsum([0, *(part.shape[1] for _, part in parts)])[:-1].tolist()
     torch.testing.assert_close(torch.cat([part for _, part in parts], dim=1), whole, rtol=1e-4, atol=1e-5)
 
@@ -108,8 +116,8 @@ def test_predict_of_a_large_geotiff_gives_what_it_gives_of_a_small_one(tmp_path,
             opened.append(is_large(raster))
             yield raster
 
-    original = batch.open_channels
-    monkeypatch.setattr(batch, "open_channels", recorded)
+    original = reading.open_channels
+    monkeypatch.setattr(reading, "open_channels", recorded)
     for form, name in ((None, "a.tif"), ("png", "a.png"), ("geojson", "a.geojson")):
         options = PredictOptions(format=form, overlay=True, probabilities=form is None)
         result = predict_paths(run, str(tmp_path / "in"), str(tmp_path / "large"), options)
@@ -120,3 +128,20 @@ def test_predict_of_a_large_geotiff_gives_what_it_gives_of_a_small_one(tmp_path,
     with rasterio.open(small) as one, rasterio.open(large) as other:
         assert (one.read() != other.read()).mean() < 1e-3
         assert one.transform == other.transform
+
+
+def test_large_raster_is_predicted_by_an_exported_file_as_by_its_run(tmp_path, make_run, monkeypatch):
+    (tmp_path / "in").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 96, 80), np.uint8)
+    profile = {
+        "driver": "GTiff", "height": 96, "width": 80, "count": 3, "dtype": "uint8",
+        "tiled": True, "blockxsize": 16, "blockysize": 16,
+    }  # fmt: skip
+    with rasterio.open(tmp_path / "in" / "a.tif", "w", **profile) as file:
+        file.write(pixels)
+    monkeypatch.setattr(strips, "_WHOLE_PIXELS", 1000)
+    run = make_run()
+    export_run(run, tmp_path / "m.safetensors")
+    for name, model in (("run", run), ("file", str(tmp_path / "m.safetensors"))):
+        predict_paths(model, str(tmp_path / "in"), str(tmp_path / name))
+    assert (tmp_path / "run/a.png").read_bytes() == (tmp_path / "file/a.png").read_bytes()

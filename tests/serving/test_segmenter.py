@@ -56,6 +56,20 @@ def test_images_of_several_sizes_and_forms_are_answered_in_order(run):
     assert answers[0] == answers[2]
 
 
+@pytest.mark.parametrize("at_once_px", [0, 2 * 20 * 31])
+def test_images_that_share_a_pass_are_answered_as_each_alone(run, monkeypatch, at_once_px):
+    monkeypatch.setattr("unetpp.inference.engines.network._at_once_px", lambda *_: at_once_px)
+    segmenter = Segmenter(run, None, 1.0)
+    shapes = [(20, 31), (9, 40), (20, 31), (20, 31), (9, 40)]
+    random = np.random.default_rng(1)
+    images = [
+        segmenter.decode(encoded(random.integers(0, 255, (*shape, 3), dtype=np.uint8))) for shape in shapes
+    ]
+    forms = ["png", "rle", "polygons", "png", "png"]
+    alone = [segmenter.answer([image], [form])[0] for image, form in zip(images, forms, strict=True)]
+    assert segmenter.answer(images, forms) == alone
+
+
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [

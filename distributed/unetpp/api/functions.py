@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 from unetpp.api.arrays import Arrays, pack_arrays
 from unetpp.api.callbacks import Callback, watching
+from unetpp.api.exporting import export_for, export_one
 from unetpp.api.packing import Folders, PackRequest, pack_folders
+from unetpp.api.predicting import predict_images
 from unetpp.api.results import (
     EvaluateResult,
     ExportResult,
@@ -21,15 +23,15 @@ from unetpp.api.results import (
 from unetpp.api.training import train_run
 from unetpp.api.tuning import load_sweep_request, tune_sweep
 from unetpp.config import load_config
-from unetpp.core.errors import InputError
+from unetpp.core.errors import ConfigError, InputError
 from unetpp.data.pack.pack import PackListener
 from unetpp.data.pack.shard_plan import SPLITS
-from unetpp.inference.batch import PredictOptions, predict_paths
+from unetpp.inference.batch import PredictOptions
 from unetpp.inference.ensemble.load import Averaging
 from unetpp.inference.evaluate import evaluate as score_run
 from unetpp.inference.evaluation.options import evaluate_options
-from unetpp.inference.export import export_run
 from unetpp.inference.predictor import Predictor
+from unetpp.inference.targets.candidates import Target
 from unetpp.report.packing import PREVIEW
 
 __all__ = ["evaluate", "export", "load", "pack", "predict", "train", "tune"]
@@ -193,7 +195,15 @@ def evaluate(
 
 
 def predict(
-    run: Place | Sequence[Place], source: Place, out: Place, *, progress: bool = False, **options: Any
+    run: Place | Sequence[Place],
+    source: Place,
+    out: Place,
+    *,
+    workers: int | None = None,
+    address: str | None = None,
+    gpus_per_worker: float | None = None,
+    progress: bool = False,
+    **options: Any,
 ) -> PredictResult:
     """Segment image files; each mask has its image's stem, size and form: PNG, NIfTI, DICOM SEG or GeoTIFF.
 
@@ -201,16 +211,27 @@ def predict(
         run: a run's folder or URI, or a file that `export` wrote; the mean of several.
         source: image file, folder, glob or URI.
         out: folder or URI for the masks.
+        workers: processes with the model each, on Ray; by default this one predicts.
+        address: of a Ray cluster to predict on.
+        gpus_per_worker: a share of one below 1; by default the GPUs are shared among the workers.
         progress: show a bar.
         options: fields of `PredictOptions`: level, dilation, tta, average_levels, overlay, overwrite, strict,
-            format, probabilities.
+            format, probabilities, resume.
 
     Raises:
         UserError: nothing can be predicted, or with `strict` the first image that cannot.
     """
     places = os.fspath(source), os.fspath(out)
     with _image_progress("predicting", shown=progress) as on_image:
-        result = predict_paths(_listed(run), *places, PredictOptions(**options), on_image=on_image)
+        result = predict_images(
+            _listed(run),
+            places,
+            PredictOptions(**options),
+            workers=workers,
+            address=address,
+            gpus_per_worker=gpus_per_worker,
+            on_image=on_image,
+        )
     return _pick(PredictResult, result)
 
 
@@ -220,21 +241,32 @@ def export(
     *,
     level: int | None = None,
     dilation: Sequence[int] | None = None,
+    target: Target | None = None,
+    max_drop: float = 0.01,
     **options: Any,
 ) -> ExportResult:
-    """Write the network pruned to one level into a file, and check it.
+    """Write the network pruned to one level into a file, check it, and write a model card beside it.
 
     Args:
         run: a run's folder or URI.
         out: a .safetensors, .pt2, .onnx or .xml (OpenVINO) file.
         level: head to keep; the deepest unless given.
         dilation: of a run with `model.shared_dilations`.
+        target: "cpu" or "gpu": measure levels, engines and precisions here and write the fastest whose
+            Dice on validation images is at most `max_drop` below the full network's.
+        max_drop: see `target`.
         options: precision ("float32" or "int8"), licence, overwrite.
 
     Raises:
         UserError: the file exists, its engine is not installed, or there is no such level.
     """
-    written = export_run(os.fspath(run), Path(out), level=level, dilation=dilation, **options)
+    if target is not None:
+        if level is not None or dilation is not None or "precision" in options:
+            raise ConfigError("target chooses level and precision; leave level, dilation and precision out")
+        return _pick(
+            ExportResult, export_for(os.fspath(run), Path(out), target, max_drop=max_drop, **options)
+        )
+    written = export_one(os.fspath(run), Path(out), level=level, dilation=dilation, **options)
     return _pick(ExportResult, written)
 
 

@@ -182,6 +182,8 @@ class PredictResult(_Shown):
     out: str
     images: int
     predicted: int
+    resumed: int
+    """Predicted by the calls that this one went on with."""
     failed: Sequence[Mapping[str, str]]
     """file and reason."""
     level: int

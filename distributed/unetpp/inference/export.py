@@ -3,7 +3,7 @@
 The suffix chooses the engine, see `engines.registry`. All files take raw pixels.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,11 +18,11 @@ from unetpp.core.rundir import RunDir
 from unetpp.inference.engines.engine import Description
 from unetpp.inference.engines.exported import ExportedModel
 from unetpp.inference.engines.real_images import validation_images
-from unetpp.inference.engines.registry import engine_module, load_engine
+from unetpp.inference.engines.registry import engine_module, has_exact, load_engine
 from unetpp.inference.predictor import masks_from_logits
 from unetpp.models.load import LoadedRun, asked_level, load_whole
 
-__all__ = ["Precision", "export_run"]
+__all__ = ["Precision", "compare_file", "describe", "export_run", "file_bytes", "refuse_existing"]
 
 Precision = Literal["float32", "int8"]
 
@@ -65,16 +65,13 @@ def export_run(
         ExistsError: the file exists and must not be replaced.
     """
     engine = engine_module(out)
-    if out.exists() and not overwrite:
-        raise ExistsError(f"{out} exists; name another --out or replace it with --overwrite")
+    refuse_existing(out, overwrite=overwrite)
     if precision == "int8" and out.suffix not in _QUANTISED:
         raise ConfigError(f"--precision int8 needs a file of {' or '.join(_QUANTISED)}; {out} is another")
     run = load_whole(run_uri, dilation=dilation)
     head = asked_level(run.model, level, dilation)
     exported = ExportedModel(run.normalise, run.model.at_level(head)).eval()
-    given = {"level": head, "precision": precision, "licence": licence}
-    rows = tuple(run.chosen["dilation"][: head + 1]) if run.chosen else None
-    description = _description(run, exported, _scores(run_uri, run.step, (head, rows)), given)
+    description = describe(run_uri, run, {"level": head, "precision": precision, "licence": licence})
     out.parent.mkdir(parents=True, exist_ok=True)
     if precision == "int8":
         # ONNX takes seconds to import.
@@ -87,9 +84,19 @@ def export_run(
         "file": str(out),
         "level": head,
         **{key: rows[: head + 1] for key, rows in run.chosen.items()},
-        "bytes": _size_bytes(out),
-        **_check(run, head, out),
+        "bytes": file_bytes(out),
+        **compare_file(run, head, out),
     }
+
+
+def refuse_existing(out: Path, *, overwrite: bool) -> None:
+    """Leave what is there.
+
+    Raises:
+        ExistsError: the file exists.
+    """
+    if out.exists() and not overwrite:
+        raise ExistsError(f"{out} exists; name another --out or replace it with --overwrite")
 
 
 def _scores(run_uri: str, step: int, network: Network) -> dict[str, float]:
@@ -101,10 +108,16 @@ def _scores(run_uri: str, step: int, network: Network) -> dict[str, float]:
     return {}
 
 
-def _description(
-    run: LoadedRun, exported: ExportedModel, metrics: dict[str, float], given: dict[str, Any]
-) -> Description:
-    manifest = run.manifest
+def describe(run_uri: str, run: LoadedRun, given: Mapping[str, Any]) -> Description:
+    """What a file of a run says of itself.
+
+    Args:
+        run_uri: where the run lies.
+        run: with all its heads.
+        given: level, precision, licence and, where it is settled, compute.
+    """
+    manifest, head = run.manifest, int(given["level"])
+    rows = tuple(run.chosen["dilation"][: head + 1]) if run.chosen else None
     return Description(
         **given,
         version=unetpp.__version__,
@@ -114,9 +127,9 @@ def _description(
         manifest=manifest.model_copy(update={"splits": {}}),
         window_px=run.config.window_px,
         patch_px=run.config.patch_px,
-        size_multiples=exported.network.size_multiples,
+        size_multiples=run.model.at_level(head).size_multiples,
         step=run.step,
-        metrics=metrics,
+        metrics=_scores(run_uri, run.step, (head, rows)),
         symmetries=Symmetries.of(run.config.augment, manifest.spatial_dims),
     )
 
@@ -139,20 +152,25 @@ def _probes(run: LoadedRun) -> Iterator[Tensor]:
 
 
 @torch.inference_mode()
-def _check(run: LoadedRun, head: int, out: Path) -> dict[str, Any]:
-    exact, fast = load_engine(out, exact=True), load_engine(out)
+def compare_file(run: LoadedRun, head: int, out: Path) -> dict[str, Any]:
+    """max_abs_diff, differing and checked_px of a file, see `export_run`."""
+    exact = load_engine(out, exact=True)
+    fast = load_engine(out) if has_exact(out) else exact
     index, task = run.model.supervised_levels.index(head), run.manifest.task
     largest, differing, pixels, sizes_px = 0.0, 0, 0, []
     for image in _probes(run):
         expected = run.model(run.normalise(image)).levels[index]
-        largest = max(largest, float((exact.logits(image) - expected).abs().max()))
-        masks = [masks_from_logits(logits, task) for logits in (expected, fast.logits(image))]
+        found = exact.logits(image)
+        largest = max(largest, float((found - expected).abs().max()))
+        quick = found if fast is exact else fast.logits(image)
+        masks = [masks_from_logits(logits, task) for logits in (expected, quick)]
         differing += int((masks[0] != masks[1]).sum())
         pixels += masks[0].numel()
         sizes_px.append(list(image.shape[2:]))
     return {"max_abs_diff": largest, "differing": differing / pixels, "checked_px": sizes_px}
 
 
-def _size_bytes(out: Path) -> int:
+def file_bytes(out: Path) -> int:
+    """Of a file, and of OpenVINO's weights beside it."""
     weights = out.with_suffix(".bin")
     return out.stat().st_size + (weights.stat().st_size if out.suffix == ".xml" else 0)

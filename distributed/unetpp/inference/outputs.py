@@ -1,7 +1,8 @@
 """Where masks go, and what must not be there: images, or files the user did not mean to replace."""
 
+import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.storage import Storage
@@ -19,6 +20,7 @@ __all__ = [
     "mask_name",
     "output_names",
     "overlay_name",
+    "own_outputs",
     "probabilities_name",
     "refuse_existing",
     "refuse_images",
@@ -50,16 +52,33 @@ def output_names(
     Raises:
         InputError: the wanted writer cannot answer one of the images.
     """
-    overlays = [overlay_name(image) for image in images.images] if overlay else []
-    beside = [probabilities_name(image, wanted) for image in images.images] if probabilities else []
-    return [*together(wanted), *_mask_names(images, wanted), *beside, *overlays]
+    own = own_outputs(images, overlay=overlay, probabilities=probabilities, wanted=wanted)
+    return [*together(wanted), *itertools.chain.from_iterable(own.values())]
 
 
-def _mask_names(images: ImageSet, wanted: str | None) -> Iterator[str]:
+def own_outputs(
+    images: ImageSet, *, overlay: bool = False, probabilities: bool = False, wanted: str | None = None
+) -> dict[str, list[str]]:
+    """Paths of what is written for each image alone, by the image's name.
+
+    Raises:
+        InputError: the wanted writer cannot answer one of the images.
+    """
+    found = {}
     for image in images.images:
-        first = image.files[0]
-        own = [suffix] if (suffix := mask_suffix(first, wanted)) else []
-        yield from (stem_of(image.name) + ending for ending in (*own, *further_suffixes(first, wanted)))
+        names = _mask_names(image, wanted)
+        if probabilities:
+            names.append(probabilities_name(image, wanted))
+        if overlay:
+            names.append(overlay_name(image))
+        found[image.name] = names
+    return found
+
+
+def _mask_names(image: InputImage, wanted: str | None) -> list[str]:
+    first, stem = image.files[0], stem_of(image.name)
+    own = [suffix] if (suffix := mask_suffix(first, wanted)) else []
+    return [stem + ending for ending in (*own, *further_suffixes(first, wanted))]
 
 
 def refuse_images(target: Storage, images: ImageSet, outputs: Sequence[str]) -> None:
@@ -103,7 +122,8 @@ def refuse_existing(target: Storage, outputs: Sequence[str]) -> None:
     if existing:
         raise ExistsError(
             f"{len(existing)} outputs exist in {target.uri}, first {existing[0]!r}; "
-            f"name another --out or replace them with --overwrite"
+            "name another --out, replace them with --overwrite, or go on with a call that did not end "
+            "with --resume"
         )
 
 

@@ -3,7 +3,10 @@
 Shapes: H height, W width, C image channels, K classes; volumes have planes in front of H.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import groupby, islice
 from typing import TypeVar
 
 import numpy as np
@@ -43,6 +46,7 @@ class Predictor:
         self.model = network.model
         self.resized_px = network.manifest.resized_px
         self._normalise, self._autocast = network.normalise, network.autocast
+        self._at_once_px = network.at_once_px
         self._windows, self._least_px = FittingWindows(network.window_px, device), network.patch_px
 
     @classmethod
@@ -79,11 +83,32 @@ class Predictor:
             InputError: channels, dtype or values are not those of the training data, or memory does not
                 suffice.
         """
-        return self._fit(image, self._prediction)
+        (found,) = self._each([image], self._predictions)
+        return found
 
     def mask(self, image: NDArray[np.generic]) -> NDArray[np.uint8]:
         """The mask alone of what `predict` gives; the probabilities stay where they are computed."""
-        return self._fit(image, lambda pixels: self._masks(self._logits(pixels))[0].cpu().numpy())
+        (found,) = self._each([image], self._only_masks)
+        return found
+
+    def predict_many(self, images: Sequence[NDArray[np.generic]]) -> list[Prediction]:
+        """What `predict` gives of each; neighbours of one shape share passes, see `at_once`.
+
+        Raises:
+            InputError: see `predict`, of any of them.
+        """
+        return self._each(images, self._predictions)
+
+    def masks(self, images: Sequence[NDArray[np.generic]]) -> list[NDArray[np.uint8]]:
+        """What `mask` gives of each; neighbours of one shape share passes, see `at_once`."""
+        return self._each(images, self._only_masks)
+
+    def at_once(self, size_px: Sequence[int]) -> int:
+        """Images of this size that share a pass: as many as are quicker together, and give what each alone
+        does.
+        """
+        size_px = size_px if self.resized_px is None else (self.resized_px, self.resized_px)
+        return max(1, self._at_once_px // math.prod(size_px))
 
     def predict_strips(
         self, size: tuple[int, int], read: Callable[[int, int], Tensor]
@@ -102,7 +127,12 @@ class Predictor:
         with torch.inference_mode(), self._autocast(self.device):
             windows = self._windows.size_px
             for top, logits in predict_strips(
-                self.model, size, normalised, window_px=windows, least_px=self._least_px
+                self.model,
+                size,
+                normalised,
+                window_px=windows,
+                least_px=self._least_px,
+                device=self.device,
             ):
                 probabilities = probabilities_from_logits(logits[None], self.manifest.task)
                 yield top, self._masks(logits[None])[0].numpy(), probabilities[0].numpy()
@@ -111,29 +141,42 @@ class Predictor:
         """What `compute` gives, in windows as small as memory demands; see `FittingWindows.fit`."""
         return self._windows.fit(size_px, compute)
 
-    def _fit(self, image: NDArray[np.generic], compute: Callable[[NDArray[np.generic]], T]) -> T:
-        pixels = check_image(image, self.manifest)
-        size_px = pixels.shape[:-1] if self.resized_px is None else (self.resized_px, self.resized_px)
-        return self._windows.fit(size_px, lambda: compute(pixels))
+    def _each(
+        self, images: Sequence[NDArray[np.generic]], compute: Callable[[NDArray[np.generic]], list[T]]
+    ) -> list[T]:
+        """Results in the images' order; `compute` gets (N, *size, C)."""
+        found: list[T] = []
+        for shape, group in groupby(
+            (check_image(image, self.manifest) for image in images), key=lambda pixels: pixels.shape
+        ):
+            size_px = shape[:-1] if self.resized_px is None else (self.resized_px, self.resized_px)
+            while batch := list(islice(group, self.at_once(shape[:-1]))):
+                stacked = np.stack(batch)
+                found += self._windows.fit(size_px, partial(compute, stacked))
+        return found
 
-    def _prediction(self, pixels: NDArray[np.generic]) -> Prediction:
+    def _predictions(self, pixels: NDArray[np.generic]) -> list[Prediction]:
         logits = self._logits(pixels)
-        mask = self._masks(logits)[0].cpu().numpy()
-        probabilities = probabilities_from_logits(logits, self.manifest.task)
-        return Prediction(mask, probabilities[0].cpu().numpy(), self.manifest)
+        masks = self._masks(logits).cpu().numpy()
+        probabilities = probabilities_from_logits(logits, self.manifest.task).cpu().numpy()
+        return [Prediction(*pair, self.manifest) for pair in zip(masks, probabilities, strict=True)]
+
+    def _only_masks(self, pixels: NDArray[np.generic]) -> list[NDArray[np.uint8]]:
+        return list(self._masks(self._logits(pixels)).cpu().numpy())
 
     def _masks(self, logits: Tensor) -> Tensor:
         return masks_from_logits(logits, self.manifest.task)
 
     @torch.inference_mode()
     def _logits(self, pixels: NDArray[np.generic]) -> Tensor:
-        """float32 (1, K, *size) of an image (*size, C), at the image's own size."""
-        size = pixels.shape[:-1]
+        """float32 (N, K, *size) of images (N, *size, C), at the images' own size."""
+        size = pixels.shape[1:-1]
         if self.resized_px is not None:
-            pixels = resize_image(pixels, self.resized_px, self.resized_px)
+            side_px = self.resized_px
+            pixels = np.stack([resize_image(image, side_px, side_px) for image in pixels])
         windows = self._windows
-        # (*size, C) -> (1, C, *size)
-        batch = torch.from_numpy(np.array(pixels)).movedim(-1, 0)[None].to(windows.blend_on)
+        # (N, *size, C) -> (N, C, *size)
+        batch = torch.from_numpy(np.ascontiguousarray(pixels)).movedim(-1, 1).to(windows.blend_on)
         normalised = self._normalise.to(windows.blend_on)(batch)
         with self._autocast(self.device):
             output = predict_logits(

@@ -6,7 +6,7 @@ image's own grid, where they decide on the mask.
 Shapes: Z planes, H height, W width, C image channels, K classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,10 @@ from unetpp.data.sources.raster import Space
 from unetpp.data.sources.slices import slices_of, volume_of
 from unetpp.data.sources.spacing import grid_at, resample_image
 from unetpp.data.sources.window import clip
+from unetpp.inference.prediction import Prediction
 from unetpp.inference.predictor import Predictor, check_image
 
-__all__ = ["STEPS", "Result", "check_any", "fullest_slice", "prepared", "segment"]
+__all__ = ["STEPS", "Result", "check_any", "fullest_slice", "prepared", "segment", "segment_pictures"]
 
 STEPS = 255
 """Probabilities are held and written as whole numbers of 1 / STEPS."""
@@ -86,6 +87,18 @@ def segment(
     return Result(mask, quantised if probabilities else None)
 
 
+def segment_pictures(
+    predictor: Predictor, pictures: Sequence[NDArray[Any]], *, probabilities: bool
+) -> list[Result]:
+    """What `segment` gives of pictures H W C that are predicted at their own size; of one shape together."""
+    if not probabilities:
+        return [Result(mask, None) for mask in predictor.masks(pictures)]
+    return [
+        Result(found.mask, np.ascontiguousarray(np.moveaxis(_quantised(found), 0, -1)))
+        for found in predictor.predict_many(pictures)
+    ]
+
+
 def fullest_slice(
     pixels: NDArray[Any], mask: NDArray[np.uint8], slicing: str | None
 ) -> tuple[NDArray[Any], NDArray[np.uint8]]:
@@ -110,8 +123,12 @@ def _by_slices(
 def _mask_and_probabilities(predictor: Predictor, plane: NDArray[Any]) -> NDArray[np.uint8]:
     """H W 1+K."""
     found = predictor.predict(plane)
-    quantised = np.rint(found.probabilities * STEPS).astype(np.uint8)
-    return np.stack([found.mask, *quantised], axis=-1)
+    return np.stack([found.mask, *_quantised(found)], axis=-1)
+
+
+def _quantised(found: Prediction) -> NDArray[np.uint8]:
+    """K H W."""
+    return np.rint(found.probabilities * STEPS).astype(np.uint8)
 
 
 def _decided(quantised: NDArray[np.uint8], task: Task) -> NDArray[np.uint8]:

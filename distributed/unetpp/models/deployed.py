@@ -11,7 +11,7 @@ from unetpp.models.cpu_speed import cpu_speed
 from unetpp.models.layers import channels_last
 from unetpp.models.unetpp import UNetPlusPlus
 
-__all__ = ["autocast", "for_inference", "prediction_dtype"]
+__all__ = ["autocast", "autocast_to", "for_inference", "prediction_dtype"]
 
 _LEAST_WIDTH = 16
 """Channels of the first row. bf16 takes 1.1 times as long with 8, 0.6 with 16 (group norm, AVX-512)."""
@@ -19,16 +19,18 @@ _CAST = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Linear
 """What autocast computes in bf16: cast once, and not again in each pass."""
 
 
-def for_inference(model: UNetPlusPlus, device: torch.device) -> UNetPlusPlus:
+def for_inference(
+    model: UNetPlusPlus, device: torch.device, dtype: torch.dtype | None = None
+) -> UNetPlusPlus:
     """A copy on the device that predicts the same but for rounding, and cannot be trained.
 
-    In eval mode, weights channels-last and in the device's best precision, batch norms inside their
-    convolutions. It is to be called under `autocast`.
+    In eval mode, weights channels-last and of the dtype, by default the device's best, batch norms inside
+    their convolutions. It is to be called under `autocast` of that dtype.
     """
     copied = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
     for block in list(copied.modules()):
         _fold(block)
-    dtype = prediction_dtype(model, device)
+    dtype = dtype or prediction_dtype(model, device)
     for module in copied.modules():
         if isinstance(module, _CAST):
             module.to(dtype)
@@ -44,9 +46,13 @@ def prediction_dtype(model: UNetPlusPlus, device: torch.device) -> torch.dtype:
 
 
 def autocast(model: UNetPlusPlus, device: torch.device) -> torch.autocast:
-    """The context of a prediction."""
-    enabled = prediction_dtype(model, device) == torch.bfloat16
-    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+    """The context of a prediction in the device's best precision."""
+    return autocast_to(prediction_dtype(model, device), device)
+
+
+def autocast_to(dtype: torch.dtype, device: torch.device) -> torch.autocast:
+    """The context of a prediction in bf16 or float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16)
 
 
 def _fold(block: nn.Module) -> None:

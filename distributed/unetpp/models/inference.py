@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from unetpp.models.output import ModelOutput
 
-__all__ = ["Cover", "cover", "multiples_of", "predict_logits"]
+__all__ = ["AT_ONCE", "Cover", "cover", "multiples_of", "predict_logits"]
 
-_AT_ONCE = 4
+AT_ONCE = 4
 """Windows of the largest size whose activations are held at once."""
 _OVERLAP = 0.25
 """Least fraction of a window that it shares with its neighbour."""
@@ -135,7 +135,7 @@ def cover(
     """
     axes = [_axis(*sides) for sides in zip(size_px, largest_px, least_px, multiples, strict=True)]
     window_px = tuple(window for window, _ in axes)
-    at_once = _AT_ONCE * math.prod(largest_px) // math.prod(window_px)
+    at_once = AT_ONCE * math.prod(largest_px) // math.prod(window_px)
     return Cover(window_px, tuple(starts for _, starts in axes), at_once)
 
 

@@ -22,15 +22,17 @@ def predict_strips(
     *,
     window_px: Sequence[int],
     least_px: Sequence[int] | None = None,
+    device: torch.device,
 ) -> Iterator[tuple[int, Tensor]]:
     """Rows of the deepest level's logits, from the first to the last.
 
     Args:
-        model: a `UNetPlusPlus`; windows go to the device of its parameters.
+        model: a `UNetPlusPlus`.
         size: H and W.
         read: float (1, C, rows, W) of the rows from `top` up to `stop`.
         window_px: largest sides of a window.
         least_px: least sides; the largest unless given.
+        device: where the model is.
 
     Yields:
         The first row, and float32 (K, rows, W) on the CPU.
@@ -39,7 +41,6 @@ def predict_strips(
     covering = cover(size, window_px, least_px or window_px, multiples_of(model, 2))
     window, weights = covering.size_px, covering.weights()
     tops, lefts = covering.starts
-    device = next(model.parameters()).device
     logits = norm = None
     for top, following in zip(tops, [*tops[1:], height], strict=True):
         rows = read(top, top + window[0])

@@ -17,7 +17,18 @@ from unetpp.inference.objects.outlines import outlines_of
 from unetpp.inference.objects.regions import class_regions
 from unetpp.inference.prediction import Prediction
 
-__all__ = ["FORMATS", "encode"]
+__all__ = ["check_form", "encode"]
+
+
+def check_form(form: str) -> None:
+    """Refuse what no answer has.
+
+    Raises:
+        InputError: there is no such form.
+    """
+    known = (_PNG, *_REGIONS)
+    if form not in known:
+        raise InputError(f"format={form} must be one of {', '.join(known)}")
 
 
 def encode(prediction: Prediction, form: str) -> tuple[bytes, str]:
@@ -25,18 +36,13 @@ def encode(prediction: Prediction, form: str) -> tuple[bytes, str]:
 
     Args:
         prediction: of one image.
-        form: a key of `FORMATS`.
-
-    Raises:
-        InputError: there is no such form.
+        form: one that `check_form` lets pass.
     """
-    if form not in FORMATS:
-        raise InputError(f"format={form} must be one of {', '.join(FORMATS)}")
-    if form == "png":
+    if form == _PNG:
         return indexed_png(prediction.mask, prediction.manifest), "image/png"
     height, width = prediction.mask.shape
     regions = class_regions(prediction.mask, prediction.manifest)
-    found = [{"class": name, **FORMATS[form](region)} for name, region in regions if region.any()]
+    found = [{"class": name, **_REGIONS[form](region)} for name, region in regions if region.any()]
     return json.dumps({"height": height, "width": width, "regions": found}).encode(), "application/json"
 
 
@@ -59,9 +65,6 @@ def _polygons(region: NDArray[np.bool_]) -> dict[str, Any]:
     return {"polygons": polygons}
 
 
-FORMATS: Mapping[str, Callable[[NDArray[np.bool_]], dict[str, Any]]] = {
-    "png": lambda _region: {},
-    "rle": _runs,
-    "polygons": _polygons,
-}
-"""What a client may ask for."""
+_PNG = "png"
+_REGIONS: Mapping[str, Callable[[NDArray[np.bool_]], dict[str, Any]]] = {"rle": _runs, "polygons": _polygons}
+"""How JSON shows the pixels of a class."""

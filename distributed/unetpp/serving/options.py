@@ -24,7 +24,7 @@ class ServeOptions:
     replicas: int = 1
     """Processes that predict, each with the model."""
     max_batch: int = 8
-    """Most images that are handed to a replica's model at once; it predicts one after another."""
+    """Most images that are handed to a replica's model at once; small ones of one shape share passes."""
     batch_wait_ms: float = 5.0
     """Longest time that a request waits for others to join its batch."""
     max_queued: int = 128

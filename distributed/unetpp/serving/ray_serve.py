@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from unetpp.core.errors import InputError, UserError
-from unetpp.serving.answers import FORMATS
+from unetpp.serving.answers import check_form
 from unetpp.serving.options import ServeOptions
 from unetpp.serving.segmenter import RequestError, Segmentable, Segmenter, is_allowed
 
@@ -90,8 +90,10 @@ class _Replica:
                 401, "the token is missing or wrong; send the header Authorization: Bearer TOKEN"
             )
         form = request.query_params.get("format", "png")
-        if form not in FORMATS:
-            raise RequestError(400, f"format={form} must be one of {', '.join(FORMATS)}")
+        try:
+            check_form(form)
+        except InputError as error:
+            raise RequestError(400, str(error)) from error
         data = await self._body(request)
         image = await asyncio.to_thread(self._segmenter.decode, data)
         try:

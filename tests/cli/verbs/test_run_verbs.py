@@ -100,7 +100,7 @@ def test_predict_twice_is_refused_until_overwrite(run, photo, tmp_path, capsys):
 
 def test_export_json_has_the_promised_keys(run, last_line, tmp_path):
     result = last_line("export", run, "--out", str(tmp_path / "m.safetensors"), "--level", "1")
-    assert result.keys() == {"file", "level", "max_abs_diff", "bytes", "differing", "checked_px"}
+    assert result.keys() == {"file", "level", "max_abs_diff", "bytes", "differing", "checked_px", "card"}
     assert (result["level"], result["max_abs_diff"], result["differing"]) == (1, 0, 0)
 
 

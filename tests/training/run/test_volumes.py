@@ -72,7 +72,7 @@ def test_volumes_are_predicted_from_files_in_their_shape(run, dataset, tmp_path,
     register(monkeypatch)
     written = {}
     monkeypatch.setattr(
-        "unetpp.inference.batch.write_mask",
+        "unetpp.inference.many.worker.write_mask",
         lambda found, _target, name, _form: written.update({name: found.mask}),
     )
     predict_paths(run.run_uri, str(dataset / "images"), str(tmp_path / "out"))

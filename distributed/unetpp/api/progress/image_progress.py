@@ -1,5 +1,6 @@
-"""Progress over images: a bar in a terminal or a notebook; nothing elsewhere, the result follows soon."""
+"""Progress over images: a bar in a terminal or a notebook; elsewhere a line now and then."""
 
+import time
 from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -8,14 +9,27 @@ from unetpp.api.progress.bars import new_bar, stderr_console
 
 __all__ = ["ImageProgress"]
 
+_LINE_EVERY_S = 30.0
+
 
 class ImageProgress:
     """Call it with (done, total)."""
 
     def __init__(self, verb: str) -> None:
-        columns = (TextColumn(verb), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = new_bar(stderr_console(), *columns, transient=True)
-        self._task = None if self._bar is None else self._bar.add_task(verb, total=None)
+        columns = (
+            TextColumn(verb),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
+        self._verb = verb
+        self._console = stderr_console()
+        self._bar = new_bar(self._console, *columns, transient=True)
+        self._task = None if self._bar is None else self._bar.add_task(verb, total=None, rate="")
+        self._first: tuple[int, float] | None = None
+        """Images done and the time when it was first told: what was done before says nothing of the speed."""
+        self._told_s = time.monotonic()
 
     def __enter__(self) -> Self:
         if self._bar is not None:
@@ -27,5 +41,22 @@ class ImageProgress:
             self._bar.stop()
 
     def __call__(self, done: int, total: int) -> None:
+        rate = self._rate(done)
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done, total=total)
+            shown = "" if rate is None else f"{rate:.1f} images/s"
+            self._bar.update(self._task, completed=done, total=total, rate=shown)
+        elif rate and done < total and time.monotonic() - self._told_s >= _LINE_EVERY_S:
+            self._told_s = time.monotonic()
+            left_s = (total - done) / rate
+            self._console.print(
+                f"{self._verb}: {done} of {total} images, {rate:.1f} images/s, {left_s:.0f} s left"
+            )
+
+    def _rate(self, done: int) -> float | None:
+        """Images per second since the first; None until there are two."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (done, now)
+            return None
+        before, since = self._first
+        return (done - before) / (now - since) if done > before and now > since else None

@@ -7,6 +7,7 @@ import typer
 from unetpp.api.progress.image_progress import ImageProgress
 from unetpp.cli.terminal.averaging import AverageLevels, Tta
 from unetpp.cli.terminal.dilation import Dilation, parse_dilation
+from unetpp.cli.terminal.many import Form, GpusPerWorker, RayAddress, Resume, Workers
 from unetpp.cli.terminal.output import SOME_FAILED, Json, emit, note
 
 __all__ = ["register"]
@@ -39,15 +40,11 @@ def register(app: typer.Typer) -> None:
         probabilities: Annotated[
             bool, typer.Option("--probabilities", help="Also write each class's, in steps of 1/255.")
         ] = False,
-        form: Annotated[
-            str | None,
-            typer.Option(
-                "--format",
-                metavar="NAME",
-                help="png, geotiff, geojson, nifti, dicom-seg, instances, coco or yolo "
-                "[default: as the image came].",
-            ),
-        ] = None,
+        form: Form = None,
+        resume: Resume = False,
+        workers: Workers = None,
+        gpus_per_worker: GpusPerWorker = None,
+        address: RayAddress = None,
         json: Json = False,
     ) -> None:
         """Segment images; each mask has its image's stem, size and form: PNG, NIfTI, DICOM SEG, GeoTIFF.
@@ -56,7 +53,8 @@ def register(app: typer.Typer) -> None:
 
         Images that cannot be read are passed over; the exit code is then 1.
         """
-        from unetpp.inference.batch import PredictOptions, predict_paths
+        from unetpp.api.predicting import predict_images
+        from unetpp.inference.batch import PredictOptions
 
         options = PredictOptions(
             level,
@@ -68,9 +66,11 @@ def register(app: typer.Typer) -> None:
             parse_dilation(dilation),
             tta=tta,
             average_levels=average_levels,
+            resume=resume,
         )
+        pool: dict[str, Any] = {"workers": workers, "address": address, "gpus_per_worker": gpus_per_worker}
         with ImageProgress("predicting") as progress:
-            result = predict_paths(models, source, out, options, on_image=progress)
+            result = predict_images(models, (source, out), options, **pool, on_image=progress)
         _tell(result, json=json)
         if result["failed"]:
             raise typer.Exit(SOME_FAILED)

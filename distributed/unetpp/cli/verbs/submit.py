@@ -51,7 +51,7 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option(help="Folder or URI for uploads of 100 MiB and more.")
         ] = None,
         gpus: Annotated[
-            float, typer.Option(min=0, help="GPUs for the job's own process: evaluate and predict use one.")
+            float, typer.Option(min=0, help="GPUs for the job's own process: evaluate uses one.")
         ] = 0.0,
         json: Json = False,
     ) -> None:
@@ -156,6 +156,8 @@ def _decided(call: VerbCall, decide: "JobPaths") -> tuple[dict[str, Any], str, s
 
     parameters = relocate(SUBMITTABLE[call.words], call.parameters, decide)
     if call.words == ("data", "pack"):
+        return {**parameters, "address": "auto"}, str(parameters["out"]), ""
+    if call.words == ("predict",) and parameters["workers"] != 0:
         return {**parameters, "address": "auto"}, str(parameters["out"]), ""
     if call.words not in (("train",), ("tune",)):
         return parameters, str(parameters["run"]), ""

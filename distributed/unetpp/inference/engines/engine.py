@@ -4,7 +4,7 @@ Shapes: N images, C channels, K classes; a size is height and width, behind plan
 """
 
 import json
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
@@ -13,7 +13,10 @@ from unetpp.config.symmetries import Symmetries
 from unetpp.core.errors import InputError
 from unetpp.core.manifest import Manifest
 
-__all__ = ["KEY", "Description", "Engine", "read_description"]
+__all__ = ["KEY", "Compute", "Description", "Engine", "read_description"]
+
+Compute = Literal["fastest", "float32", "bfloat16"]
+"""The fastest is bf16 where the device has units for it."""
 
 KEY = "unetpp"
 """Under which a file's metadata holds its description."""
@@ -45,7 +48,9 @@ class Description(BaseModel):
     licence: str | None
     """Of the weights, where one was given."""
     precision: str
-    """float32 or int8."""
+    """float32 or int8, of the stored convolutions."""
+    compute: Compute = "fastest"
+    """What they are computed in where they are stored in float32 and the engine leaves it open."""
     symmetries: Symmetries | None = None
     """Flips and rotations of the training; None of a file of an earlier release."""
     thresholds: tuple[float, ...] = ()

@@ -18,7 +18,7 @@ from unetpp.core.errors import ConfigError, InputError
 from unetpp.inference.engines.engine import KEY, Description, read_description
 from unetpp.inference.engines.exported import ExportedModel, LogitsAndMask, example_and_axes
 
-__all__ = ["load", "write"]
+__all__ = ["load", "quiet", "write"]
 
 _OPSET = 21
 """The first in which group norm is one node; before, it becomes an instance norm that cannot be quantised."""
@@ -29,7 +29,7 @@ def write(exported: ExportedModel, path: Path, description: Description) -> None
     example, axes = example_and_axes(description.manifest.channels, exported.network.size_multiples)
     names = ("batch", *("planes", "height", "width")[-len(axes) + 1 :])
     try:
-        with _quiet():
+        with quiet():
             program = torch.onnx.export(
                 LogitsAndMask(exported, description.manifest.task).eval(),
                 (example,),
@@ -47,7 +47,7 @@ def write(exported: ExportedModel, path: Path, description: Description) -> None
     program.save(str(path), external_data=False)
 
 
-def load(path: Path, *, exact: bool = False) -> "_Session":  # noqa: ARG001  # it computes as the file says
+def load(path: Path) -> "_Session":
     """See `registry`."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
@@ -72,8 +72,8 @@ class _Session:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter warns of libraries that are not installed and of its own deprecations."""
+def quiet() -> Iterator[None]:
+    """Exporter and quantiser warn of libraries that are not installed and of their own steps."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

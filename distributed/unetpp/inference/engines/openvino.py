@@ -11,7 +11,10 @@ from unetpp.core.errors import InputError
 from unetpp.inference.engines.engine import KEY, Description, read_description
 from unetpp.inference.engines.exported import ExportedModel
 
-__all__ = ["convert", "load", "write"]
+__all__ = ["ROUNDS", "convert", "load", "write"]
+
+ROUNDS = True
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 def write(exported: ExportedModel, path: Path, description: Description) -> None:
@@ -31,20 +34,21 @@ def convert(source: Path, path: Path, description: Description) -> None:
 
 
 def load(path: Path, *, exact: bool = False) -> "_Compiled":
-    """See `registry`; unless exact, OpenVINO computes in bf16 where the CPU has units for it."""
+    """See `registry`; by itself OpenVINO computes in bf16 where the CPU has units for it."""
     settings = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "PERFORMANCE_HINT": "LATENCY"}
-    if exact:
-        settings["INFERENCE_PRECISION_HINT"] = "f32"
     core = openvino.Core()
     try:
         model = core.read_model(str(path))
         text = str(model.get_rt_info([KEY]).value) if model.has_rt_info([KEY]) else None
+        description = read_description(str(path), text)
+        if hint := _HINTS.get("float32" if exact else description.compute):
+            settings["INFERENCE_PRECISION_HINT"] = hint
         compiled = core.compile_model(model, "CPU", settings)
     except RuntimeError as error:
         raise InputError(
             f"{path} is damaged or no OpenVINO model, or its .bin is missing: {error}"
         ) from error
-    return _Compiled(compiled, read_description(str(path), text))
+    return _Compiled(compiled, description)
 
 
 class _Compiled:

@@ -21,7 +21,7 @@ def write(exported: ExportedModel, path: Path, description: Description) -> None
     torch.export.save(program, path, extra_files={KEY: description.model_dump_json()})
 
 
-def load(path: Path, *, exact: bool = False) -> "_Program":  # noqa: ARG001  # it is float32
+def load(path: Path) -> "_Program":
     """See `registry`."""
     found = {KEY: ""}
     try:

@@ -3,9 +3,13 @@
 An engine is a module beside this one with
 
     write(exported: ExportedModel, path, description: Description)   # a file at `path`
+    load(path) -> Engine
+
+or, where it may compute in less than what is stored, ROUNDS = True and
+
     load(path, *, exact=False) -> Engine                             # exact: float32, however slow
 
-whose library is imported where it is used.
+Its library is imported where it is used.
 """
 
 from importlib import import_module
@@ -15,7 +19,7 @@ from types import ModuleType
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.inference.engines.engine import Engine
 
-__all__ = ["SUFFIXES", "engine_module", "is_export", "load_engine"]
+__all__ = ["SUFFIXES", "engine_module", "has_exact", "is_export", "load_engine"]
 
 _MODULES = {
     ".safetensors": "unetpp.inference.engines.weights",
@@ -60,5 +64,14 @@ def load_engine(path: Path, *, exact: bool = False) -> Engine:
     module = engine_module(path)
     if not path.is_file():
         raise InputError(f"there is no file {path}; name a run or a file that `unetpp export` wrote")
-    engine: Engine = module.load(path, exact=exact)
+    engine: Engine = module.load(path, exact=exact) if _rounds(module) else module.load(path)
     return engine
+
+
+def has_exact(path: Path) -> bool:
+    """Whether a file's engine computes otherwise if it is to be exact."""
+    return _rounds(engine_module(path))
+
+
+def _rounds(module: ModuleType) -> bool:
+    return getattr(module, "ROUNDS", False)

@@ -14,11 +14,14 @@ from unetpp.core.manifest import ChannelStats
 from unetpp.inference.device import pick_device
 from unetpp.inference.engines.engine import KEY, Description, read_description
 from unetpp.inference.engines.exported import ExportedModel
-from unetpp.models.deployed import autocast, for_inference
+from unetpp.models.deployed import autocast_to, for_inference, prediction_dtype
 from unetpp.models.normalise import Normalise
 from unetpp.models.unetpp import UNetPlusPlus
 
-__all__ = ["load", "load_exported", "write"]
+__all__ = ["ROUNDS", "load", "load_exported", "write"]
+
+ROUNDS = True
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def write(exported: ExportedModel, path: Path, description: Description) -> None:
@@ -68,14 +71,16 @@ class _Weights:
     def __init__(self, exported: ExportedModel, description: Description, *, exact: bool) -> None:
         self.description = description
         self._device = torch.device("cpu") if exact else pick_device()
-        self._exported, self._exact = exported.to(self._device), exact
+        network = exported.network
+        self._dtype = prediction_dtype(network, self._device)
+        self._dtype = torch.float32 if exact else _DTYPES.get(description.compute, self._dtype)
+        self._exported = exported.to(self._device)
         if not exact:
-            self._exported.network = for_inference(exported.network, self._device)
+            self._exported.network = for_inference(network, self._device, self._dtype)
 
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
         """See `Engine`."""
-        context = autocast(self._exported.network, self._device)
-        with torch.autocast(self._device.type, enabled=False) if self._exact else context:
+        with autocast_to(self._dtype, self._device):
             logits: Tensor = self._exported(images.to(self._device))
         return logits.float().cpu()

@@ -63,6 +63,7 @@ def ensemble_of(members: Sequence[Network], places: Sequence[str], device: torch
         step=max(member.step for member in members),
         chosen={},
         dtype=torch.float32,
+        at_once_px=min(member.at_once_px for member in members),
         symmetries=first.symmetries,
         data_uri=first.data_uri,
         thresholds=mean_thresholds(members),

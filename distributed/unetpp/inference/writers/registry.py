@@ -41,6 +41,7 @@ __all__ = [
     "Segmented",
     "finish",
     "further_suffixes",
+    "is_together",
     "mask_suffix",
     "needs_objects",
     "probabilities_suffix",
@@ -124,6 +125,11 @@ def further_suffixes(image: FileRef, wanted: str | None = None) -> tuple[str, ..
 def together(wanted: str | None) -> tuple[str, ...]:
     """Names of the files for all images."""
     return getattr(_load(wanted), "TOGETHER", ()) if wanted in _WRITERS else ()
+
+
+def is_together(wanted: str | None) -> bool:
+    """Whether images have no files of their own."""
+    return wanted in _WRITERS and _load(wanted).SUFFIX is None
 
 
 def finish(records: Sequence[Any], target: Storage, manifest: Manifest, wanted: str | None) -> None:

@@ -30,7 +30,7 @@ SUBMITTABLE: Mapping[tuple[str, ...], VerbPaths] = {
     ("tune",): VerbPaths(files=("space",), overrides="arguments"),
     ("data", "pack"): VerbPaths(files=("classes", "group"), places=("images", "masks", "out")),
     ("evaluate",): VerbPaths(places=("run",), overrides="overrides"),
-    ("predict",): VerbPaths(places=("run", "source", "out")),
+    ("predict",): VerbPaths(places=("models", "source", "out")),
 }
 
 

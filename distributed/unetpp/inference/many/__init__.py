@@ -1,0 +1,1 @@
+"""Many images: read ahead, predicted together where they have one shape, written behind; resumed by name."""

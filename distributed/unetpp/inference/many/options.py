@@ -1,0 +1,52 @@
+"""What can be asked for of a prediction of many images, and what a process needs to do a part of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from unetpp.inference.ensemble.load import Averaging
+
+__all__ = ["PredictOptions", "Work"]
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How a folder is predicted."""
+
+    level: int | None = None
+    """Head to use; None for the deepest."""
+    overlay: bool = False
+    """Also write `out/overlays/<stem>.png`."""
+    overwrite: bool = False
+    """Replace outputs that exist."""
+    strict: bool = False
+    """Stop at the first image that cannot be predicted."""
+    probabilities: bool = False
+    """Also write those of each class, beside the mask."""
+    format: str | None = None
+    """Writer of the masks; None for the form the image came in."""
+    dilation: tuple[int, ...] | None = None
+    """Of a run whose weights several vectors of dilations share, see `load_run`."""
+    tta: bool = False
+    """Test-time augmentation: average over the flips and quarter turns that the training's had."""
+    average_levels: bool = False
+    """Average over the levels up to the head that is used."""
+    resume: bool = False
+    """Go on with a call that did not end: images whose outputs it has written are left out."""
+
+    @property
+    def of_model(self) -> dict[str, Any]:
+        """Those of `Predictor.of`."""
+        averaging = Averaging(tta=self.tta, levels=self.average_levels)
+        return {"level": self.level, "dilation": self.dilation, "averaging": averaging}
+
+
+@dataclass(frozen=True)
+class Work:
+    """A call without its images; it travels to other processes."""
+
+    models: tuple[str, ...]
+    """Runs, and files that `export` wrote; of several the mean."""
+    out: str
+    """URI of the folder for the masks."""
+    options: PredictOptions
+    """With the writer chosen."""

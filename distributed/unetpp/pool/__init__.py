@@ -1,0 +1,1 @@
+"""Many images through a pool of models on Ray."""
