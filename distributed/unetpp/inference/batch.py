@@ -87,7 +87,7 @@ def predict_paths(
         "out": target.uri,
         "level": predictor.level,
         "models": len(places),
-        **predictor.chosen,
+        **_decided(predictor),
         "seconds": seconds,
         "images_per_s": (len(left) - len(failed)) / seconds,
     }
@@ -173,10 +173,17 @@ def _call(predictor: Predictor, places: Sequence[str], options: PredictOptions) 
     return {
         "step": predictor.step,
         "level": predictor.level,
-        "dilation": predictor.chosen.get("dilation"),
+        **_decided(predictor),
         "weights": [_weights_digest(place) for place in places],
         **{key: asked[key] for key in deciding},
     }
+
+
+def _decided(predictor: Predictor) -> dict[str, Any]:
+    """The network that was chosen among those that share weights, and how its logits are read."""
+    decision = predictor.decision
+    thresholds = list(decision.thresholds)
+    return {**predictor.chosen, "thresholds": thresholds, "min_object_px": decision.min_object_px}
 
 
 def _weights_digest(place: str) -> str:

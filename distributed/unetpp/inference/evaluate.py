@@ -30,14 +30,13 @@ from unetpp.inference.evaluation.place import evaluation_place
 from unetpp.inference.evaluation.plan_stages import load_networks, plan_stages
 from unetpp.inference.evaluation.scorer import Measured, Scorer
 from unetpp.inference.evaluation.stages import Stage
-from unetpp.inference.masks.decide import Decision
+from unetpp.inference.masks.decide import Decision, decision_of
 from unetpp.models.latency import measure_levels_s
 from unetpp.models.load import LoadedRun, load_run
 from unetpp.models.unetpp import UNetPlusPlus
 
 __all__ = ["check_dataset", "choose_split", "evaluate"]
 
-_HALF = 0.5
 _BATCH_PIXELS = 512 * 512
 """Pixels that are predicted at once; samples of one size are joined up to this."""
 
@@ -147,12 +146,8 @@ def _said(stage: Stage, scorer: Scorer) -> dict[str, Any]:
 
 def _decision(networks: Sequence[Network], options: EvaluateOptions) -> Decision:
     """As asked for, else with the thresholds that the models were given."""
-    thresholds = options.thresholds
-    if thresholds is None:
-        thresholds = mean_thresholds(networks)
-    elif len(thresholds) == 1:
-        thresholds *= networks[0].manifest.num_classes
-    return Decision(() if set(thresholds) == {_HALF} else thresholds, options.min_object_px)
+    kept, manifest = mean_thresholds(networks), networks[0].manifest
+    return decision_of(options.thresholds, kept, options.min_object_px, manifest)
 
 
 def _open_dataset(

@@ -19,6 +19,7 @@ from unetpp.inference.engines.engine import Description
 from unetpp.inference.engines.exported import ExportedModel
 from unetpp.inference.engines.real_images import validation_images
 from unetpp.inference.engines.registry import engine_module, has_exact, load_engine
+from unetpp.inference.masks.kept import kept_thresholds
 from unetpp.inference.predictor import masks_from_logits
 from unetpp.models.load import LoadedRun, asked_level, load_whole
 
@@ -131,6 +132,8 @@ def describe(run_uri: str, run: LoadedRun, given: Mapping[str, Any]) -> Descript
         step=run.step,
         metrics=_scores(run_uri, run.step, (head, rows)),
         symmetries=Symmetries.of(run.config.augment, manifest.spatial_dims),
+        # They were chosen for a run's only network.
+        thresholds=() if rows else kept_thresholds(RunDir(run_uri), run.step, head),
     )
 
 

@@ -33,6 +33,8 @@ __all__ = ["Predictor", "check_image", "masks_from_logits", "probabilities_from_
 
 T = TypeVar("T")
 _ALONE = Averaging()
+_LEAST = 1e-6
+"""Probabilities below it count as it."""
 
 
 class Predictor:
@@ -42,6 +44,8 @@ class Predictor:
         self.manifest, self.step, self.chosen = network.manifest, network.step, network.chosen
         self.level = network.level
         """The head that predicts."""
+        self.decision = network.decision
+        """How logits are read."""
         self.device = device
         self.model = network.model
         self.resized_px = network.manifest.resized_px
@@ -57,6 +61,8 @@ class Predictor:
         level: int | None = None,
         dilation: Sequence[int] | None = None,
         averaging: Averaging = _ALONE,
+        thresholds: tuple[float, ...] | None = None,
+        min_object_px: int = 0,
     ) -> "Predictor":
         """Of a run's best checkpoint or a file that `export` wrote, or of several that predict together.
 
@@ -66,7 +72,15 @@ class Predictor:
         listed = [places] if isinstance(places, str) else list(places)
         # Engines see to their own device; a mean of theirs is taken on the CPU.
         device = torch.device("cpu") if all(map(is_export, listed)) else pick_device()
-        network = load_network(listed, level=level, dilation=dilation, averaging=averaging, device=device)
+        network = load_network(
+            listed,
+            level=level,
+            dilation=dilation,
+            averaging=averaging,
+            thresholds=thresholds,
+            min_object_px=min_object_px,
+            device=device,
+        )
         return cls(network, device)
 
     @classmethod
@@ -164,8 +178,14 @@ class Predictor:
     def _only_masks(self, pixels: NDArray[np.generic]) -> list[NDArray[np.uint8]]:
         return list(self._masks(self._logits(pixels)).cpu().numpy())
 
+    def decide(self, probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """The mask (*size) of probabilities (K, *size), as this model decides."""
+        chances = torch.from_numpy(probabilities)[None].clamp(_LEAST, 1 - _LEAST)
+        logits = chances.log() if self.manifest.task == "multiclass" else chances.logit()
+        return self._masks(logits)[0].numpy()
+
     def _masks(self, logits: Tensor) -> Tensor:
-        return masks_from_logits(logits, self.manifest.task)
+        return masks_from_logits(self.decision.apply(logits, self.manifest), self.manifest.task)
 
     @torch.inference_mode()
     def _logits(self, pixels: NDArray[np.generic]) -> Tensor:

@@ -62,6 +62,11 @@ def segment_large(predictor: Predictor, raster: Raster, *, probabilities: bool) 
             f"the model sees whole images as {manifest.resized_px} x {manifest.resized_px} pixels, "
             f"this one has {header.height} x {header.width}; train on tiles (data pack --tile)"
         )
+    if predictor.decision.min_object_px > 1:
+        raise InputError(
+            f"objects are measured in whole images, this one of {header.height} x {header.width} pixels is "
+            "predicted in strips; leave --min-object-px out, or cut the image into parts"
+        )
     size = (header.height, header.width)
     with tempfile.TemporaryDirectory(prefix="unetpp-large-") as folder:
         place = Path(folder)

@@ -83,7 +83,7 @@ def segment(
     mask, quantised = both[..., 0], both[..., 1:]
     if pixels.shape[:-1] != grid:
         quantised = resample_image(quantised, grid)
-        mask = _decided(quantised, predictor.manifest.task)
+        mask = _decided(quantised, predictor)
     return Result(mask, quantised if probabilities else None)
 
 
@@ -131,7 +131,22 @@ def _quantised(found: Prediction) -> NDArray[np.uint8]:
     return np.rint(found.probabilities * STEPS).astype(np.uint8)
 
 
-def _decided(quantised: NDArray[np.uint8], task: Task) -> NDArray[np.uint8]:
+def _decided(quantised: NDArray[np.uint8], predictor: Predictor) -> NDArray[np.uint8]:
+    """The mask of quantised probabilities (Z) H W K; of slices each has objects of its own."""
+    slicing = predictor.manifest.slices
+    if predictor.decision.is_plain:
+        return _plainly_decided(quantised, predictor.manifest.task)
+    if quantised.ndim < 4 or slicing is None:
+        return _decided_picture(quantised, predictor)
+    found = [_decided_picture(picture, predictor) for picture in slices_of(quantised, slicing)]
+    return np.ascontiguousarray(volume_of(np.stack(found), slicing))
+
+
+def _decided_picture(quantised: NDArray[np.uint8], predictor: Predictor) -> NDArray[np.uint8]:
+    return predictor.decide(np.divide(np.moveaxis(quantised, -1, 0), STEPS, dtype=np.float32))
+
+
+def _plainly_decided(quantised: NDArray[np.uint8], task: Task) -> NDArray[np.uint8]:
     if task == "multiclass":
         return np.asarray(quantised.argmax(axis=-1), dtype=np.uint8)
     bits = np.array([1 << k for k in range(quantised.shape[-1])], dtype=np.uint8)

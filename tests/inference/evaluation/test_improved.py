@@ -17,12 +17,14 @@ from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
 from unetpp.data.dataset.manifests import load_manifest
 from unetpp.data.dataset.parquet import iter_samples
+from unetpp.inference.engines.exported import ExportedModel, LogitsAndMask
 from unetpp.inference.ensemble.load import Averaging
 from unetpp.inference.evaluate import evaluate
 from unetpp.inference.evaluation.files import read_evaluations
 from unetpp.inference.evaluation.options import evaluate_options
 from unetpp.inference.export import export_run
-from unetpp.inference.predictor import Predictor
+from unetpp.inference.masks.decide import Decision
+from unetpp.inference.predictor import Predictor, masks_from_logits
 from unetpp.models.load import MODEL_FILE, load_run
 
 
@@ -209,3 +211,40 @@ def test_evaluate_command_prints_gain_and_cost_and_reads_places_and_overrides(
     assert Path(tmp_path / "out/evaluations/test-tta-min3.json").is_file()
     assert command(["evaluate", run, "data.batch_size=3"]) == 2
     assert command(["evaluate", run, "--threshold", "half"]) == 2
+
+
+def test_kept_thresholds_and_least_sizes_decide_what_predict_and_exports_write(make_run, tmp_path):
+    run, file = make_run(), tmp_path / "m.safetensors"
+    evaluate(run, options=evaluate_options(fit_thresholds=True))
+    export_run(run, file)
+    scored = evaluate(run, options=evaluate_options(min_object_px=4))
+    assert scored["thresholds"] != []
+    for place in (run, str(file)):
+        predictor = Predictor.of(place, min_object_px=4)
+        assert list(predictor.decision.thresholds) == scored["thresholds"]
+        assert pooled_dice(run, predictor.mask) == pytest.approx(scored["dice"])
+    assert Predictor.of(run, thresholds=(0.5,)).decision.is_plain
+
+
+@pytest.mark.parametrize("task", ["binary", "multilabel"])
+def test_mask_of_an_exported_graph_has_the_thresholds(make_run, task, tmp_path):
+    run = load_run(make_run(task))
+    exported = ExportedModel(run.normalise, run.model.at_level(2)).eval()
+    thresholds = (0.3, 0.8)[: run.manifest.num_classes]
+    images = torch.randint(0, 255, (2, 3, 20, 24)).float()
+    with torch.inference_mode():
+        logits, masks = LogitsAndMask(exported, task, thresholds)(images)
+    decided = Decision(thresholds).apply(logits, run.manifest)
+    assert torch.equal(masks, masks_from_logits(decided, task))
+    assert not torch.equal(masks, masks_from_logits(logits, task))
+
+
+def test_small_objects_of_a_class_become_the_next_most_probable_one(make_run):
+    manifest = RunDir(make_run("multiclass")).read_dataset()
+    logits = torch.zeros(1, 3, 8, 8)
+    logits[:, 0] = 1
+    logits[0, 1, 4:, :] = 2
+    logits[0, 2, 5:7, 3:5] = 3
+    masks = [masks_from_logits(Decision((), least).apply(logits, manifest), "multiclass") for least in (4, 5)]
+    assert (masks[0][0, 5:7, 3:5] == 2).all()
+    assert (masks[1][0, 4:] == 1).all()

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from unetpp.api.progress.image_progress import ImageProgress
-from unetpp.cli.terminal.averaging import AverageLevels, Tta
+from unetpp.cli.terminal.averaging import AverageLevels, MinObject, Threshold, Tta, parse_thresholds
 from unetpp.cli.terminal.dilation import Dilation, parse_dilation
 from unetpp.cli.terminal.many import Form, GpusPerWorker, RayAddress, Resume, Workers
 from unetpp.cli.terminal.output import SOME_FAILED, Json, emit, note
@@ -15,23 +15,25 @@ __all__ = ["register"]
 _SHOWN_FAILURES = 20
 
 
+_MODELS = typer.Argument(
+    metavar="RUN|FILE...", help="A run's folder or URI, or a file of export; of several the mean."
+)
+
+
 def register(app: typer.Typer) -> None:
     """Add the verb."""
 
     @app.command()
     def predict(
-        models: Annotated[
-            list[str],
-            typer.Argument(
-                metavar="RUN|FILE...", help="A run's folder or URI, or a file of export; of several the mean."
-            ),
-        ],
+        models: Annotated[list[str], _MODELS],
         source: Annotated[str, typer.Argument(metavar="INPUT", help="Image file, folder, 'glob' or URI.")],
         out: Annotated[str, typer.Option(help="Folder or URI for the masks.")],
         level: Annotated[int | None, typer.Option(help="Head to use [default: the deepest].")] = None,
         dilation: Dilation = None,
         tta: Tta = False,
         average_levels: AverageLevels = False,
+        threshold: Threshold = None,
+        min_object_px: MinObject = 0,
         overlay: Annotated[bool, typer.Option("--overlay", help="Also write overlays/ to look at.")] = False,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace masks that exist.")] = False,
         strict: Annotated[
@@ -66,6 +68,8 @@ def register(app: typer.Typer) -> None:
             parse_dilation(dilation),
             tta=tta,
             average_levels=average_levels,
+            thresholds=parse_thresholds(threshold),
+            min_object_px=min_object_px,
             resume=resume,
         )
         pool: dict[str, Any] = {"workers": workers, "address": address, "gpus_per_worker": gpus_per_worker}

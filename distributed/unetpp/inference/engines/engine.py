@@ -54,7 +54,7 @@ class Description(BaseModel):
     symmetries: Symmetries | None = None
     """Flips and rotations of the training; None of a file of an earlier release."""
     thresholds: tuple[float, ...] = ()
-    """Of each class, chosen on validation images; empty is `threshold` for all."""
+    """Of each class, chosen on validation images; they go before `threshold`."""
 
 
 class Engine(Protocol):

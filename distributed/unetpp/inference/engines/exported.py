@@ -3,6 +3,7 @@
 Shapes: N images, C channels, H height, W width, K classes; volumes have planes in front of H.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -56,19 +57,21 @@ class AnySize(nn.Module):
 class LogitsAndMask(nn.Module):
     """Also the mask, as `predict` writes it, so that a program needs neither threshold nor argmax."""
 
-    def __init__(self, exported: ExportedModel, task: Task) -> None:
+    def __init__(self, exported: ExportedModel, task: Task, thresholds: Sequence[float] = ()) -> None:
         super().__init__()
         self.network = AnySize(exported)
         self.task = task
+        self.thresholds = tuple(thresholds)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Raw float32 (N, C, *size) to logits (N, K, *size) and uint8 masks (N, *size)."""
         logits = self.network(images)
         if self.task == "multiclass":
             return logits, logits.argmax(1).to(torch.uint8)
-        bits = [
-            (chances > 0).to(torch.uint8) * (1 << label) for label, chances in enumerate(logits.unbind(1))
-        ]
+        labels = logits.unbind(1)
+        # A probability above the threshold is a logit above the threshold's.
+        least = [math.log(each / (1 - each)) for each in self.thresholds] or [0.0] * len(labels)
+        bits = [(chances > least[k]).to(torch.uint8) * (1 << k) for k, chances in enumerate(labels)]
         return logits, torch.stack(bits).sum(0).to(torch.uint8)
 
 

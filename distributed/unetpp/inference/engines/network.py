@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from unetpp.config.symmetries import Symmetries
 from unetpp.core.manifest import Manifest
 from unetpp.inference.engines.engine import Engine
+from unetpp.inference.masks.decide import PLAIN, Decision
 from unetpp.models.deployed import autocast_to, for_inference, prediction_dtype
 from unetpp.models.inference import AT_ONCE
 from unetpp.models.load import LoadedRun
@@ -52,7 +53,9 @@ class Network:
     image_classes: int = 0
     """Of its image-level head."""
     thresholds: tuple[float, ...] = ()
-    """Chosen on validation images and kept with the model, see `Decision`."""
+    """Chosen on validation images and kept with the model."""
+    decision: Decision = PLAIN
+    """How its logits are read."""
 
     @property
     def level(self) -> int:

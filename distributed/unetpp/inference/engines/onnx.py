@@ -31,7 +31,7 @@ def write(exported: ExportedModel, path: Path, description: Description) -> None
     try:
         with quiet():
             program = torch.onnx.export(
-                LogitsAndMask(exported, description.manifest.task).eval(),
+                LogitsAndMask(exported, description.manifest.task, description.thresholds).eval(),
                 (example,),
                 dynamo=True,
                 opset_version=_OPSET,

@@ -13,6 +13,7 @@ from unetpp.inference.engines.registry import is_export, load_engine
 from unetpp.inference.ensemble.levels import MeanOfLevels, require_levels
 from unetpp.inference.ensemble.members import ensemble_of
 from unetpp.inference.ensemble.views import MeanOfViews, allowed_views
+from unetpp.inference.masks.decide import decision_of
 from unetpp.inference.masks.kept import kept_thresholds
 from unetpp.models.load import load_run
 
@@ -38,6 +39,8 @@ def load_network(
     level: int | None = None,
     dilation: Sequence[int] | None = None,
     averaging: Averaging = _ALONE,
+    thresholds: tuple[float, ...] | None = None,
+    min_object_px: int = 0,
     device: torch.device,
 ) -> Network:
     """The network of one place, or of several that predict together.
@@ -46,6 +49,10 @@ def load_network(
         places: runs, and files that `export` wrote.
         level: head of each; None for its deepest.
         dilation: see `load_run`; of a single run.
+        averaging: what a prediction is the mean of.
+        thresholds: see `decision_of`; None for those that are kept with the models.
+        min_object_px: see `Decision`.
+        device: where they predict.
 
     Raises:
         ConfigError: a level, a vector of dilations or a mean that a place does not have.
@@ -57,7 +64,9 @@ def load_network(
         averaged(load_member(place, level, dilation, device, every_level=averaging.levels), place, averaging)
         for place in places
     ]
-    return ensemble_of(members, places, device)
+    network = ensemble_of(members, places, device)
+    decision = decision_of(thresholds, network.thresholds, min_object_px, network.manifest)
+    return replace(network, decision=decision)
 
 
 def load_member(

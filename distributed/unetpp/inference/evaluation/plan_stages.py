@@ -9,11 +9,9 @@ from unetpp.inference.engines.network import Network
 from unetpp.inference.ensemble.load import Averaging, averaged, load_member
 from unetpp.inference.ensemble.members import ensemble_of
 from unetpp.inference.evaluation.stages import Stage
-from unetpp.inference.masks.decide import Decision, check_decision
+from unetpp.inference.masks.decide import PLAIN, Decision
 
 __all__ = ["load_networks", "plan_stages"]
-
-_PLAIN = Decision()
 
 
 def load_networks(
@@ -35,21 +33,20 @@ def plan_stages(
     Raises:
         UserError: members differ, or an improvement is not possible.
     """
-    check_decision(decision, networks[0].manifest)
     several = len(networks) > 1
     names = [place.rstrip("/").rpartition("/")[2] for place in places] if several else ["plain"]
-    stages = [Stage(name, network, _PLAIN) for name, network in zip(names, networks, strict=True)]
+    stages = [Stage(name, network, PLAIN) for name, network in zip(names, networks, strict=True)]
 
     def together(used: Averaging) -> Network:
         members = [averaged(*pair, used) for pair in zip(networks, places, strict=True)]
         return ensemble_of(members, places, device)
 
     if several:
-        stages.append(Stage(f"mean of {len(networks)} networks", together(Averaging()), _PLAIN))
+        stages.append(Stage(f"mean of {len(networks)} networks", together(Averaging()), PLAIN))
     if averaging.levels:
-        stages.append(Stage("+ mean of levels", together(Averaging(levels=True)), _PLAIN))
+        stages.append(Stage("+ mean of levels", together(Averaging(levels=True)), PLAIN))
     if averaging.tta:
-        stages.append(Stage("+ mean of views", together(averaging), _PLAIN))
+        stages.append(Stage("+ mean of views", together(averaging), PLAIN))
     if decision.thresholds:
         stages.append(Stage("+ thresholds", stages[-1].network, replace(decision, min_object_px=0)))
     if decision.min_object_px > 1:

@@ -30,6 +30,10 @@ class PredictOptions:
     """Test-time augmentation: average over the flips and quarter turns that the training's had."""
     average_levels: bool = False
     """Average over the levels up to the head that is used."""
+    thresholds: tuple[float, ...] | None = None
+    """Probability above which a pixel has a label, one for all or each; None for those kept."""
+    min_object_px: int = 0
+    """Connected pixels of a class that are fewer become what is next most probable."""
     resume: bool = False
     """Go on with a call that did not end: images whose outputs it has written are left out."""
 
@@ -37,7 +41,8 @@ class PredictOptions:
     def of_model(self) -> dict[str, Any]:
         """Those of `Predictor.of`."""
         averaging = Averaging(tta=self.tta, levels=self.average_levels)
-        return {"level": self.level, "dilation": self.dilation, "averaging": averaging}
+        decided = {"thresholds": self.thresholds, "min_object_px": self.min_object_px}
+        return {"level": self.level, "dilation": self.dilation, "averaging": averaging, **decided}
 
 
 @dataclass(frozen=True)

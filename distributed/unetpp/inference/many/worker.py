@@ -23,7 +23,7 @@ from unetpp.data.sources.spacing import shape_of
 from unetpp.inference.inputs import InputImage
 from unetpp.inference.many.options import PredictOptions
 from unetpp.inference.many.reading import Opened, open_ahead, open_as_trained
-from unetpp.inference.objects.find import find_objects
+from unetpp.inference.objects.find import Objects, find_objects
 from unetpp.inference.outputs import mask_name, overlay_name, probabilities_name
 from unetpp.inference.overlay import overlay_png
 from unetpp.inference.predictor import Predictor
@@ -166,7 +166,7 @@ class Worker:
         valid, manifest = opened.pixels.valid, self._manifest
         try:
             with_objects = self._with_objects(image, opened)
-            objects = find_objects(_chances(result.probabilities), manifest, valid) if with_objects else None
+            objects = self._objects(result, valid) if with_objects else None
             if valid is not None:
                 result.mask[~valid] = IGNORE
             found = Segmented(
@@ -180,6 +180,15 @@ class Worker:
         except _FAILURES as error:
             return _failed(image, error)
         return Outcome(image.name, record=record)
+
+    def _objects(self, result: Result, valid: NDArray[np.bool_] | None) -> Objects:
+        """Of what the mask has; where borders tell objects apart it has no part in them."""
+        manifest, decision = self._manifest, self._predictor.decision
+        if manifest.instances is not None or decision.is_plain:
+            return find_objects(_chances(result.probabilities), manifest, valid)
+        kept = result.mask > 0 if valid is None else (result.mask > 0) & valid
+        threshold = decision.thresholds[0] if decision.thresholds else 0.5
+        return find_objects(_chances(result.probabilities), manifest, kept, threshold)
 
     def _large(self, image: InputImage) -> Outcome:
         """Strip by strip, and written at once: it is held in files."""

@@ -16,7 +16,7 @@ from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Manifest
 from unetpp.objective.counts import positive_pixels
 
-__all__ = ["Decision", "check_decision"]
+__all__ = ["PLAIN", "Decision", "check_decision", "decision_of"]
 
 _BACKGROUND = ("background", "_background_")
 _NEVER = -1e4
@@ -49,6 +49,32 @@ class Decision:
             small = _small(positive_pixels(decided, manifest.task), manifest, self.min_object_px)
             decided = decided.masked_fill(small, _NEVER)
         return decided
+
+
+PLAIN = Decision()
+_HALF = 0.5
+
+
+def decision_of(
+    asked: tuple[float, ...] | None, kept: tuple[float, ...], min_object_px: int, manifest: Manifest
+) -> Decision:
+    """How a model's logits are read.
+
+    Args:
+        asked: thresholds, one for all classes or one for each; None for those that are kept with the model.
+        kept: those; empty if there are none.
+        min_object_px: see `Decision`.
+        manifest: of the training data.
+
+    Raises:
+        ConfigError: see `check_decision`.
+    """
+    thresholds = kept if asked is None else asked
+    if len(thresholds) == 1:
+        thresholds *= manifest.num_classes
+    decision = Decision(() if set(thresholds) == {_HALF} else thresholds, min_object_px)
+    check_decision(decision, manifest)
+    return decision
 
 
 def check_decision(decision: Decision, manifest: Manifest) -> None:

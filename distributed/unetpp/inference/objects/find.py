@@ -32,7 +32,10 @@ class Objects:
 
 
 def find_objects(
-    probabilities: NDArray[np.float32], manifest: Manifest, valid: NDArray[np.bool_] | None = None
+    probabilities: NDArray[np.float32],
+    manifest: Manifest,
+    valid: NDArray[np.bool_] | None = None,
+    threshold: float = 0.5,
 ) -> Objects:
     """The objects in probabilities (K, H, W).
 
@@ -40,6 +43,7 @@ def find_objects(
         probabilities: of each class.
         manifest: of the training data.
         valid: H W, False where the image holds no data and so no object; None if it does everywhere.
+        threshold: probability above which a pixel of a binary task is of an object.
 
     Raises:
         InputError: a multilabel task, whose labels may overlap.
@@ -52,7 +56,7 @@ def find_objects(
         ids = _flood(kinds.sum(0), covered)
     else:
         kinds = probabilities if manifest.task == "binary" else probabilities[1:]
-        covered = kinds[0] > 0.5 if manifest.task == "binary" else probabilities.argmax(0) > 0
+        covered = kinds[0] > threshold if manifest.task == "binary" else probabilities.argmax(0) > 0
         ids = _connected(kinds, covered if valid is None else covered & valid)
     presence = 1 - probabilities[0] if manifest.task == "multiclass" else probabilities[0]
     return _described(ids, kinds, presence, classes)
