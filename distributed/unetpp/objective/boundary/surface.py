@@ -47,8 +47,8 @@ def surfaces_of(
 ) -> Surfaces:
     """Measure two regions of one image.
 
-    A tree of border points takes 1 / 10 of the time of distance transforms of the image, see
-    `benchmarks/evaluation.py`.
+    A tree of border points takes a quarter of the time of distance transforms for 512 x 512 pixels, a tenth
+    for 2048 x 2048, and gives the same.
 
     Args:
         true: of any dimensions.
