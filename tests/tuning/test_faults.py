@@ -193,3 +193,21 @@ def test_sweep_two_worker_trial_goes_on_after_a_worker_and_after_its_driver_was_
     assert [epoch["epoch"] for epoch in metrics(tmp_path, 0)] == list(range(1, epochs + 1))
     held = [group for group in ray.util.placement_group_table().values() if group["state"] == "CREATED"]
     assert held == []
+
+
+def test_sweep_trains_a_repeat_of_its_last_trial_that_fails_after_no_other_was_left(
+    tmp_path, data, replace_trainable
+):
+    def first_fails(params: dict[str, Any], context: TrialContext) -> None:
+        if params["number"] == 0:
+            raise RuntimeError("the disk is on fire")
+        run_trial(params, context)
+
+    replace_trainable(first_fails)
+    space = 'def space(trial):\n    trial.suggest_float("unused", 0, 1)\n    return {"optim.lr": 0.01}\n'
+    sweep = start_sweep(
+        tmp_path, data, "tune.trials=2", "train.epochs=1", "tune.max_failures=0", source=space
+    )
+    ledger = run_sweep(sweep, Recorder(), concurrent=2)
+    assert not ledger.interrupted
+    assert [trial.state for trial in sweep.study.trials] == [TrialState.FAIL, TrialState.COMPLETE]
