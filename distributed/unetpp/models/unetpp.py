@@ -21,12 +21,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from unetpp.config.grid import GridShape
 from unetpp.core.errors import ConfigError
 from unetpp.models.blocks import BlockOptions, ConvBlock, Node
 from unetpp.models.encoders.efficientnet_lite import EfficientNetLite
 from unetpp.models.layers import Activation, Norm, pool_layer
 from unetpp.models.output import ImageHead, ModelOutput, segmentation_head
-from unetpp.models.shape import GridShape
 from unetpp.models.upsample import Upsample
 
 __all__ = ["UNetPlusPlus", "crop_to", "pad_to_multiple"]

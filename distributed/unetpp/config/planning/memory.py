@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from unetpp.config.encoders import encoder_channels
+from unetpp.config.grid import GridShape
 from unetpp.config.planning.encoder_memory import encoder_values, encoder_weight_count, largest_input
 from unetpp.config.run import RunConfig
 from unetpp.config.sections.loss import LossConfig
@@ -153,15 +153,16 @@ class _Net:
 
     def __init__(self, model: ModelConfig) -> None:
         self.model, self.depth, self.in_channels = model, int(model.depth), int(model.in_channels)
-        self.stem_stride = model.stem_stride
-        self.pool = model.pool or ((2,) * (model.spatial_dims or 2),) * self.depth
+        dims, self.stem_stride = model.spatial_dims or 2, model.stem_stride
+        self.pool = model.pool or ((2,) * dims,) * self.depth
         self.widths = model.widths or tuple(model.width * 2**row for row in range(self.depth + 1))
+        self.shape = GridShape(
+            self.depth, self.widths, self.pool, model.dense, model.encoder, self.stem_stride, dims
+        )
+        self.is_encoded, self.channels = self.shape.is_encoded, self.shape.channels
 
     def grid(self) -> Iterator[tuple[int, int]]:
-        for row in range(self.depth + 1):
-            last = self.depth - row
-            positions = sorted({0, last}) if self.model.dense == "unet" else range(last + 1)
-            yield from ((row, position) for position in positions)
+        return self.shape.nodes()
 
     def pixels(self, row: int, patch_px: Sequence[int]) -> int:
         total = 1
@@ -174,33 +175,21 @@ class _Net:
         return math.prod(self._padded(patch_px))
 
     def _padded(self, patch_px: Sequence[int]) -> list[int]:
-        multiples = [self.stem_stride * math.prod(axis) for axis in zip(*self.pool, strict=True)]
-        return [-(-side // each) * each for side, each in zip(patch_px, multiples, strict=True)]
-
-    def is_encoded(self, row: int) -> bool:
-        """Whether the row's first node comes from a pretrained encoder."""
-        return self.model.encoder != "none" and self._encoder_row(row) >= 0
-
-    def _encoder_row(self, row: int) -> int:
-        return self.stem_stride.bit_length() - 2 + row
-
-    def channels(self, row: int, position: int) -> int:
-        """Of a node's output."""
-        if position == 0 and self.is_encoded(row):
-            return encoder_channels(self.model.encoder)[self._encoder_row(row)]
-        return self.widths[row]
+        return [-(-side // each) * each for side, each in zip(patch_px, self.shape.multiples, strict=True)]
 
     def encoder_values(self, patch_px: Sequence[int]) -> int:
         """Numbers that the encoder keeps for the backward pass."""
         if self.model.encoder == "none":
             return 0
-        rows, pixels = self._encoder_row(self.depth) + 1, self.full_pixels(patch_px)
+        rows, pixels = self.shape.encoder_row(self.depth) + 1, self.full_pixels(patch_px)
         return encoder_values(self.model.encoder, rows, self.in_channels, lambda n: pixels // 4**n)
 
     def encoder_weight_count(self) -> int:
         if self.model.encoder == "none":
             return 0
-        return encoder_weight_count(self.model.encoder, self._encoder_row(self.depth) + 1, self.in_channels)
+        return encoder_weight_count(
+            self.model.encoder, self.shape.encoder_row(self.depth) + 1, self.in_channels
+        )
 
     def largest_input(self, patch_px: Sequence[int]) -> int:
         """Numbers in the largest input of a convolution."""
@@ -211,7 +200,7 @@ class _Net:
         ]
         if self.model.encoder == "none":
             return max(own)
-        rows, pixels = self._encoder_row(self.depth) + 1, self.full_pixels(patch_px)
+        rows, pixels = self.shape.encoder_row(self.depth) + 1, self.full_pixels(patch_px)
         return max(*own, largest_input(self.model.encoder, rows, lambda n: pixels // 4**n))
 
     def inputs(self, row: int, position: int) -> int:
@@ -223,9 +212,8 @@ class _Net:
 
     def gate(self, row: int, position: int) -> tuple[int, int, int]:
         """Channels of a node's skips, of what comes from below, and inside its attention gate."""
-        width, dense = self.widths[row], self.model.dense
-        taken = range(position) if dense == "pp" else (position - 1,) if dense == "plus" else (0,)
-        skips = sum(self.channels(row, skip) for skip in taken)
+        width = self.widths[row]
+        skips = sum(self.channels(row, skip) for skip in self.shape.skips(position))
         up = self.channels(row + 1, position - 1) if self.model.upsample == "bilinear" else width
         return skips, up, max(1, width // 2)
 
