@@ -137,3 +137,8 @@ def test_mask_palette_multilabel_averages_the_labels_of_a_value(make_run):
 
     palette = mask_palette(RunDir(make_run("multilabel")).read_dataset())
     assert palette[[0, 1, 2, 3]].tolist() == [[0, 0, 0], [255, 0, 0], [0, 0, 255], [127, 0, 127]]
+
+
+def test_predict_images_among_the_models_says_how_to_name_several(make_run, folder, tmp_path):
+    with pytest.raises(InputError, match=r"a\.png is neither a run nor an exported file.*quote the pattern"):
+        predict_paths([make_run(), str(folder / "a.png")], str(folder / "b.jpg"), str(tmp_path / "out"))

@@ -61,7 +61,7 @@ def predict_paths(
         StorageError: several images in a row could not be read or their masks not written.
         ExistsError: an output exists and must not be replaced, or another call is to be resumed.
     """
-    places = (models,) if isinstance(models, str) else tuple(models)
+    places = _places(models)
     load = partial(Predictor.of, places, **options.of_model)
     export = load() if is_export(places[0]) else None
     manifest = RunDir(places[0]).require().read_dataset() if export is None else export.manifest
@@ -177,6 +177,22 @@ def _call(predictor: Predictor, places: Sequence[str], options: PredictOptions) 
         "weights": [_weights_digest(place) for place in places],
         **{key: asked[key] for key in deciding},
     }
+
+
+def _places(models: str | Sequence[str]) -> tuple[str, ...]:
+    """The models; images among them, as a shell's unquoted glob puts them there, are refused.
+
+    Raises:
+        InputError: a place is neither a run nor an exported file.
+    """
+    places = (models,) if isinstance(models, str) else tuple(models)
+    for place in places[1:]:
+        if not is_export(place) and not RunDir(place).exists():
+            raise InputError(
+                f"all places but the last are models, {place} is neither a run nor an exported file; to "
+                "predict several images name their folder, or quote the pattern: 'images/*.png'"
+            )
+    return places
 
 
 def _decided(predictor: Predictor) -> dict[str, Any]:
