@@ -19,6 +19,7 @@ from unetpp.inference.many.options import PredictOptions, Work
 from unetpp.inference.many.worker import Outcome, Worker
 from unetpp.inference.outputs import own_outputs, refuse_existing, refuse_images
 from unetpp.inference.predictor import Predictor
+from unetpp.inference.review.write import REVIEW_PAGE, write_review
 from unetpp.inference.writers.registry import finish, is_together, together, trained_writer
 
 __all__ = ["PredictOptions", "Runner", "predict_paths"]
@@ -80,17 +81,30 @@ def predict_paths(
     if not failed:
         journal.end()
     return {
-        "images": len(images.images),
-        "predicted": len(left) - len(failed),
-        "resumed": len(images.images) - len(left),
+        **_counts(len(images.images), len(left), len(failed)),
         "failed": failed,
         "out": target.uri,
         "level": predictor.level,
         "models": len(places),
         **_decided(predictor),
+        **_review(places, images, target, options),
         "seconds": seconds,
         "images_per_s": (len(left) - len(failed)) / seconds,
     }
+
+
+def _counts(total: int, left: int, failed: int) -> dict[str, int]:
+    return {"images": total, "predicted": left - failed, "resumed": total - left}
+
+
+def _review(
+    places: Sequence[str], images: ImageSet, target: Storage, options: PredictOptions
+) -> dict[str, str]:
+    """`review`, the page of the images that the first model is least certain of, where asked for."""
+    if options.review is None:
+        return {}
+    write_review(places[0], images.images, target, options)
+    return {"review": f"{target.uri.rstrip('/')}/{REVIEW_PAGE}"}
 
 
 class _Outputs:
@@ -108,7 +122,8 @@ class _Outputs:
             InputError: images and masks would get mixed up.
             ExistsError: an output exists.
         """
-        names = [*together(self._options.format), *chain.from_iterable(self._own.values())]
+        page = [REVIEW_PAGE] if self._options.review is not None else []
+        names = [*together(self._options.format), *chain.from_iterable(self._own.values()), *page]
         refuse_images(self._target, self._images, names)
         if existing:
             refuse_existing(self._target, names)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Form", "GpusPerWorker", "RayAddress", "Resume", "Workers"]
+__all__ = ["Form", "GpusPerWorker", "RayAddress", "Resume", "Review", "Workers"]
 
 Form = Annotated[
     str | None,
@@ -16,6 +16,10 @@ Form = Annotated[
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with a call that did not end; what is there stays.")
+]
+Review = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Also write the N least certain images and a page to OUT/review."),
 ]
 Workers = Annotated[
     int | None,

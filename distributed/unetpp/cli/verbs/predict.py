@@ -7,7 +7,7 @@ import typer
 from unetpp.api.progress.image_progress import ImageProgress
 from unetpp.cli.terminal.averaging import AverageLevels, MinObject, Threshold, Tta, parse_thresholds
 from unetpp.cli.terminal.dilation import Dilation, parse_dilation
-from unetpp.cli.terminal.many import Form, GpusPerWorker, RayAddress, Resume, Workers
+from unetpp.cli.terminal.many import Form, GpusPerWorker, RayAddress, Resume, Review, Workers
 from unetpp.cli.terminal.output import SOME_FAILED, Json, emit, note
 
 __all__ = ["register"]
@@ -44,6 +44,7 @@ def register(app: typer.Typer) -> None:
         ] = False,
         form: Form = None,
         resume: Resume = False,
+        review: Review = None,
         workers: Workers = None,
         gpus_per_worker: GpusPerWorker = None,
         address: RayAddress = None,
@@ -51,9 +52,8 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Segment images; each mask has its image's stem, size and form: PNG, NIfTI, DICOM SEG, GeoTIFF.
 
-        A run on object ids writes TIFF images of ids and a CSV of objects.
-
-        Images that cannot be read are passed over; the exit code is then 1.
+        A run on object ids writes TIFF images of ids and a CSV of objects. Images that cannot be
+        read are passed over; the exit code is then 1.
         """
         from unetpp.api.predicting import predict_images
         from unetpp.inference.batch import PredictOptions
@@ -71,6 +71,7 @@ def register(app: typer.Typer) -> None:
             thresholds=parse_thresholds(threshold),
             min_object_px=min_object_px,
             resume=resume,
+            review=review,
         )
         pool: dict[str, Any] = {"workers": workers, "address": address, "gpus_per_worker": gpus_per_worker}
         with ImageProgress("predicting") as progress:

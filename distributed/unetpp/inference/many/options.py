@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from unetpp.core.errors import ConfigError
 from unetpp.inference.ensemble.load import Averaging
 
 __all__ = ["PredictOptions", "Work"]
@@ -36,6 +37,13 @@ class PredictOptions:
     """Connected pixels of a class that are fewer become what is next most probable."""
     resume: bool = False
     """Go on with a call that did not end: images whose outputs it has written are left out."""
+
+    review: int | None = None
+    """Also write so many of the least certain images, with a page of them, to `out/review`."""
+
+    def __post_init__(self) -> None:
+        if self.review is not None and self.review < 1:
+            raise ConfigError(f"--review {self.review} must be at least 1; leave it out for none")
 
     @property
     def of_model(self) -> dict[str, Any]:

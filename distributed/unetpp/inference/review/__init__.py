@@ -1,0 +1,1 @@
+"""The images that a network is least certain of, for people to look at."""
