@@ -6,7 +6,7 @@ from typing import Any
 
 import optuna
 
-from unetpp.tuning.stopping.curves import MIN_EPOCHS, expected
+from unetpp.tuning.learning_curves import MIN_EPOCHS, expected
 from unetpp.tuning.study.epochs import epoch_records, kept_levels
 from unetpp.tuning.study.levels import headline
 from unetpp.tuning.study.record import RAN, SAME_AS, own_trials

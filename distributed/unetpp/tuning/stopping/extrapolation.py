@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from unetpp.config.dilations import Network
 from unetpp.config.sections.tune import ObjectiveName
-from unetpp.tuning.stopping.curves import MIN_EPOCHS, chance_above
+from unetpp.tuning.learning_curves import MIN_EPOCHS, chance_above
 from unetpp.tuning.study.epochs import Verdict, better_kept
 from unetpp.tuning.study.levels import LevelResult, costs, headline
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sweep_results import results
+from unetpp.tuning.learning_curves import MIN_EPOCHS, chance_above
 from unetpp.tuning.stopping import ExtrapolationRule
-from unetpp.tuning.stopping.curves import MIN_EPOCHS, chance_above
 from unetpp.tuning.study.levels import LevelResult
 
 LAST = 20
