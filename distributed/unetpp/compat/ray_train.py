@@ -3,7 +3,8 @@
 `DataParallelTrainer._initialize_and_run_controller`: has an actor of its own run the controller, a process
     that imports all that the driver has imported.
 `DataParallelTrainer._create_default_callbacks`: among them one that starts an actor to free what a lost
-    controller held; it asks Ray's dashboard for it, which a Ray inside a process does not have.
+    controller held; it asks Ray's dashboard for it, which a Ray inside a process does not have. Another one
+    starts an actor, 1.3 s of processor, to hand out datasets that the trainer was given, which are none here.
 `WorkerGroup._get_worker_runtime_env`: gives workers Ray Train's variables; processes that Ray has started in
     advance have no environment of their own and cannot be taken then.
 `WorkerGroup._init_train_context_on_workers`: gives workers the controller's actor, so one there must be.
@@ -14,6 +15,7 @@ import os
 from typing import Any
 
 import ray
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.execution.controller import TrainController
 from ray.train.v2._internal.execution.worker_group.worker_group import WorkerGroup
@@ -38,9 +40,10 @@ class Trainer(DataParallelTrainer):  # type: ignore[misc]  # ray is not typed
 
     def _create_default_callbacks(self) -> list[Any]:
         callbacks: list[Any] = super()._create_default_callbacks()
-        if EMBEDDED_VARIABLE not in os.environ:
-            return callbacks
-        return [one for one in callbacks if not isinstance(one, PlacementGroupCleanerCallback)]
+        left_out = {DatasetsCallback}
+        if EMBEDDED_VARIABLE in os.environ:
+            left_out.add(PlacementGroupCleanerCallback)
+        return [one for one in callbacks if type(one) not in left_out]
 
 
 class _WorkerGroup(WorkerGroup):  # type: ignore[misc]  # ray is not typed
