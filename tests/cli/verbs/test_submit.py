@@ -10,6 +10,17 @@ import yaml
 from unetpp.cli.main import build_app, run
 from unetpp.cli.remote.verb_call import parse_call
 from unetpp.launch.dashboard_api import HeadInfo
+from unetpp.launch.submit.paths import SUBMITTABLE
+
+
+_LEAST = {
+    ("train",): [],
+    ("tune",): ["space.py"],
+    ("data", "pack"): ["--images", "i", "--masks", "m", "--out", "o"],
+    ("evaluate",): ["run"],
+    ("predict",): ["run", "in", "--out", "o"],
+}
+"""What each verb cannot do without."""
 
 
 @pytest.fixture(autouse=True)
@@ -123,6 +134,52 @@ def test_submit_tune_of_a_sweeps_folder_leaves_its_configuration_alone(accepting
     _, command = accepting.entrypoints[0].split(" -m unetpp ")
     assert command == f"tune --resume {tmp_path}/sweep tune.trials=9 scale.address=auto"
     assert accepting.metadata[0]["run"] == f"{tmp_path}/sweep"
+
+
+@pytest.mark.parametrize(
+    ("given", "command", "makes"),
+    [
+        (
+            ["evaluate", "run", "data.uri=new", "--split", "test"],
+            "evaluate --split test {here}/run data.uri={here}/new",
+            "{here}/run",
+        ),
+        (
+            ["evaluate", "run", "m.onnx", "--out", "both"],
+            "evaluate --out {here}/both {here}/run {here}/m.onnx",
+            "{here}/both",
+        ),
+        (
+            ["predict", "run", "in", "--out", "masks"],
+            "predict --out {here}/masks --address auto {here}/run {here}/in",
+            "{here}/masks",
+        ),
+        (
+            ["predict", "run", "in", "--out", "masks", "--workers", "0"],
+            "predict --out {here}/masks --workers 0 {here}/run {here}/in",
+            "{here}/masks",
+        ),
+        (
+            ["data", "pack", "--images", "train=i", "--masks", "m", "--out", "d"],
+            "data pack --images train={here}/i --masks {here}/m --out {here}/d",
+            "{here}/d",
+        ),
+    ],
+)
+def test_submit_of_any_verb_names_its_places_and_what_it_makes(accepting, tmp_path, given, command, makes):
+    (tmp_path / "m.onnx").write_bytes(b"small")  # a model is read where it lies, not shipped
+    assert run(["submit", "--no-wait", *given]) == 0
+    _, words = accepting.entrypoints[0].split(" -m unetpp ")
+    for part in command.format(here=tmp_path).split():
+        assert part in words.split()
+    assert accepting.metadata[0]["run"] == makes.format(here=tmp_path)
+
+
+@pytest.mark.parametrize("words", SUBMITTABLE)
+def test_parameters_whose_paths_are_decided_are_those_of_the_verb(words):
+    paths = SUBMITTABLE[words]
+    known = {parameter.name for parameter in parse_call(build_app(), [*words, *_LEAST[words]]).command.params}
+    assert {*paths.files, *paths.places, *filter(None, [paths.overrides])} <= known
 
 
 def test_submit_train_adds_the_places_of_the_configuration_file(accepting, tmp_path):

@@ -157,10 +157,11 @@ def _decided(call: VerbCall, decide: "JobPaths") -> tuple[dict[str, Any], str, s
     parameters = relocate(SUBMITTABLE[call.words], call.parameters, decide)
     if call.words == ("data", "pack"):
         return {**parameters, "address": "auto"}, str(parameters["out"]), ""
-    if call.words == ("predict",) and parameters["workers"] != 0:
-        return {**parameters, "address": "auto"}, str(parameters["out"]), ""
-    if call.words not in (("train",), ("tune",)):
-        return parameters, str(parameters["run"]), ""
+    if call.words == ("predict",):
+        pool = {} if parameters["workers"] == 0 else {"address": "auto"}
+        return {**parameters, **pool}, str(parameters["out"]), ""
+    if call.words == ("evaluate",):
+        return parameters, str(parameters["out"] or parameters["models"][0]), ""
     if call.words == ("tune",) and _continued_sweep(call):
         from unetpp.core.storage import open_storage
         from unetpp.tuning.kept_space import require_local

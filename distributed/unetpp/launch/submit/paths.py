@@ -29,7 +29,7 @@ SUBMITTABLE: Mapping[tuple[str, ...], VerbPaths] = {
     ("train",): VerbPaths(overrides="arguments"),
     ("tune",): VerbPaths(files=("space",), overrides="arguments"),
     ("data", "pack"): VerbPaths(files=("classes", "group"), places=("images", "masks", "out")),
-    ("evaluate",): VerbPaths(places=("run",), overrides="overrides"),
+    ("evaluate",): VerbPaths(places=("models", "out")),
     ("predict",): VerbPaths(places=("models", "source", "out")),
 }
 
@@ -90,7 +90,7 @@ def relocate(paths: VerbPaths, parameters: Mapping[str, Any], decide: JobPaths) 
     for name in paths.files:
         changed[name] = _each(parameters[name], decide.ship)
     for name in paths.places:
-        changed[name] = _each(parameters[name], lambda value: _split_place(value, decide))
+        changed[name] = _each(parameters[name], lambda value: _named_place(value, decide))
     if paths.overrides:
         changed[paths.overrides] = [
             _override(argument, decide) for argument in parameters[paths.overrides] or ()
@@ -106,10 +106,10 @@ def _each(value: Any, change: Callable[[str], str]) -> Any:
     return change(str(value))
 
 
-def _split_place(value: str, decide: JobPaths) -> str:
-    """`train=DIR` names a split of `data pack`."""
+def _named_place(value: str, decide: JobPaths) -> str:
+    """`train=DIR` names a split of `data pack`, `data.uri=URI` the dataset of `evaluate`."""
     head, equals, tail = value.partition("=")
-    return f"{head}={decide.place(tail)}" if equals and head in _SPLITS else decide.place(value)
+    return f"{head}={decide.place(tail)}" if equals and head in (*_SPLITS, *_PLACES) else decide.place(value)
 
 
 def _override(argument: str, decide: JobPaths) -> str:
