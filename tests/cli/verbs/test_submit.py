@@ -12,7 +12,6 @@ from unetpp.cli.remote.verb_call import parse_call
 from unetpp.launch.dashboard_api import HeadInfo
 from unetpp.launch.submit.paths import SUBMITTABLE
 
-
 _LEAST = {
     ("train",): [],
     ("tune",): ["space.py"],
