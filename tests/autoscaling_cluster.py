@@ -36,7 +36,7 @@ def autoscaling_cluster(folder: Path, *, node_cpus: int, max_nodes: int) -> Iter
     config.write_text(json.dumps(_config(node_cpus, max_nodes)))
     command = [
         sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=0",
-        f"--port={_PORT}", f"--ray-client-server-port={find_port(11001)}", "--include-dashboard=false",
+        f"--port={_PORT}", f"--ray-client-server-port={find_port(21001)}", "--include-dashboard=false",
         "--disable-usage-stats",
         f"--autoscaling-config={config}", f"--object-store-memory={150 * 2**20}",
     ]  # fmt: skip
