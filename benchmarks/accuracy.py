@@ -5,7 +5,7 @@ in a process of its own, without Ray. Scored is the test split, or val where a s
 
     python benchmarks/accuracy.py --minutes 10 --work build/accuracy roads=data/camvid tiles=data/tiles cracks
 
-Each NAME=URI is a packed dataset; `cracks` alone draws one with 1 to 2 % of thin foreground.
+Each NAME=URI is a packed dataset; `cracks` and `vessels` alone draw one with thin foreground.
 """
 
 import argparse
@@ -17,12 +17,10 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from common import markdown
-from PIL import Image, ImageDraw
+from thin_objects import THIN_SETS
 
-from unetpp.api.functions import pack
 from unetpp.api.machines import hardware_for
 from unetpp.config import load_config
 from unetpp.core.rundir import RunDir
@@ -34,7 +32,6 @@ from unetpp.training.loop.session import Request
 from unetpp.training.run.prepare import new_run
 from unetpp.training.run.rank import run_job
 
-_CRACKS, _CRACK_PX = 200, 256
 _HEADER = ("set", "seed", "split", "mean IoU", "pooled Dice", "Dice per image", "images seen", "CPU s")
 
 
@@ -86,33 +83,11 @@ def train_and_score(uri: str, out: str, minutes: float, overrides: list[str]) ->
     }
 
 
-def draw_cracks(folder: Path) -> Path:
-    """Grey images with wandering dark lines, two or three pixels wide, on uneven ground; packed."""
-    generator = np.random.default_rng(0)
-    images, masks, packed = folder / "images", folder / "masks", folder / "packed"
-    for place in (images, masks):
-        place.mkdir(parents=True, exist_ok=True)
-    for index in range(_CRACKS):
-        ground = Image.fromarray(generator.integers(90, 190, (16, 16)).astype(np.uint8))
-        ground = ground.resize((_CRACK_PX, _CRACK_PX), Image.Resampling.BICUBIC)
-        mask = Image.new("L", ground.size)
-        for _ in range(2):
-            places = np.cumsum(generator.normal(0, 6, (40, 2)) + generator.normal(0, 4, 2), axis=0)
-            points = [tuple(place) for place in places + generator.uniform(60, 200, 2)]
-            ImageDraw.Draw(mask).line(points, fill=1, width=int(generator.integers(2, 4)))
-        found = np.asarray(mask)
-        grey = np.asarray(ground) - 35.0 * found + generator.normal(0, 14, found.shape)
-        Image.fromarray(grey.clip(0, 255).astype(np.uint8)).save(images / f"{index:03}.png")
-        mask.save(masks / f"{index:03}.png")
-    pack(str(images), str(masks), out=str(packed))
-    return packed
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("sets", nargs="+", help="NAME=URI of a packed dataset, or cracks")
+    parser.add_argument("sets", nargs="+", help="NAME=URI of a packed dataset, or cracks, or vessels")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--work", type=Path, required=True)
@@ -125,7 +100,7 @@ def main() -> None:
     rows = []
     for entry in arguments.sets:
         name, _, uri = entry.partition("=")
-        uri = uri or str(draw_cracks(arguments.work / "cracks"))
+        uri = uri or str(THIN_SETS[name](arguments.work / name))
         for seed in range(arguments.seeds):
             print(f"{name}, seed {seed}", file=sys.stderr)
             found = _in_a_process(arguments, entry, uri, str(arguments.work / f"{name}-{seed}"), seed)

@@ -69,6 +69,19 @@ def test_plan_starts_at_full_resolution_where_objects_are_thin(
     assert decided(make_manifest(), laptop, PlanFacts(facts))["model.stem_stride"] == stride
 
 
+@pytest.mark.parametrize(("facts", "crop_px"), [(CRACKS, 128), (NUCLEI, 256), (STREETS, 256), (None, 256)])
+def test_plan_cuts_small_crops_where_it_starts_at_full_resolution(
+    make_manifest: Make, laptop: Hardware, facts: MaskFacts | None, crop_px: int
+) -> None:
+    manifest = make_manifest(sizes={"400x300": 20})
+    assert decided(manifest, laptop, PlanFacts(facts))["data.crop"] == crop_px
+
+
+def test_plan_of_thin_objects_takes_small_images_whole(make_manifest: Make, laptop: Hardware) -> None:
+    values = decided(make_manifest(sizes={"96x96": 20}), laptop, PlanFacts(CRACKS))
+    assert values["data.crop"] == 96
+
+
 def test_plan_leaves_what_was_given(make_manifest: Make, laptop: Hardware) -> None:
     given_values = ["model.width=32", "optim.lr=0.001", "augment.flip_vertical=0.5", "model.encoder=none"]
     values = decided(make_manifest(), laptop, PlanFacts(STREETS, ("lite0",)), *given_values)

@@ -25,6 +25,9 @@ _COARSE_PX = 24.0
 _WIDTH = {1: 16, 2: 16, 4: 32}
 """By stride. With lite0 a pixel takes 3.2 us at stride 2 and width 16, 2.2 us at stride 4 and width 32."""
 _CROP_PX = 256
+_FINE_CROP_PX = 128
+"""Of a grid at full resolution, whose pixel costs four times that of stride 2. After 3 minutes generated
+cracks are at Dice 0.938 with these and at 0.728 with 256 px, generated vessels at 0.875 and 0.827."""
 _LOG_OFFSET = 1.02
 """Of the weights of ENet (Paszke et al. 2016), which lie between 1.4 and 50 times a constant."""
 _BATCH_NORM_IMAGES = 4
@@ -74,10 +77,16 @@ def _width(config: RunConfig, manifest: Manifest, _facts: PlanFacts) -> tuple[in
     return _WIDTH[config.model.stem_stride], reason
 
 
-def _crop(_config: RunConfig, manifest: Manifest, _facts: PlanFacts) -> tuple[int, str] | None:
-    if manifest.spatial_dims != 2 or min(manifest.min_size_px) <= _CROP_PX:
+def _crop(config: RunConfig, manifest: Manifest, facts: PlanFacts) -> tuple[int, str] | None:
+    if manifest.spatial_dims != 2:
         return None
-    return _CROP_PX, "parts of more images tell more in the time than whole ones"
+    is_fine = facts.masks is not None and config.model.stem_stride == 1
+    crop_px = _FINE_CROP_PX if is_fine else _CROP_PX
+    if min(manifest.min_size_px) <= crop_px:
+        return None
+    if is_fine:
+        return crop_px, "at full resolution many small crops tell more in the time than few large ones"
+    return crop_px, "parts of more images tell more in the time than whole ones"
 
 
 def _norm(config: RunConfig, manifest: Manifest, _facts: PlanFacts) -> tuple[str, str] | None:
