@@ -4,7 +4,6 @@ Ray Data hands out the names of images: an actor reads, predicts and writes by i
 masks pass between processes, and memory is that of the actors.
 """
 
-import logging
 import math
 import pickle
 from collections.abc import Iterator, Sequence
@@ -14,10 +13,10 @@ from typing import Any
 import ray
 import ray.data
 import torch
-from ray.data import DataContext
 
 from unetpp.core.errors import UnetppError
 from unetpp.core.storage import open_storage
+from unetpp.data.ray_context import quiet_context
 from unetpp.inference.inputs import InputImage
 from unetpp.inference.many.options import Work
 from unetpp.inference.many.worker import Outcome, Worker
@@ -51,7 +50,7 @@ class RayPool:
         together = max(1, min(_MOST_TOGETHER, len(images) // (_LEAST_CALLS * self.workers)))
         starts = range(0, len(images), together)
         rows = [{"images": pickle.dumps(images[start : start + together])} for start in starts]
-        _configure_context()
+        quiet_context(preserve_order=False)
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
         predicted = dataset.map(
             _Actor,
@@ -106,12 +105,3 @@ class _Actor:
         work = self._work
         predictor = Predictor.of(work.models, **work.options.of_model)
         return Worker(predictor, open_storage(work.out), work.options)
-
-
-def _configure_context() -> None:
-    # Two lines at each execution's start and end would drown the progress.
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    context.use_datasource_v2 = False
-    context.execution_options.preserve_order = False

@@ -1,14 +1,13 @@
 """Run the passes of packing as Ray Data map tasks; what they compute does not know Ray."""
 
-import logging
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import ray.data
-from ray.data import DataContext
 
 from unetpp.core.errors import UnetppError
+from unetpp.data.ray_context import quiet_context
 
 __all__ = ["RayRunner"]
 
@@ -38,7 +37,7 @@ class RayRunner:
         """
         rows = [{"item": pickle.dumps(item)} for item in items]
         blocks = min(len(rows), self._num_tasks(rows))
-        _configure_context()
+        quiet_context(preserve_order=True)
         dataset = ray.data.from_items(rows, override_num_blocks=blocks)
         mapped = dataset.map(_Task(function), num_cpus=1, compute=self._tasks)
         for row in mapped.iter_rows():
@@ -66,12 +65,3 @@ class _Task:
         except UnetppError as error:
             return {"result": pickle.dumps(error)}
         return {"result": pickle.dumps(result)}
-
-
-def _configure_context() -> None:
-    # Two lines at each execution's start and end would drown the progress.
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    context.use_datasource_v2 = False
-    context.execution_options.preserve_order = True

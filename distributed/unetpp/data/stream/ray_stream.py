@@ -12,7 +12,6 @@ that is a pure function of (manifest, seed, epoch, step, rank), so runs with any
 the same global batches and a run resumes at any step.
 """
 
-import logging
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -27,6 +26,7 @@ from ray.exceptions import RayTaskError
 
 from unetpp.core.errors import own_error
 from unetpp.data.cache.reader import ShardReader
+from unetpp.data.ray_context import quiet_context
 from unetpp.data.stream.batch import CachedUnit, HostBatch
 from unetpp.data.stream.prefetch import Prefetch
 from unetpp.data.stream.stream_plan import Position, StreamPlan, Unit, epoch_units
@@ -161,15 +161,10 @@ def _opened(plan_ref: Any) -> tuple[StreamPlan, ShardReader]:
 
 
 def _configure_context() -> None:
-    # Two lines at each execution's start and end would drown the epoch lines.
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
+    context = quiet_context(preserve_order=True)
     # Adding up a process's private pages takes 10 % of a core where it maps gigabytes of cache.
     context.memory_usage_poll_interval_s = None
-    context.use_datasource_v2 = False
     context.target_max_block_size = _BLOCK_BYTES
-    context.execution_options.preserve_order = True
     context.execution_options.resource_limits = context.execution_options.resource_limits.copy(
         object_store_memory=_BUFFERED_BYTES
     )
