@@ -1,15 +1,23 @@
 """Runs that are judged by labels of whole images."""
 
+import itertools
 import json
+from dataclasses import replace
 
 import pytest
+import torch
 
-from fakes import start_run, tiny_config, train, write_dataset
+from fakes import LocalSession, start_run, tiny_config, train, write_dataset
 from unetpp.config.planning.requirements import check_dataset
 from unetpp.core.errors import InputError
 from unetpp.core.rundir import RunDir
+from unetpp.core.storage import open_storage
+from unetpp.data.dataset.parquet import encode_shard, iter_samples, shard_info
 from unetpp.report.run.data import load_run_data
 from unetpp.report.run.page import render_run_report
+from unetpp.training.run.rank import run_job
+
+CPU = torch.device("cpu")
 
 
 def labelled_job(folder, metric: str, *, labelled: bool = True, **fields):
@@ -47,6 +55,20 @@ def test_label_metric_chooses_the_best_checkpoint_and_what_patience_waits_for(tm
 def test_label_metric_of_a_validation_split_without_labels_is_refused(tmp_path):
     with pytest.raises(InputError, match="needs images with a label in the split val; none has one"):
         train(labelled_job(tmp_path, "label_accuracy", labelled=False))
+
+
+def test_label_metric_of_minutes_does_not_need_a_label_in_the_batches_that_are_timed(tmp_path):
+    job = labelled_job(tmp_path, "label_accuracy", minutes=1.0)
+    storage, split = open_storage(job.config.data.uri), job.manifest.splits["val"]
+    samples = list(iter_samples(storage, job.manifest, "val"))
+    part = [replace(sample, label=None) for sample in samples[:-1]] + samples[-1:]
+    data = encode_shard(part)
+    info = shard_info("val", 0, part, data)
+    storage.write(info.name, data)
+    splits = job.manifest.splits | {"val": split.model_copy(update={"shards": (info,)})}
+    session, clock = LocalSession(), itertools.count(0.0, 0.4).__next__
+    run_job(replace(job, manifest=job.manifest.model_copy(update={"splits": splits})), session, CPU, clock)
+    assert session.reports[-1]["val"]["image_labels"]["images"] == 1
 
 
 def test_label_metric_without_the_head_is_refused_before_training(dataset):

@@ -6,8 +6,6 @@ from typing import Any
 import torch
 
 from unetpp.config.run import RunConfig
-from unetpp.config.sections.tune import LABEL_METRICS
-from unetpp.core.errors import InputError
 from unetpp.core.manifest import Manifest
 from unetpp.data.stream.batch import HostBatch
 from unetpp.models.deployed import autocast, for_inference
@@ -75,10 +73,8 @@ class Scores:
         Returns:
             See `SegmentationMetrics.compute`; where the network has an image-level head, `image_labels`, see
             `ImageLabelMetrics.compute`, `label_accuracy`, and `dice_and_labels`, its mean with Dice. Where
-            `tune.metric` is one of these two, it is among the deepest level's scores too.
-
-        Raises:
-            InputError: `tune.metric` is one of them, and no image has a label.
+            `tune.metric` is one of these two, it is among the deepest level's scores too. Where no image that
+            was counted has a label, these are left out.
         """
         manifest, device = self._manifest, self._device
         self._metrics.load_state(sum_over_ranks(self._metrics.state().to(device)))
@@ -86,14 +82,7 @@ class Scores:
             self._labels.load_state(sum_over_ranks(self._labels.state().to(device)))
         scores = self._metrics.compute([info.name for info in manifest.classes])
         label_scores = self._labels.compute(manifest.image_labels)
-        if label_scores is not None:
-            return self._with_labels(scores, label_scores)
-        if self._config.tune.metric in LABEL_METRICS:
-            raise InputError(
-                f"tune.metric={self._config.tune.metric} needs images with a label in the split val; none "
-                "has one; label some, or use tune.metric=dice"
-            )
-        return scores
+        return scores if label_scores is None else self._with_labels(scores, label_scores)
 
     def _with_labels(self, scores: dict[str, Any], label_scores: dict[str, Any]) -> dict[str, Any]:
         accuracy, metric = label_scores["accuracy"], self._config.tune.metric

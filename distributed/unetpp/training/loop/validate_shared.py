@@ -45,7 +45,7 @@ def validate_shared(
             model.set_dilation(vector)
             counted.add(batch)
     found = {vector: counted.compute() for vector, counted in scores.items()}
-    best = max(vectors, key=lambda vector: _finite(found[vector][metric]))
+    best = max(vectors, key=lambda vector: _finite(found[vector].get(metric, math.nan)))
     learner.set_dilation(best)
     candidates = [
         {

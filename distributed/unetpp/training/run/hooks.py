@@ -20,6 +20,7 @@ from typing import Any
 
 from unetpp.config.dilations import Dilation, distinct_networks
 from unetpp.config.run import RunConfig
+from unetpp.core.errors import InputError
 from unetpp.core.ownership import Claim
 from unetpp.core.rundir import RunDir
 from unetpp.models.latency import device_name, measure_levels_s
@@ -137,10 +138,21 @@ class EpochHooks:
         self._latency_s |= {(level, dilation[: level + 1]): value for level, value in seconds.items()}
 
     def _score(self, metrics: dict[str, Any]) -> bool:
+        """Whether the epoch is the best so far.
+
+        Raises:
+            InputError: `tune.metric` is one of labels of whole images, and none has one.
+        """
         if "val" not in metrics:
             return False
         # The metric a sweep maximises is also the one that picks a run's best checkpoint.
-        value = float(metrics["val"][self._config.tune.metric])
+        metric, scored = self._config.tune.metric, metrics["val"]
+        if metric not in scored:
+            raise InputError(
+                f"tune.metric={metric} needs images with a label in the split val; none has one; label some, "
+                "or use tune.metric=dice"
+            )
+        value = float(scored[metric])
         if self._state.best_value is not None and value <= self._state.best_value:
             self._state.validations_since_best += 1
             return False
