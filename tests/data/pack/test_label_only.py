@@ -73,6 +73,13 @@ def test_pack_label_only_without_labels_is_refused(source, tmp_path):
         pack([source], str(tmp_path / "out"), PackOptions(label_only=True))
 
 
+def test_pack_in_which_no_mask_can_be_used_is_refused_with_the_reasons(source, tmp_path):
+    for path in (tmp_path / "masks").rglob("*.png"):
+        path.write_bytes(b"no image")
+    with pytest.raises(InputError, match=rf"no image and mask pair can be packed, {2 * MASKED + 1} files"):
+        packed(source, tmp_path / "out", label_only=True)
+
+
 def test_run_learns_labels_from_them_and_scores_masks_of_the_others_only(source, tmp_path):
     manifest = packed(source, tmp_path / "data", label_only=True).manifest
     config = tiny_config(

@@ -13,12 +13,12 @@ depend on it. Memory: one shard in each parallel task, about 1 KiB for each pair
 
 import logging
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import unetpp
 from unetpp.core.errors import CorruptionError, ExistsError, InputError, StorageError
@@ -56,6 +56,8 @@ from unetpp.data.pack.stats import DatasetStats, PixelStats
 __all__ = ["PackListener", "PackResult", "Progress", "pack"]
 
 logger = logging.getLogger(__name__)
+
+Looked = TypeVar("Looked", ScannedPair, LabelledPair)
 
 
 @dataclass(frozen=True)
@@ -148,10 +150,10 @@ def pack(
     rejections.add(unpaired)
     scanned = _scan(job, pairs, options)
     say_notes(scanned)
-    require_overlap((item.pair.annotation, item.mask.values) for item in scanned if not item.pair.is_unmasked)
+    require_overlap((item.pair.annotation, item.mask.values) for item in _with_masks(scanned))
     settled, kept, misfits = settle(scanned, options)
     rejections.add(misfits)
-    rejections.require_rows(len(kept))
+    rejections.require_rows(len(_with_masks(kept)))
     rejections.require_few(job.files)
     previous = _previous_membership(storage) if overwrite else {}
     shards = plan_shards(kept, settled, options, previous)
@@ -209,8 +211,13 @@ def _scan(job: _Run, pairs: Sequence[Pair], options: PackOptions) -> list[Scanne
             scanned.append(result)
         job.report("scan", done, len(pairs))
     job.rejections.require_readable_folders()
-    job.rejections.require_rows(len(scanned))
+    job.rejections.require_rows(len(_with_masks(scanned)))
     return scanned
+
+
+def _with_masks(items: Iterable[Looked]) -> list[Looked]:
+    """Without those of which a label is all that is known."""
+    return [item for item in items if not item.pair.is_unmasked]
 
 
 def _understand(
@@ -221,8 +228,8 @@ def _understand(
     shards: Sequence[PlannedShard],
 ) -> Understood:
     return describe(
-        [item for item in scanned if not item.pair.is_unmasked],
-        [item for item in kept if not item.pair.is_unmasked],
+        _with_masks(scanned),
+        _with_masks(kept),
         settled.meaning,
         {row.source.pair.sample_id: shard.split for shard in shards for row in shard.rows},
         channels=settled.channels,
