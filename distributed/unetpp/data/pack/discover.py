@@ -14,6 +14,7 @@ from unetpp.data.annotations.annotation import Annotation, Entry, Survey
 from unetpp.data.annotations.find import find_annotations
 from unetpp.data.annotations.pairing import pair_entries
 from unetpp.data.images.pixels import PLAIN, Reading
+from unetpp.data.pack.masks.unmasked import image_label
 from unetpp.data.pack.pairing.choose import Pairing, pair_paths
 from unetpp.data.pack.pairing.pattern import pattern_rule
 from unetpp.data.pack.pairing.roles import is_mask
@@ -129,35 +130,22 @@ def _match(
         )
         for match in pairing.matches
     ]
-    weak = [
-        file
-        for file in pairing.unpaired
-        if file.kind == "image" and set(file.path.split("/")[:-1]) & {*labels}
-    ]
-    pairs += [
-        Pair(
-            prefix + stem_of(file.path),
-            (image_refs[file.path],),
-            image_refs[file.path],
-            folder.split,
-            is_unmasked=True,
-        )
-        for file in weak
-    ]
+    roots = {"image": folder.images, "mask": folder.masks}
+    weak: list[Pair] = []
+    rejections: list[Rejection] = []
+    for file in pairing.unpaired:
+        sample_id = prefix + stem_of(file.path)
+        if file.kind == "image" and image_label(sample_id, labels) is not None:
+            ref = image_refs[file.path]
+            weak.append(Pair(sample_id, (ref,), ref, folder.split, is_unmasked=True))
+        else:
+            rejections.append(Rejection(f"{roots[file.kind]}/{file.path}", file.reason))
     if weak:
         logger.info(
             "%d images of %s have no mask and are kept for their label, first %r",
-            len(weak),
-            folder.images,
-            weak[0].path,
-        )
-    pairs, repeated = _without_repeated_ids(pairs)
-    roots = {"image": folder.images, "mask": folder.masks}
-    rejections = [
-        Rejection(f"{roots[file.kind]}/{file.path}", file.reason)
-        for file in pairing.unpaired
-        if file not in weak
-    ]
+            len(weak), folder.images, weak[0].images[0].path,
+        )  # fmt: skip
+    pairs, repeated = _without_repeated_ids(pairs + weak)
     return pairs, sorted(repeated + rejections, key=lambda rejection: rejection.file)
 
 

@@ -35,6 +35,7 @@ from unetpp.data.sources.boxes import strips_of
 from unetpp.data.sources.channels import open_channels
 from unetpp.data.sources.files import FileRef
 from unetpp.data.sources.raster import Box, Drawn, Pixels, Raster, Space
+from unetpp.data.sources.spacing import shape_of
 
 __all__ = ["Part", "decode_pair", "open_parts"]
 
@@ -121,10 +122,8 @@ class _Pair:
 
     def _size(self, box: Box | None) -> tuple[int, ...]:
         """(Z) H W of the pair, or of a box of it."""
-        header = self.source.header
-        planes = () if header.planes is None else (header.planes,)
-        sides = (header.height, header.width) if box is None else (box.height, box.width)
-        return (*planes, *sides)
+        size = shape_of(self.source.header)
+        return size if box is None else (*size[:-2], box.height, box.width)
 
     def ids(self) -> NDArray[np.int32] | None:
         """(Z) H W: whose pixel it is, where masks are of objects."""

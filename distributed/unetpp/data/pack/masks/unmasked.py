@@ -10,6 +10,7 @@ from unetpp.data.images.header import Header
 from unetpp.data.images.mask_facts import MaskFacts
 from unetpp.data.pack.masks.evidence import MaskEvidence, gather
 from unetpp.data.sources.raster import Box, Pixels, Raster, Space
+from unetpp.data.sources.spacing import shape_of
 
 __all__ = ["Unmasked", "image_label", "no_evidence"]
 
@@ -44,7 +45,7 @@ class Unmasked:
         return hashlib.sha256(b"unmasked").digest()
 
     def read(self, box: Box | None = None) -> Pixels:
-        header = self.header
-        planes = () if header.planes is None else (header.planes,)
-        sides = (header.height, header.width) if box is None else (box.height, box.width)
-        return Pixels(np.zeros((*planes, *sides, 1), np.uint8), np.zeros((*planes, *sides), np.bool_))
+        size = shape_of(self.image.header)
+        if box is not None:
+            size = (*size[:-2], box.height, box.width)
+        return Pixels(np.zeros((*size, 1), np.uint8), np.zeros(size, np.bool_))
