@@ -1,16 +1,13 @@
 """Which classes each train sample holds, and how often it is drawn for them: repeat factor sampling."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from unetpp.core.errors import CorruptionError
-from unetpp.core.manifest import IGNORE, Manifest, ShardInfo
+from unetpp.core.manifest import Manifest, ShardInfo
 from unetpp.core.storage import Storage
-from unetpp.data.dataset.stored_file import StoredFile
+from unetpp.data.dataset.stored_masks import class_pixels, masks_of, value_counts
 
 __all__ = ["class_presence", "classes_in", "repeat_factors"]
 
@@ -42,26 +39,18 @@ def class_presence(storage: Storage, manifest: Manifest) -> tuple[NDArray[np.boo
         StorageError: the storage refuses.
     """
     shards = manifest.splits["train"].shards
-    return tuple(np.stack(list(_rows(storage, manifest, shard))) for shard in shards)
+    return tuple(_rows(storage, manifest, shard) for shard in shards)
 
 
 def classes_in(mask: NDArray[np.uint8], manifest: Manifest) -> NDArray[np.bool_]:
     """(classes,): those of which a stored mask has a pixel."""
-    counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
-    if manifest.task == "multilabel":
-        fields = np.flatnonzero(counts[: 1 << 7])  # the top bit is that of ignored pixels
-        return np.array([bool((fields >> bit & 1).any()) for bit in range(manifest.num_classes)])
-    first = 1 if manifest.task == "binary" else 0
-    found: NDArray[np.bool_] = counts[first : first + manifest.num_classes] > 0
+    found: NDArray[np.bool_] = class_pixels(value_counts(mask), manifest.num_classes, manifest.task) > 0
     return found
 
 
-def _rows(storage: Storage, manifest: Manifest, shard: ShardInfo) -> Iterator[NDArray[np.bool_]]:
+def _rows(storage: Storage, manifest: Manifest, shard: ShardInfo) -> NDArray[np.bool_]:
     try:
-        with pq.ParquetFile(pa.PythonFile(StoredFile(storage, shard.name, shard.bytes), "r")) as file:
-            for group in range(file.num_row_groups):
-                for mask in file.read_row_group(group, columns=["mask"])["mask"]:
-                    yield classes_in(np.frombuffer(mask.as_buffer(), np.uint8), manifest)
+        return np.stack([classes_in(mask, manifest) for mask in masks_of(storage, shard)])
     except (FileNotFoundError, pa.ArrowException) as error:
         raise CorruptionError(
             f"the masks of shard {shard.name} cannot be read: {error}; pack again"

@@ -5,14 +5,13 @@ from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from unetpp.config.planning.timed.facts import NO_FACTS, MaskFacts, PlanFacts, installed_encoders
 from unetpp.config.sections.train import TrainConfig
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import Storage
-from unetpp.data.dataset.stored_file import StoredFile
+from unetpp.data.dataset.stored_masks import open_shard
 
 __all__ = ["facts_of", "measure_masks", "plan_facts"]
 
@@ -118,7 +117,7 @@ def _masks(storage: Storage, manifest: Manifest) -> Iterator[NDArray[np.uint8]]:
     """Evenly spaced ones of the first row group of evenly spaced shards."""
     shards = _spread(manifest.splits["train"].shards, _SHARDS)
     for shard in shards:
-        with pq.ParquetFile(pa.PythonFile(StoredFile(storage, shard.name, shard.bytes), "r")) as file:
+        with open_shard(storage, shard) as file:
             groups = list(_spread(range(file.num_row_groups), -(-_MASKS // len(shards))))
             for group in groups:
                 table = file.read_row_group(group, columns=["mask", "height", "width"])

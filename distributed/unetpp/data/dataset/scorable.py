@@ -1,16 +1,13 @@
 """Whether a split can be scored at all, before anything is trained for it."""
 
-from collections.abc import Iterator
+import itertools
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from unetpp.core.errors import InputError
 from unetpp.core.manifest import IGNORE, Manifest
 from unetpp.core.storage import Storage
-from unetpp.data.dataset.stored_file import StoredFile
+from unetpp.data.dataset.stored_masks import masks_of
 
 __all__ = ["require_scorable"]
 
@@ -31,7 +28,8 @@ def require_scorable(storage: Storage, manifest: Manifest) -> None:
         return
     counts = False
     try:
-        for mask in _masks(storage, manifest):
+        masks = (masks_of(storage, shard) for shard in manifest.splits[_SPLIT].shards)
+        for mask in itertools.chain.from_iterable(masks):
             counted = mask[mask < 128] if manifest.task == "multilabel" else mask[mask != IGNORE]
             counts |= counted.size > 0
             if counted.any() if needs_foreground else counts:
@@ -48,12 +46,3 @@ def require_scorable(storage: Storage, manifest: Manifest) -> None:
         f"split {_SPLIT} of {storage.uri} must hold a pixel of {names}, without which Dice says nothing; "
         f"no mask has one; pack again so that {_SPLIT} gets images with foreground"
     )
-
-
-def _masks(storage: Storage, manifest: Manifest) -> Iterator[NDArray[np.uint8]]:
-    """Pixels of the masks of each row group, flat, in storage order."""
-    for shard in manifest.splits[_SPLIT].shards:
-        with pq.ParquetFile(pa.PythonFile(StoredFile(storage, shard.name, shard.bytes), "r")) as file:
-            for group in range(file.num_row_groups):
-                for mask in file.read_row_group(group, columns=["mask"])["mask"]:
-                    yield np.frombuffer(mask.as_buffer(), np.uint8)

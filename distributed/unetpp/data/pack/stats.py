@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from unetpp.core.manifest import IGNORE, ChannelStats, Task
 from unetpp.data.dataset.sample import Sample
+from unetpp.data.dataset.stored_masks import class_pixels, value_counts
 
-__all__ = ["DatasetStats", "PixelStats", "value_counts"]
+__all__ = ["DatasetStats", "PixelStats"]
 
 _BINS = {"uint8": 256, "uint16": 65536, "float32": 65536}
 _DECILES = 10
@@ -60,7 +61,7 @@ class PixelStats:
         for start in range(0, len(pixels), _BLOCK_PIXELS):
             self._add_block(pixels[start : start + _BLOCK_PIXELS])
         counts = value_counts(mask)
-        self.class_pixels += _class_pixels(counts, len(self.class_pixels), task)
+        self.class_pixels += class_pixels(counts, len(self.class_pixels), task)
         if counts[:IGNORE].any():
             self.foreground_histogram[_foreground_decile(counts)] += 1
 
@@ -142,15 +143,6 @@ class DatasetStats:
         return tuple(sorted(axis)[(len(told) - 1) // 2] for axis in zip(*told, strict=True))
 
 
-def value_counts(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Pixels per mask value, int64 (256,)."""
-    flat = mask.ravel()
-    counts = np.zeros(256, np.int64)
-    for start in range(0, len(flat), _BLOCK_PIXELS):
-        counts += np.bincount(flat[start : start + _BLOCK_PIXELS], minlength=256)
-    return counts
-
-
 def _bins(plane: NDArray[Any]) -> NDArray[np.int64]:
     flat = np.ascontiguousarray(plane).ravel()
     if flat.dtype != np.float32:
@@ -165,16 +157,6 @@ def _bin_value(bin_index: int) -> float:
     ordered = np.uint32(bin_index << 16 | 1 << 15)
     bits = ordered ^ np.uint32(1 << 31) if ordered >> 31 else ~ordered
     return float(np.array([bits], dtype=np.uint32).view(np.float32)[0])
-
-
-def _class_pixels(counts: NDArray[np.int64], num_classes: int, task: Task) -> NDArray[np.int64]:
-    # counts: pixels per stored mask value, (256,)
-    if task == "binary":
-        return counts[1:2]
-    if task == "multiclass":
-        return counts[:num_classes]
-    fields = np.arange(128)
-    return np.array([counts[:128][(fields >> bit & 1) == 1].sum() for bit in range(num_classes)])
 
 
 def _foreground_decile(counts: NDArray[np.int64]) -> int:

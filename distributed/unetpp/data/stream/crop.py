@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetpp.core.manifest import IGNORE, Task
+from unetpp.data.dataset.stored_masks import IGNORE_BIT, class_pixels, value_counts
 
 __all__ = ["crop_or_pad", "draw_corner", "foreground_pixel"]
-
-_IGNORE_BIT = 7
-"""Of a multilabel bit field; a field that has it never counts."""
 
 
 def draw_corner(
@@ -64,19 +62,13 @@ def foreground_pixel(
         task: what the values mean.
         generator: drawn from twice where there is foreground.
     """
-    counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
-    multilabel = task == "multilabel"
-    classes = _labels_present(counts) if multilabel else np.flatnonzero(counts[1:IGNORE]) + 1
+    counts, multilabel = value_counts(mask), task == "multilabel"
+    labels = class_pixels(counts, IGNORE_BIT, task) if multilabel else counts[1:IGNORE]
+    classes = np.flatnonzero(labels) + (0 if multilabel else 1)
     if not len(classes):
         return None
     chosen = int(classes[generator.integers(len(classes))])
-    member = (mask >> _IGNORE_BIT == 0) & (mask >> chosen & 1 == 1) if multilabel else mask == chosen
+    member = (mask >> IGNORE_BIT == 0) & (mask >> chosen & 1 == 1) if multilabel else mask == chosen
     pixels = np.flatnonzero(member)
     place = np.unravel_index(int(pixels[generator.integers(len(pixels))]), mask.shape)
     return tuple(int(index) for index in place)
-
-
-def _labels_present(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    # counts: pixels per stored value, (256,)
-    fields = np.flatnonzero(counts[: 1 << _IGNORE_BIT])
-    return np.array([bit for bit in range(_IGNORE_BIT) if (fields >> bit & 1).any()], dtype=np.int64)

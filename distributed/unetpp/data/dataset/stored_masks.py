@@ -1,0 +1,59 @@
+"""Masks as they are stored: read alone from shards, and counted by value.
+
+Mask values: see README.md of `data`.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from unetpp.core.manifest import ShardInfo, Task
+from unetpp.core.storage import Storage
+from unetpp.data.dataset.stored_file import StoredFile
+
+__all__ = ["IGNORE_BIT", "class_pixels", "masks_of", "open_shard", "value_counts"]
+
+IGNORE_BIT = 7
+"""Of a multilabel bit field; a field that has it never counts."""
+_BLOCK_PIXELS = 2**18
+"""Counting needs 8 bytes for each byte counted, so large masks are counted in blocks."""
+
+
+def open_shard(storage: Storage, shard: ShardInfo) -> pq.ParquetFile:
+    """A shard of which only what is asked for travels, unverified; to be closed.
+
+    Raises:
+        FileNotFoundError: it is missing; also while it is read.
+        pyarrow.ArrowException: it is no parquet file; also while it is read.
+    """
+    return pq.ParquetFile(pa.PythonFile(StoredFile(storage, shard.name, shard.bytes), "r"))
+
+
+def masks_of(storage: Storage, shard: ShardInfo) -> Iterator[NDArray[np.uint8]]:
+    """Pixels of a shard's masks, flat, in storage order; raises as `open_shard`."""
+    with open_shard(storage, shard) as file:
+        for group in range(file.num_row_groups):
+            for mask in file.read_row_group(group, columns=["mask"])["mask"]:
+                yield np.frombuffer(mask.as_buffer(), np.uint8)
+
+
+def value_counts(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Pixels per mask value, int64 (256,)."""
+    flat = mask.ravel()
+    counts = np.zeros(256, np.int64)
+    for start in range(0, len(flat), _BLOCK_PIXELS):
+        counts += np.bincount(flat[start : start + _BLOCK_PIXELS], minlength=256)
+    return counts
+
+
+def class_pixels(counts: NDArray[np.int64], num_classes: int, task: Task) -> NDArray[np.int64]:
+    """Pixels per class, int64 (num_classes,), of pixels per mask value (256,)."""
+    if task == "binary":
+        return counts[1:2]
+    if task == "multiclass":
+        return counts[:num_classes]
+    fields = np.arange(1 << IGNORE_BIT)
+    return np.array([counts[fields[fields >> bit & 1 == 1]].sum() for bit in range(num_classes)])
