@@ -1,7 +1,5 @@
 """Exact Euclidean distances on a pixel grid, by SciPy's distance transform on the host."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
@@ -10,22 +8,21 @@ from torch import Tensor
 __all__ = ["distance_to", "signed_distance"]
 
 
-def distance_to(region: Tensor, spacing: Sequence[float] | None = None) -> Tensor:
+def distance_to(region: Tensor) -> Tensor:
     """Euclidean distance transform: from each pixel to the nearest one of the region, inf where it is empty.
 
     Args:
         region: bool (N, C, *size), on any device.
-        spacing: distance between neighbours along each axis of the size; pixels without it.
 
     Returns:
-        float32 of the same shape, on the region's device; in the unit of the spacing.
+        float32 of the same shape, on the region's device; in pixels.
     """
     host = region.cpu().numpy()
     distances = np.full(host.shape, np.inf, dtype=np.float32)
     for index in np.ndindex(host.shape[:2]):
         # SciPy measures to a corner of the image where no pixel is zero.
         if host[index].any():
-            distances[index] = distance_transform_edt(~host[index], sampling=spacing)
+            distances[index] = distance_transform_edt(~host[index])
     return torch.from_numpy(distances).to(region.device)
 
 
