@@ -51,7 +51,7 @@ def to_device(batch: HostBatch, learner: Learner, *, augment: AugmentConfig | No
 def attacked(
     batch: DeviceBatch, epoch: int, positions: NDArray[np.int64], learner: Learner, config: RunConfig
 ) -> DeviceBatch:
-    """The batch with some images changed by `learner.attack`.
+    """The batch with some images changed by `learner.attack`; as it is where there is none.
 
     Which ones, and where their attacks start, is drawn from (seed, epoch, position) as augmentation is. The
     network attacked is the one that learns, in eval mode: an image is then changed alike in any batch, and
@@ -61,11 +61,12 @@ def attacked(
         batch: on the device.
         epoch: of the batch.
         positions: (N,) of its samples in the epoch.
-        learner: has an attack.
+        learner: what is attacked.
         config: of the run.
     """
     attack, seed = learner.attack, config.data.seed
-    assert attack is not None
+    if attack is None:
+        return batch
     draws = [rng("attack", seed, epoch, position).random() for position in positions.tolist()]
     chosen = [row for row, draw in enumerate(draws) if draw < config.adversarial.share]
     if not chosen:

@@ -150,8 +150,7 @@ def run_step(context: LoopContext, state: TrainState, host: HostBatch) -> StepRe
     augment = config.augment if config.augment.enabled else None
     context.learner.hold_column(state.epoch < config.train.freeze)
     batch = to_device(host, context.learner, augment=augment, seed=config.data.seed)
-    if context.learner.attack is not None:
-        batch = attacked(batch, host.epoch, host.positions, context.learner, config)
+    batch = attacked(batch, host.epoch, host.positions, context.learner, config)
     return train_step(
         context.learner,
         batch,

@@ -63,10 +63,9 @@ def _step_seconds(config: RunConfig, manifest: Manifest, device: torch.device) -
     times = []
     for step in range(_TIMED_STEPS + 1):
         started_s = time.perf_counter()
-        fed = batch if learner.attack is None else attacked(batch, 0, np.arange(share), learner, config)
         train_step(
             learner,
-            fed,
+            attacked(batch, 0, np.arange(share), learner, config),
             accumulate=config.train.accumulate,
             clip=config.train.clip,
             world_size=1,
