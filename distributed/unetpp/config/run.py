@@ -23,8 +23,10 @@ from unetpp.config.sections.model import ModelConfig
 from unetpp.config.sections.train import OptimConfig, ScaleConfig, TrainConfig
 from unetpp.config.sections.tune import TuneConfig
 
-__all__ = ["RunConfig"]
+__all__ = ["WINDOW_OVERLAP", "RunConfig"]
 
+WINDOW_OVERLAP = 0.25
+"""Least fraction of a window that it shares with its neighbour, where images are predicted part by part."""
 _MIN_WINDOW_PX = 512
 """Images up to this side take one forward pass, whatever the crop."""
 

@@ -9,14 +9,13 @@ from types import EllipsisType
 import torch
 from torch import Tensor, nn
 
+from unetpp.config.run import WINDOW_OVERLAP
 from unetpp.models.output import ModelOutput
 
 __all__ = ["AT_ONCE", "Cover", "cover", "multiples_of", "predict_logits"]
 
 AT_ONCE = 4
 """Windows of the largest size whose activations are held at once."""
-_OVERLAP = 0.25
-"""Least fraction of a window that it shares with its neighbour."""
 _SIGMA = 0.125
 """Of the Gaussian, in sides of the window."""
 _LEAST_WEIGHT = 1e-3
@@ -143,9 +142,9 @@ def _axis(side: int, largest: int, least: int, multiple: int) -> tuple[int, tupl
     """Side of the windows along an axis, and their first pixels."""
     if side <= largest:
         return side, (0,)
-    shared = int(_OVERLAP * largest)
+    shared = int(WINDOW_OVERLAP * largest)
     count = max(2, -(-(side - shared) // (largest - shared)))
-    needed = max(least, math.ceil(side / (1 + (count - 1) * (1 - _OVERLAP))))
+    needed = max(least, math.ceil(side / (1 + (count - 1) * (1 - WINDOW_OVERLAP))))
     window = min(largest, -(-needed // multiple) * multiple)
     last = side - window
     return window, tuple(round(index * last / (count - 1)) for index in range(count))
