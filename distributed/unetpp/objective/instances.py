@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 __all__ = ["F1_THRESHOLDS", "InstanceMetrics", "Overlaps", "overlaps_of"]
 
@@ -90,6 +89,8 @@ def _matched_iou(iou: NDArray[np.float64], threshold: float) -> NDArray[np.float
     """IoU of the matches that reach the threshold."""
     if not iou.size:
         return np.zeros(0)
+    from scipy.optimize import linear_sum_assignment  # whose import takes 0.1 s
+
     # A match is worth more than what all IoU of an image can add.
     rows, columns = linear_sum_assignment((iou >= threshold) + iou / (2 * min(iou.shape)), maximize=True)
     found = iou[rows, columns]

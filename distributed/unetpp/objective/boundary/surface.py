@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 __all__ = ["Surfaces", "border_of", "surfaces_of"]
 
@@ -79,5 +78,7 @@ def _at(ndim: int, axis: int, part: slice) -> tuple[slice, ...]:
 def _nearest(points: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     if not len(points) or not len(others):
         return np.full(len(points), np.inf)
+    from scipy.spatial import KDTree  # whose import takes 50 ms
+
     distances: NDArray[np.float64] = KDTree(others, balanced_tree=False, compact_nodes=False).query(points)[0]
     return distances
