@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accuracy_columns import HEADER, row_of, set_parser
 from common import markdown
 from thin_objects import THIN_SETS
 
@@ -31,8 +32,6 @@ from unetpp.inference.evaluate import evaluate
 from unetpp.training.loop.session import Request
 from unetpp.training.run.prepare import new_run
 from unetpp.training.run.rank import run_job
-
-_HEADER = ("set", "seed", "split", "mean IoU", "pooled Dice", "Dice per image", "images seen", "CPU s")
 
 
 class OneThread:
@@ -84,11 +83,7 @@ def train_and_score(uri: str, out: str, minutes: float, overrides: list[str]) ->
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("sets", nargs="+", help="NAME=URI of a packed dataset, or cracks, or vessels")
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser = set_parser(__doc__, "NAME=URI of a packed dataset, or cracks, or vessels")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--override", action="append", default=[], help="key=value, to compare")
@@ -104,10 +99,9 @@ def main() -> None:
         for seed in range(arguments.seeds):
             print(f"{name}, seed {seed}", file=sys.stderr)
             found = _in_a_process(arguments, entry, uri, str(arguments.work / f"{name}-{seed}"), seed)
-            rows.append((name, seed, *(found[key] for key in ("split", "iou", "dice", "dice_per_image"))))
-            rows[-1] += (found["images"], round(found["cpu_s"]))
+            rows.append((name, seed, *row_of(found["split"], found, found["images"], found["cpu_s"])))
             print(f"{name}, seed {seed}: {found}", file=sys.stderr)
-    print(markdown(_HEADER, rows))
+    print(markdown(HEADER, rows))
 
 
 def _in_a_process(arguments: argparse.Namespace, entry: str, uri: str, out: str, seed: int) -> dict[str, Any]:

@@ -9,16 +9,17 @@ that score ours. On a CPU nnU-Net computes in fp32. It runs in an environment of
     python benchmarks/accuracy_nnunet.py --minutes 10 --work build/nnunet roads=data/camvid tiles=data/tiles
 """
 
-import argparse
 import json
 import os
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from accuracy_columns import HEADER, row_of, scores_of, set_parser
 from common import markdown
 from PIL import Image
 
@@ -26,19 +27,15 @@ from unetpp.core.manifest import IGNORE, Manifest
 from unetpp.core.storage import Storage, open_storage
 from unetpp.data.dataset.manifests import load_manifest
 from unetpp.data.dataset.parquet import iter_samples
-from unetpp.objective.metrics import SegmentationMetrics
+from unetpp.data.dataset.sample import Sample
+from unetpp.inference.evaluate import choose_split
 
 _PLANS, _STEPS_AN_EPOCH = "plans", 10
 _MEMORY_GB = 1.0
-_HEADER = ("set", "seed", "split", "mean IoU", "pooled Dice", "Dice per image", "images seen", "CPU s")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("sets", nargs="+", help="NAME=URI of a packed dataset of grey or colour pictures")
-    parser.add_argument("--minutes", type=float, default=10.0, help="of this thread's CPU")
+    parser = set_parser(__doc__, "NAME=URI of a packed dataset of grey or colour pictures")
     parser.add_argument("--work", type=Path, required=True)
     arguments = parser.parse_args()
     folders = {name: arguments.work.absolute() / name for name in ("raw", "preprocessed", "results")}
@@ -50,12 +47,12 @@ def main() -> None:
         name, _, uri = entry.partition("=")
         rows.append((name, 0, *_train_and_score(number, name, uri, folders, arguments.minutes * 60)))
         print(rows[-1], file=sys.stderr, flush=True)
-    print(markdown(_HEADER, rows))
+    print(markdown(HEADER, rows))
 
 
 def _train_and_score(
     number: int, name: str, uri: str, folders: dict[str, Path], seconds: float
-) -> tuple[str, float, float, float, int, int]:
+) -> tuple[Any, ...]:
     from nnunetv2.experiment_planning.plan_and_preprocess_api import (
         extract_fingerprints,
         plan_experiments,
@@ -70,9 +67,9 @@ def _train_and_score(
     plan_experiments([number], gpu_memory_target_in_gb=_MEMORY_GB, overwrite_plans_name=_PLANS)
     preprocess([number], _PLANS, ("2d",), (1,))
     trainer, seen, spent_s = _train(folders["preprocessed"] / dataset, seconds)
-    split = next(part for part in ("test", "val") if part in manifest.splits and manifest.splits[part].rows)
-    scores = _score(trainer, storage, manifest, split)
-    return split, *(round(scores[key], 4) for key in ("iou", "dice", "dice_per_image")), seen, round(spent_s)
+    split = choose_split(manifest, None)
+    samples = iter_samples(storage, manifest, split)
+    return row_of(split, scores_of(manifest, _predicted(trainer, manifest, samples)), seen, spent_s)
 
 
 def _write_raw(storage: Storage, manifest: Manifest, folder: Path) -> None:
@@ -120,7 +117,9 @@ def _train(folder: Path, seconds: float) -> tuple[Any, int, float]:
     return trainer, seen, time.process_time() - began_s
 
 
-def _score(trainer: Any, storage: Storage, manifest: Manifest, split: str) -> dict[str, Any]:
+def _predicted(
+    trainer: Any, manifest: Manifest, samples: Iterable[Sample]
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
     trainer.set_deep_supervision_enabled(False)
@@ -135,8 +134,7 @@ def _score(trainer: Any, storage: Storage, manifest: Manifest, split: str) -> di
         type(trainer).__name__,
         trainer.inference_allowed_mirroring_axes,
     )
-    metrics = SegmentationMetrics(manifest.num_classes, [1], manifest.task)
-    for sample in iter_samples(storage, manifest, split):
+    for sample in samples:
         image = np.moveaxis(sample.image, -1, 0)[:, None].astype(np.float32)
         labels = torch.from_numpy(
             predictor.predict_single_npy_array(image, {"spacing": (999, 1, 1)})[0]
@@ -145,8 +143,7 @@ def _score(trainer: Any, storage: Storage, manifest: Manifest, split: str) -> di
             logits = (2.0 * labels - 1)[None, None]
         else:
             logits = torch.nn.functional.one_hot(labels, manifest.num_classes).permute(2, 0, 1)[None].float()
-        metrics.update(((logits,), None), torch.from_numpy(sample.mask)[None])
-    return metrics.compute([info.name for info in manifest.classes])
+        yield logits, torch.from_numpy(sample.mask)[None]
 
 
 if __name__ == "__main__":

@@ -9,15 +9,16 @@ so it is run by an environment of its own that has unetpp as well:
     python benchmarks/accuracy_smp.py --minutes 10 roads=data/camvid tiles=data/tiles
 """
 
-import argparse
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
+from accuracy_columns import HEADER, row_of, scores_of, set_parser
 from common import markdown
 from torch.nn import functional as F
 
@@ -25,21 +26,17 @@ from unetpp.core.manifest import Manifest
 from unetpp.core.storage import open_storage
 from unetpp.data.dataset.manifests import load_manifest
 from unetpp.data.dataset.parquet import iter_samples
+from unetpp.data.dataset.sample import Sample
+from unetpp.inference.evaluate import choose_split
 from unetpp.models.cpu_speed import cpu_speed
 from unetpp.models.normalise import Normalise
-from unetpp.objective.metrics import SegmentationMetrics
 
 _CROP_PX, _BATCH_SIZE, _LR, _MULTIPLE_PX = 256, 8, 1e-3, 32
 _IGNORED = 255
-_HEADER = ("set", "seed", "split", "mean IoU", "pooled Dice", "Dice per image", "images seen", "CPU s")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("sets", nargs="+", help="NAME=URI of a packed dataset")
-    parser.add_argument("--minutes", type=float, default=10.0, help="of this thread's CPU")
+    parser = set_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -49,10 +46,10 @@ def main() -> None:
         for seed in range(arguments.seeds):
             rows.append((name, seed, *_train_and_score(uri, seed, arguments.minutes * 60)))
             print(rows[-1], file=sys.stderr, flush=True)
-    print(markdown(_HEADER, rows))
+    print(markdown(HEADER, rows))
 
 
-def _train_and_score(uri: str, seed: int, seconds: float) -> tuple[str, float, float, float, int, int]:
+def _train_and_score(uri: str, seed: int, seconds: float) -> tuple[Any, ...]:
     storage = open_storage(uri)
     manifest = load_manifest(storage)
     torch.manual_seed(seed)
@@ -61,9 +58,9 @@ def _train_and_score(uri: str, seed: int, seconds: float) -> tuple[str, float, f
     ).to(memory_format=torch.channels_last)
     normalise = Normalise(manifest.channel_stats)
     optimizer = torch.optim.Adam(model.parameters(), lr=_LR)
-    samples = [(sample.image, sample.mask) for sample in iter_samples(storage, manifest, "train")]
+    pairs = [(sample.image, sample.mask) for sample in iter_samples(storage, manifest, "train")]
     began_s, seen = time.process_time(), 0
-    for images, masks in _batches(samples, np.random.default_rng(seed)):
+    for images, masks in _batches(pairs, np.random.default_rng(seed)):
         used = (time.process_time() - began_s) / seconds
         if used >= 1:
             break
@@ -75,9 +72,9 @@ def _train_and_score(uri: str, seed: int, seconds: float) -> tuple[str, float, f
         optimizer.step()
         seen += len(images)
     spent_s = time.process_time() - began_s
-    split = next(name for name in ("test", "val") if name in manifest.splits and manifest.splits[name].rows)
-    scores = _score(model, manifest, normalise, list(iter_samples(storage, manifest, split)))
-    return split, *(round(scores[key], 4) for key in ("iou", "dice", "dice_per_image")), seen, round(spent_s)
+    split = choose_split(manifest, None)
+    samples = iter_samples(storage, manifest, split)
+    return row_of(split, scores_of(manifest, _predicted(model, normalise, samples)), seen, spent_s)
 
 
 def _autocast() -> torch.autocast:
@@ -120,8 +117,9 @@ def _loss(logits: torch.Tensor, masks: torch.Tensor, manifest: Manifest) -> torc
 
 
 @torch.no_grad()
-def _score(model: torch.nn.Module, manifest: Manifest, normalise: Normalise, samples: list) -> dict:
-    metrics = SegmentationMetrics(manifest.num_classes, [1], manifest.task)
+def _predicted(
+    model: torch.nn.Module, normalise: Normalise, samples: Iterable[Sample]
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     model.eval()
     for sample in samples:
         image = normalise(torch.from_numpy(sample.image)[None].permute(0, 3, 1, 2))
@@ -129,8 +127,7 @@ def _score(model: torch.nn.Module, manifest: Manifest, normalise: Normalise, sam
         pads = (0, -width % _MULTIPLE_PX, 0, -height % _MULTIPLE_PX)
         with _autocast():
             logits = model(F.pad(image, pads, mode="replicate"))[..., :height, :width]
-        metrics.update(((logits.float(),), None), torch.from_numpy(sample.mask)[None])
-    return metrics.compute([info.name for info in manifest.classes])
+        yield logits.float(), torch.from_numpy(sample.mask)[None]
 
 
 if __name__ == "__main__":
