@@ -13,6 +13,7 @@ from PIL import Image
 
 from unetpp.core.errors import ConfigError, ExistsError, InputError
 from unetpp.inference.batch import PredictOptions, predict_paths
+from unetpp.inference.engines.network import network_of_engine
 from unetpp.inference.engines.registry import load_engine
 from unetpp.inference.engines.weights import load_exported
 from unetpp.inference.export import export_run
@@ -163,3 +164,22 @@ def test_file_of_an_earlier_release_is_to_be_exported_again(make_run, folder, tm
     load_exported(out)
     with pytest.raises(InputError, match="export it again"):
         predict_paths(str(out), str(folder), str(tmp_path / "out"))
+
+
+class ElsewhereEngine:
+    """Computes on the CPU, wherever its images are."""
+
+    def __init__(self, description):
+        self.description = description
+
+    def logits(self, images):
+        return torch.zeros(len(images), 1, *images.shape[2:])
+
+
+def test_logits_of_a_file_lie_where_its_images_do(make_run, tmp_path):
+    file = tmp_path / "m.safetensors"
+    export_run(make_run(), file)
+    network = network_of_engine(ElsewhereEngine(load_engine(file).description))
+    # A device that every machine has beside its CPU.
+    images = torch.zeros(1, 3, 8, 8, device="meta")
+    assert network.model(images).levels[-1].device == images.device

@@ -127,8 +127,8 @@ class _OneLevel(nn.Module):
         self.size_multiples = size_multiples
 
     def forward(self, images: Tensor) -> ModelOutput:
-        """Raw float32 (N, C, *size)."""
-        return ModelOutput((self.engine.logits(images),), None)
+        """Raw float32 (N, C, *size); logits come back to where the images are."""
+        return ModelOutput((self.engine.logits(images).to(images.device),), None)
 
 
 class RawPixels(nn.Module):

@@ -39,5 +39,5 @@ class _Program:
     @torch.inference_mode()
     def logits(self, images: Tensor) -> Tensor:
         """See `Engine`."""
-        logits: Tensor = self._module(images)
+        logits: Tensor = self._module(images.cpu())
         return logits

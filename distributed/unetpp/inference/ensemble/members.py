@@ -33,8 +33,7 @@ class _Members(nn.Module):
     def _output(self, member: Network, images: Tensor) -> ModelOutput:
         with member.autocast(images.device):
             output: ModelOutput = member.model(member.normalise(images))
-        image = None if output.image is None else output.image.to(images.device)
-        return ModelOutput((output.levels[-1].to(images.device),), image)
+        return ModelOutput(output.levels[-1:], output.image)
 
 
 def _multiples(member: Network) -> Sequence[int]:
