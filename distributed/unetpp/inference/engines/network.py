@@ -12,7 +12,7 @@ from unetpp.core.manifest import Manifest
 from unetpp.inference.engines.engine import Engine
 from unetpp.inference.masks.decide import PLAIN, Decision
 from unetpp.models.deployed import autocast_to, for_inference, prediction_dtype
-from unetpp.models.inference import AT_ONCE
+from unetpp.models.inference import AT_ONCE, predict_logits
 from unetpp.models.load import LoadedRun
 from unetpp.models.output import ModelOutput
 
@@ -65,6 +65,13 @@ class Network:
     def autocast(self, device: torch.device) -> torch.autocast:
         """The context of a pass."""
         return autocast_to(self.dtype, device)
+
+    def outputs(self, images: Tensor) -> ModelOutput:
+        """Of raw pixels (N, C, *size) where the model is; large ones window by window."""
+        with self.autocast(images.device):
+            return predict_logits(
+                self.model, self.normalise(images), window_px=self.window_px, least_px=self.patch_px
+            )
 
 
 def network_of_run(run: LoadedRun, device: torch.device, *, every_level: bool = False) -> Network:

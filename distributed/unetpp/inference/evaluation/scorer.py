@@ -65,7 +65,7 @@ class Scorer:
         self.rows = 0
         self.examples = Examples(_KEPT_EXAMPLES)
         self.per_image = PerImage([entry.name for entry in manifest.classes])
-        self.stages = Stages(stages, manifest, device)
+        self.stages = Stages(stages, manifest)
         self._levels = stages[-1].network.levels
         task, classes = manifest.task, manifest.num_classes
         self._metrics = SegmentationMetrics(classes, self._levels, task)

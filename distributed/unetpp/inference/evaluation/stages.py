@@ -1,7 +1,7 @@
 """What each improvement of the masks brings and costs: the same images, predicted step by step.
 
 The first stage is the network as it is, each further one adds to the one before; of several networks each
-alone comes first. Only what a stage adds is computed anew.
+alone comes first. A stage that reads the same network's logits otherwise does not compute them anew.
 """
 
 import time
@@ -16,7 +16,6 @@ from torch import Tensor
 from unetpp.core.manifest import Manifest
 from unetpp.inference.engines.network import Network
 from unetpp.inference.masks.decide import Decision
-from unetpp.models.inference import predict_logits
 from unetpp.models.output import ModelOutput
 from unetpp.objective.metrics import SegmentationMetrics
 from unetpp.objective.statistics.paired import compare_paired, corrected
@@ -52,11 +51,10 @@ class Stages:
     Args:
         stages: first to last, at least one.
         manifest: of the evaluated dataset.
-        device: where the networks are.
     """
 
-    def __init__(self, stages: Sequence[Stage], manifest: Manifest, device: torch.device) -> None:
-        self._stages, self._manifest, self._device = tuple(stages), manifest, device
+    def __init__(self, stages: Sequence[Stage], manifest: Manifest) -> None:
+        self._stages, self._manifest = tuple(stages), manifest
         count, task = manifest.num_classes, manifest.task
         self._metrics = [SegmentationMetrics(count, [stage.network.level], task) for stage in stages]
         self._dice: list[list[Tensor]] = [[] for _ in stages]
@@ -64,7 +62,7 @@ class Stages:
         self._images = 0
 
     def add(self, pixels: Tensor, masks: Tensor) -> Predicted:
-        """Raw pixels (N, C, *size) and masks uint8 (N, *size), both on the device."""
+        """Raw pixels (N, C, *size) and masks uint8 (N, *size), both where the networks are."""
         network: Network | None = None
         output = ModelOutput((), None)
         taken_s = 0.0
@@ -72,7 +70,7 @@ class Stages:
         for index, stage in enumerate(self._stages):
             if stage.network is not network:
                 started_s = time.process_time()
-                output, network = self._output(stage.network, pixels), stage.network
+                output, network = stage.network.outputs(pixels), stage.network
                 taken_s = time.process_time() - started_s
             started_s = time.process_time()
             decided = stage.decision.apply(output.levels[-1], self._manifest)
@@ -110,13 +108,3 @@ class Stages:
             return [None] * len(others)
         before, *after = ({str(n): float(dice[n]) for n in known} for dice in (first, *others))
         return [found.to_json() for found in corrected([compare_paired(before, each) for each in after])]
-
-    @torch.inference_mode()
-    def _output(self, network: Network, pixels: Tensor) -> ModelOutput:
-        with network.autocast(self._device):
-            return predict_logits(
-                network.model,
-                network.normalise(pixels),
-                window_px=network.window_px,
-                least_px=network.patch_px,
-            )

@@ -23,7 +23,6 @@ from unetpp.inference.inputs import InputImage
 from unetpp.inference.many.reading import open_ahead
 from unetpp.inference.predictor import masks_from_logits, probabilities_from_logits
 from unetpp.inference.volumes import check_any, prepared
-from unetpp.models.inference import predict_logits
 from unetpp.objective.certainty import CERTAINTIES, certainty
 
 __all__ = ["Doubted", "doubt_of", "least_certain"]
@@ -84,7 +83,7 @@ def least_certain(
         if len(kept) == keep and key <= kept[0][:2]:
             continue
         shown = display_image(np.asarray(pixels), manifest)
-        doubt = doubt_of([probabilities_from_logits(level.float(), manifest.task)[0] for level in levels])
+        doubt = doubt_of([probabilities_from_logits(level, manifest.task)[0] for level in levels])
         entry = Doubted(
             image,
             told[measure],
@@ -113,14 +112,7 @@ def doubt_of(chances: list[Tensor]) -> NDArray[np.float32]:
 def _levels(network: Network, device: torch.device, pixels: NDArray[np.generic]) -> list[Tensor]:
     # (H, W, C) -> (1, C, H, W)
     batch = torch.from_numpy(np.array(pixels)).movedim(-1, 0)[None].to(device)
-    with network.autocast(device):
-        output = predict_logits(
-            network.model,
-            network.normalise(batch),
-            window_px=network.window_px,
-            least_px=network.patch_px,
-        )
-    return [level.float() for level in output.levels]
+    return [level.float() for level in network.outputs(batch).levels]
 
 
 def _with_doubt(shown: NDArray[np.uint8], doubt: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -49,7 +49,7 @@ def network_scores(network: Network, samples: Sequence[Sample]) -> dict[str, flo
     manifest = network.manifest
     metrics = SegmentationMetrics(manifest.num_classes, (network.level,), manifest.task)
     for sample in samples:
-        metrics.update(_predict(network, sample), torch.from_numpy(np.array(sample.mask))[None])
+        metrics.update(network.outputs(_raw(sample)), torch.from_numpy(np.array(sample.mask))[None])
     return _picked(metrics.compute([entry.name for entry in manifest.classes]))
 
 
@@ -60,26 +60,14 @@ def seconds_per_image(networks: Mapping[Key, Network], samples: Sequence[Sample]
     for network in networks.values():
         # An engine makes itself ready for each size that it meets.
         for sample in samples:
-            _predict(network, sample)
+            network.outputs(_raw(sample))
     for _ in range(_ROUNDS):
         for key, network in networks.items():
             start = time.perf_counter()
             for sample in samples:
-                _predict(network, sample)
+                network.outputs(_raw(sample))
             taken[key].append((time.perf_counter() - start) / len(samples))
     return {key: statistics.median(values) for key, values in taken.items()}
-
-
-def _predict(network: Network, sample: Sample) -> Any:
-    # An engine sees to its own device.
-    cpu = torch.device("cpu")
-    with network.autocast(cpu):
-        return predict_logits(
-            network.model,
-            network.normalise(_raw(sample)),
-            window_px=network.window_px,
-            least_px=network.patch_px,
-        )
 
 
 def _raw(sample: Sample) -> Tensor:
