@@ -79,7 +79,7 @@ def evaluate(
     device = pick_device()
     networks = load_networks(places, level, dilation, device)
     split = check_fitting(networks, places, split, options) if options.fit_thresholds else split
-    stages = plan_stages(networks, places, options.averaging, _decision(networks, options), device)
+    stages = plan_stages(networks, places, options.averaging, _decision(networks, options))
     data, manifest, split = _open_dataset(networks, data_uri, split)
     scorer = Scorer(stages, manifest, device, Measured(options.tolerance, options.fit_thresholds))
     disturb = disturber(options.disturbance, partial(_attacked, places, level, dilation), manifest, device)

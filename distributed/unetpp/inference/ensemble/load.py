@@ -64,7 +64,7 @@ def load_network(
         averaged(load_member(place, level, dilation, device, every_level=averaging.levels), place, averaging)
         for place in places
     ]
-    network = ensemble_of(members, places, device)
+    network = ensemble_of(members, places)
     decision = decision_of(thresholds, network.thresholds, min_object_px, network.manifest)
     return replace(network, decision=decision)
 

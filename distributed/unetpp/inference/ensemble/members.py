@@ -10,21 +10,23 @@ from unetpp.core.errors import InputError
 from unetpp.core.manifest import Manifest
 from unetpp.inference.engines.network import Network, RawPixels
 from unetpp.inference.ensemble.average import average_outputs
+from unetpp.models.inference import multiples_of
 from unetpp.models.output import ModelOutput
 
-__all__ = ["ensemble_of", "mean_thresholds", "require_alike"]
+__all__ = ["ensemble_of", "mean_thresholds"]
 
 
 class _Members(nn.Module):
     """Raw pixels to the mean of the members' last levels; each normalises by its own data's statistics."""
 
-    def __init__(self, members: Sequence[Network], device: torch.device) -> None:
+    def __init__(self, members: Sequence[Network]) -> None:
         super().__init__()
         self.models = nn.ModuleList(member.model for member in members)
         self.normalisations = nn.ModuleList(member.normalise for member in members)
-        self.members, self.device = tuple(members), device
-        self.task = members[0].manifest.task
-        self.size_multiples = tuple(map(max, zip(*(_multiples(member) for member in members), strict=True)))
+        self.members, self.task = tuple(members), members[0].manifest.task
+        dims = members[0].manifest.spatial_dims
+        multiples = [multiples_of(member.model, dims) for member in members]
+        self.size_multiples = tuple(map(max, zip(*multiples, strict=True)))
 
     def forward(self, images: Tensor) -> ModelOutput:
         """float32 (N, C, *size) in raw units."""
@@ -36,12 +38,7 @@ class _Members(nn.Module):
         return ModelOutput(output.levels[-1:], output.image)
 
 
-def _multiples(member: Network) -> Sequence[int]:
-    multiples: Sequence[int] = member.model.size_multiples  # type: ignore[assignment]  # every model here has it
-    return multiples
-
-
-def ensemble_of(members: Sequence[Network], places: Sequence[str], device: torch.device) -> Network:
+def ensemble_of(members: Sequence[Network], places: Sequence[str]) -> Network:
     """One network of several; a single one is returned as it is.
 
     Raises:
@@ -50,9 +47,9 @@ def ensemble_of(members: Sequence[Network], places: Sequence[str], device: torch
     first = members[0]
     if len(members) == 1:
         return first
-    require_alike([member.manifest for member in members], places)
+    _require_alike([member.manifest for member in members], places)
     return Network(
-        model=_Members(members, device),
+        model=_Members(members),
         normalise=RawPixels(),
         manifest=first.manifest,
         # What the member that looks furthest takes in at once.
@@ -75,7 +72,7 @@ def mean_thresholds(members: Sequence[Network]) -> tuple[float, ...]:
     return tuple(fmean(each) for each in zip(*kept, strict=True)) if all(kept) else ()
 
 
-def require_alike(manifests: Sequence[Manifest], places: Sequence[str]) -> None:
+def _require_alike(manifests: Sequence[Manifest], places: Sequence[str]) -> None:
     """Refuse networks whose predictions cannot be averaged.
 
     Means and deviations of pixels may differ, since each member normalises by its own.

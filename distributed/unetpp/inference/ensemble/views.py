@@ -60,11 +60,8 @@ def allowed_views(symmetries: Symmetries | None, place: str) -> tuple[View, ...]
 def seen(images: Tensor, view: View) -> Tensor:
     """Images (..., *size) as a view shows them."""
     turns, flips = view
-    return (
-        torch.flip(torch.rot90(images, turns, _PLANE) if turns else images, flips)
-        if flips or turns
-        else images
-    )
+    turned = torch.rot90(images, turns, _PLANE) if turns else images
+    return torch.flip(turned, flips) if flips else turned
 
 
 def seen_back(outputs: Tensor, view: View) -> Tensor:

@@ -26,7 +26,6 @@ def plan_stages(
     places: Sequence[str],
     averaging: Averaging,
     decision: Decision,
-    device: torch.device,
 ) -> list[Stage]:
     """From the plain networks to all that was asked for; each stage adds to the one before.
 
@@ -39,7 +38,7 @@ def plan_stages(
 
     def together(used: Averaging) -> Network:
         members = [averaged(*pair, used) for pair in zip(networks, places, strict=True)]
-        return ensemble_of(members, places, device)
+        return ensemble_of(members, places)
 
     if several:
         stages.append(Stage(f"mean of {len(networks)} networks", together(Averaging()), PLAIN))

@@ -16,7 +16,7 @@ from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Manifest
 from unetpp.objective.counts import positive_pixels
 
-__all__ = ["PLAIN", "Decision", "check_decision", "decision_of"]
+__all__ = ["PLAIN", "Decision", "decision_of"]
 
 _BACKGROUND = ("background", "_background_")
 _NEVER = -1e4
@@ -67,23 +67,19 @@ def decision_of(
         manifest: of the training data.
 
     Raises:
-        ConfigError: see `check_decision`.
+        ConfigError: thresholds where the largest class wins, out of range or not one for each label; or a
+            size of objects that are told apart by their borders.
     """
     thresholds = kept if asked is None else asked
     if len(thresholds) == 1:
         thresholds *= manifest.num_classes
     decision = Decision(() if set(thresholds) == {_HALF} else thresholds, min_object_px)
-    check_decision(decision, manifest)
+    _check(decision, manifest)
     return decision
 
 
-def check_decision(decision: Decision, manifest: Manifest) -> None:
-    """Refuse what a task does not have.
-
-    Raises:
-        ConfigError: thresholds where the largest class wins, out of range or not one for each label; or a
-            size of objects that are told apart by their borders.
-    """
+def _check(decision: Decision, manifest: Manifest) -> None:
+    """Refuse what a task does not have, see `decision_of`."""
     if decision.thresholds:
         if manifest.task == "multiclass":
             raise ConfigError("thresholds need a binary or multilabel task; here the largest class wins")
