@@ -3,13 +3,13 @@
 Shapes: N images, C channels, H height, W width, K classes; volumes have planes in front of H.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from unetpp.core.manifest import Task
+from unetpp.inference.masks.decide import threshold_logits
 from unetpp.models.normalise import Normalise
 from unetpp.models.unetpp import UNetPlusPlus
 
@@ -69,8 +69,7 @@ class LogitsAndMask(nn.Module):
         if self.task == "multiclass":
             return logits, logits.argmax(1).to(torch.uint8)
         labels = logits.unbind(1)
-        # A probability above the threshold is a logit above the threshold's.
-        least = [math.log(each / (1 - each)) for each in self.thresholds] or [0.0] * len(labels)
+        least = threshold_logits(self.thresholds) or [0.0] * len(labels)
         bits = [(chances > least[k]).to(torch.uint8) * (1 << k) for k, chances in enumerate(labels)]
         return logits, torch.stack(bits).sum(0).to(torch.uint8)
 

@@ -5,6 +5,7 @@ like the network's own. Shapes: N images, K classes.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +15,11 @@ from torch import Tensor
 
 from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Manifest
+from unetpp.inference.objects.regions import is_background
 from unetpp.objective.counts import positive_pixels
 
-__all__ = ["PLAIN", "Decision", "decision_of"]
+__all__ = ["PLAIN", "Decision", "decision_of", "threshold_logits"]
 
-_BACKGROUND = ("background", "_background_")
 _NEVER = -1e4
 """A logit that no other is below."""
 
@@ -43,8 +44,8 @@ class Decision:
             return logits
         decided = logits.float()
         if self.thresholds:
-            shift = [math.log(threshold / (1 - threshold)) for threshold in self.thresholds]
-            decided = decided - decided.new_tensor(shift).view(1, -1, *[1] * (logits.ndim - 2))
+            shift = decided.new_tensor(threshold_logits(self.thresholds))
+            decided = decided - shift.view(1, -1, *[1] * (logits.ndim - 2))
         if self.min_object_px > 1:
             small = _small(positive_pixels(decided, manifest.task), manifest, self.min_object_px)
             decided = decided.masked_fill(small, _NEVER)
@@ -53,6 +54,11 @@ class Decision:
 
 PLAIN = Decision()
 _HALF = 0.5
+
+
+def threshold_logits(thresholds: Sequence[float]) -> list[float]:
+    """Logits above which probabilities are above these."""
+    return [math.log(each / (1 - each)) for each in thresholds]
 
 
 def decision_of(
@@ -105,8 +111,8 @@ def _small(positive: Tensor, manifest: Manifest, least_px: int) -> Tensor:
     """Which of the pixels (N, K, *size) are in objects of fewer pixels."""
     regions = positive.cpu().numpy()
     found = np.zeros_like(regions)
-    for k, entry in enumerate(manifest.classes):
-        if manifest.task == "multiclass" and k == 0 and entry.name in _BACKGROUND:
+    for k in range(manifest.num_classes):
+        if is_background(manifest, k):
             continue
         for n, region in enumerate(regions[:, k]):
             ids, _ = ndimage.label(region)
