@@ -69,7 +69,7 @@ def predict_paths(
     options = replace(options, format=trained_writer(options.format, manifest))
     images, target = find_images(source, manifest.channel_files), open_storage(out)
     outputs = _Outputs(target, images, options)
-    outputs.refuse(existing=not options.overwrite and not options.resume)
+    outputs.refuse()
     predictor = export or load()  # after all that can be refused without the weights
     journal = Journal(target, _call(predictor, places, options))
     left = outputs.begin(journal)
@@ -113,20 +113,20 @@ class _Outputs:
     def __init__(self, target: Storage, images: ImageSet, options: PredictOptions) -> None:
         asked = {"overlay": options.overlay, "probabilities": options.probabilities}
         self._own = own_outputs(images, **asked, wanted=options.format)
+        page = [REVIEW_PAGE] if options.review is not None else []
+        self._names = [*together(options.format), *chain.from_iterable(self._own.values()), *page]
         self._target, self._images, self._options = target, images, options
 
-    def refuse(self, *, existing: bool) -> None:
-        """Keep masks apart from images and, where asked, from what is there.
+    def refuse(self) -> None:
+        """Keep masks apart from images and, unless a call may be gone on with, from what is there.
 
         Raises:
             InputError: images and masks would get mixed up.
             ExistsError: an output exists.
         """
-        page = [REVIEW_PAGE] if self._options.review is not None else []
-        names = [*together(self._options.format), *chain.from_iterable(self._own.values()), *page]
-        refuse_images(self._target, self._images, names)
-        if existing:
-            refuse_existing(self._target, names)
+        refuse_images(self._target, self._images, self._names)
+        if not self._options.resume:
+            self._refuse_existing()
 
     def begin(self, journal: Journal) -> list[InputImage]:
         """The images that are left to predict: all, unless a call is gone on with.
@@ -135,12 +135,17 @@ class _Outputs:
             ExistsError: an output exists and is of no call that can be gone on with.
         """
         images = self._images.images
-        if self._options.resume and journal.load():
-            done = journal.done(self._own, needs_records=is_together(self._options.format))
-            return [image for image in images if image.name not in done]
-        self.refuse(existing=not self._options.overwrite)
+        if self._options.resume:
+            if journal.load():
+                done = journal.done(self._own, needs_records=is_together(self._options.format))
+                return [image for image in images if image.name not in done]
+            self._refuse_existing()
         journal.begin()
         return list(images)
+
+    def _refuse_existing(self) -> None:
+        if not self._options.overwrite:
+            refuse_existing(self._target, self._names)
 
 
 def _gather(
