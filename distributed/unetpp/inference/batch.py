@@ -17,8 +17,10 @@ from unetpp.inference.inputs import ImageSet, InputImage, find_images
 from unetpp.inference.many.journal import Journal
 from unetpp.inference.many.options import PredictOptions, Work
 from unetpp.inference.many.worker import Outcome, Worker
+from unetpp.inference.masks.decide import Decision
 from unetpp.inference.outputs import own_outputs, refuse_existing, refuse_images
 from unetpp.inference.predictor import Predictor
+from unetpp.inference.review.rank import require_pictures
 from unetpp.inference.review.write import REVIEW_PAGE, write_review
 from unetpp.inference.writers.registry import finish, is_together, together, trained_writer
 
@@ -57,8 +59,8 @@ def predict_paths(
         seconds, images_per_s.
 
     Raises:
-        InputError: no image at `source`, images and masks would mix, models differ, no image could be
-            predicted, or one could not where that is to be strict.
+        InputError: no image at `source`, images and masks would mix, models differ, a review of volumes, no
+            image could be predicted, or one could not where that is to be strict.
         StorageError: several images in a row could not be read or their masks not written.
         ExistsError: an output exists and must not be replaced, or another call is to be resumed.
     """
@@ -67,6 +69,8 @@ def predict_paths(
     export = load() if is_export(places[0]) else None
     manifest = RunDir(places[0]).require().read_dataset() if export is None else export.manifest
     options = replace(options, format=trained_writer(options.format, manifest))
+    if options.review is not None:
+        require_pictures(manifest)
     images, target = find_images(source, manifest.channel_files), open_storage(out)
     outputs = _Outputs(target, images, options)
     outputs.refuse()
@@ -78,6 +82,7 @@ def predict_paths(
     failed = _gather(worker(left), journal, len(images.images), len(left), options, on_image)
     seconds = time.perf_counter() - start
     finish(journal.records(image.name for image in images.images), target, manifest, options.format)
+    reviewed = _review(places, images, target, options, predictor.decision)
     if not failed:
         journal.end()
     return {
@@ -87,7 +92,7 @@ def predict_paths(
         "level": predictor.level,
         "models": len(places),
         **_decided(predictor),
-        **_review(places, images, target, options),
+        **reviewed,
         "seconds": seconds,
         "images_per_s": (len(left) - len(failed)) / seconds,
     }
@@ -98,12 +103,16 @@ def _counts(total: int, left: int, failed: int) -> dict[str, int]:
 
 
 def _review(
-    places: Sequence[str], images: ImageSet, target: Storage, options: PredictOptions
+    places: Sequence[str],
+    images: ImageSet,
+    target: Storage,
+    options: PredictOptions,
+    decision: Decision,
 ) -> dict[str, str]:
     """`review`, the page of the images that the first model is least certain of, where asked for."""
     if options.review is None:
         return {}
-    write_review(places[0], images.images, target, options)
+    write_review(places[0], images.images, target, options, decision)
     return {"review": f"{target.uri.rstrip('/')}/{REVIEW_PAGE}"}
 
 

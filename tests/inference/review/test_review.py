@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from unetpp.core.errors import ConfigError, ExistsError
+from unetpp.core.errors import ConfigError, ExistsError, InputError
+from unetpp.core.rundir import RunDir
 from unetpp.inference.batch import PredictOptions, predict_paths
 from unetpp.inference.device import pick_device
 from unetpp.inference.ensemble.load import load_member
@@ -73,3 +74,41 @@ def test_review_of_less_than_one_image_is_refused(make_run, images, tmp_path):
     with pytest.raises(ConfigError, match="--review 0 must be at least 1"):
         predict_paths(make_run(), str(images), str(tmp_path / "out"), PredictOptions(review=0))
     assert not (tmp_path / "out").exists()
+
+
+def test_review_shows_the_masks_that_were_written(make_run, images, tmp_path):
+    out = tmp_path / "out"
+    predict_paths(make_run(), str(images), str(out), PredictOptions(review=5, thresholds=(0.0001,)))
+    assert all(np.asarray(Image.open(path)).all() for path in out.glob("*.png"))
+    page = (out / "review/index.html").read_text()
+    shown = re.findall(
+        r"<div class='pair mask'><img alt='[^']*' src='([^']*)'><img alt='[^']*' src='([^']*)'", page
+    )
+    assert len(shown) == 5
+    assert all(image != with_mask for image, with_mask in shown)
+
+
+def test_review_of_volumes_is_refused_before_anything_is_predicted(make_run, images, tmp_path):
+    run = make_run()
+    storage = RunDir(run).storage
+    manifest = RunDir(run).read_dataset().model_copy(update={"slices": "axial"})
+    storage.write("dataset.json", manifest.model_dump_json().encode())
+    with pytest.raises(InputError, match="this model segments volumes"):
+        predict_paths(run, str(images), str(tmp_path / "out"), PredictOptions(review=1))
+    assert not (tmp_path / "out").exists()
+
+
+def test_prediction_killed_before_its_review_is_done_is_gone_on_with(make_run, images, tmp_path, monkeypatch):
+    run, out = make_run(), tmp_path / "out"
+    (images / "broken.png").unlink()
+
+    def dying(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("unetpp.inference.batch.write_review", dying)
+        with pytest.raises(KeyboardInterrupt):
+            predict_paths(run, str(images), str(out), PredictOptions(review=1))
+    result = predict_paths(run, str(images), str(out), PredictOptions(review=1, resume=True))
+    assert (result["resumed"], result["predicted"]) == (5, 0)
+    assert (out / "review/index.html").is_file()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unetpp.core.errors import InputError, StorageError
+from unetpp.core.manifest import Manifest
 from unetpp.data.images.resize import resize_image
 from unetpp.data.preview import overlay
 from unetpp.data.sources.files import UnreadFileError
@@ -25,7 +26,7 @@ from unetpp.inference.predictor import masks_from_logits, probabilities_from_log
 from unetpp.inference.volumes import check_any, prepared
 from unetpp.objective.certainty import CERTAINTIES, certainty
 
-__all__ = ["Doubted", "doubt_of", "least_certain"]
+__all__ = ["Doubted", "doubt_of", "least_certain", "require_pictures"]
 
 _DIMMED = 0.35
 _DOUBT = (255, 60, 30)
@@ -44,6 +45,16 @@ class Doubted:
     doubt: bytes
 
 
+def require_pictures(manifest: Manifest) -> None:
+    """Refuse what a page cannot show.
+
+    Raises:
+        InputError: the network segments volumes.
+    """
+    if manifest.spatial_dims != 2 or manifest.slices is not None:
+        raise InputError("--review shows pictures, this model segments volumes; leave it out")
+
+
 @torch.inference_mode()
 def least_certain(
     network: Network, device: torch.device, images: Iterable[InputImage], keep: int
@@ -53,17 +64,13 @@ def least_certain(
     Images that cannot be read or are read by parts only are left out.
 
     Args:
-        network: with every level, see `network_of_run`; of one level alone its confidence ranks.
+        network: of pictures, with every level, see `network_of_run`; of one level alone its confidence
+            ranks. Masks are drawn as it decides on them.
         device: of the network.
         images: pictures.
         keep: how many.
-
-    Raises:
-        InputError: the network segments volumes.
     """
     manifest = network.manifest
-    if manifest.spatial_dims != 2 or manifest.slices is not None:
-        raise InputError("--review shows pictures, this model segments volumes; leave it out")
     kept: list[tuple[float, int, Doubted]] = []
     for number, (image, opened) in enumerate(open_ahead(images, manifest)):
         try:
@@ -83,13 +90,14 @@ def least_certain(
         if len(kept) == keep and key <= kept[0][:2]:
             continue
         shown = display_image(np.asarray(pixels), manifest)
+        decided = masks_from_logits(network.decision.apply(levels[-1], manifest), manifest.task)
         doubt = doubt_of([probabilities_from_logits(level, manifest.task)[0] for level in levels])
         entry = Doubted(
             image,
             told[measure],
             measure,
             png(shown),
-            png(overlay(shown, masks[0].cpu().numpy(), manifest)),
+            png(overlay(shown, decided[0].cpu().numpy(), manifest)),
             png(_with_doubt(shown, doubt)),
         )
         (heapq.heappushpop if len(kept) == keep else heapq.heappush)(kept, (*key, entry))
