@@ -24,7 +24,7 @@ def other_weights(make_run):
         _, files = RunDir(run).checkpoints.best()
         weights = safetensors.torch.load(files[MODEL_FILE])
         torch.manual_seed(seed)
-        moved = {key: value + 0.3 * torch.randn_like(value) for key, value in weights.items()}
+        moved = {key: value + 0.3 * torch.randn_like(value) for key, value in sorted(weights.items())}
         RunDir(run).checkpoints.save(4, {MODEL_FILE: safetensors.torch.save(moved)})
         RunDir(run).checkpoints.mark_best(4, 0.6)
         return run

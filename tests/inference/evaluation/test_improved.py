@@ -51,7 +51,7 @@ def make_run(make_run):
         run = make_run(task, name=name)
         weights = safetensors.torch.load(RunDir(run).checkpoints.best()[1][MODEL_FILE])
         torch.manual_seed(sum(map(ord, name)))
-        moved = {key: value + 0.3 * torch.randn_like(value) for key, value in weights.items()}
+        moved = {key: value + 0.3 * torch.randn_like(value) for key, value in sorted(weights.items())}
         model = load_run(run).model
         model.load_state_dict(moved)
         images = torch.randn(4, 3, 24, 24)
