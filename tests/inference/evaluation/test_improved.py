@@ -150,6 +150,7 @@ def test_thresholds_belong_to_one_checkpoint(make_run):
     [
         ({"fit_thresholds": True}, "test", "would flatter its scores"),
         ({"fit_thresholds": True, "tta": True}, None, "leave --tta"),
+        ({"fit_thresholds": True, "corruption": "jpeg"}, None, "leave --attack and --corruption out"),
         ({"thresholds": 1.5}, None, "between 0 and 1"),
         ({"thresholds": (0.5, 0.4)}, None, "one entry for each of 1 classes"),
         ({"min_object_px": -1}, None, "must be 0 or more"),

@@ -10,6 +10,7 @@ from unetpp.inference.engines.registry import is_export
 from unetpp.inference.ensemble.load import Averaging
 from unetpp.inference.evaluation.options import EvaluateOptions
 from unetpp.inference.masks.kept import keep_thresholds
+from unetpp.inference.robustness.disturbance import Disturbance
 from unetpp.objective.thresholds import ThresholdSearch
 
 __all__ = ["check_fitting", "keep_fitted"]
@@ -21,7 +22,8 @@ def check_fitting(
     """The split by which thresholds are chosen: `val` unless another is named.
 
     Raises:
-        ConfigError: several models or an exported file, a mean, a multiclass task, or the test split.
+        ConfigError: several models or an exported file, a mean, changed images, a multiclass task, or the
+            test split.
     """
     if len(places) > 1 or is_export(places[0]):
         raise ConfigError("thresholds are chosen for one run and kept in it; name one run, then export it")
@@ -29,6 +31,8 @@ def check_fitting(
         raise ConfigError(
             "thresholds are chosen for the network as it is; leave --tta and --average-levels out"
         )
+    if options.disturbance != Disturbance():
+        raise ConfigError("thresholds are chosen for images as they are; leave --attack and --corruption out")
     if networks[0].manifest.task == "multiclass":
         raise ConfigError("thresholds need a binary or multilabel task; here the largest class wins")
     if networks[0].chosen:

@@ -1,6 +1,6 @@
 """What is done to images before an evaluation scores them: an attack, or a corruption."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -45,7 +45,7 @@ class Disturbance:
         if problem := next(self._problems(), None):
             raise InputError(problem)
 
-    def _problems(self) -> Any:
+    def _problems(self) -> Iterator[str]:
         attacks = get_args(AttackName)
         if self.attack is not None and self.corruption is not None:
             yield f"--attack={self.attack} and --corruption={self.corruption} exclude each other; use one"
