@@ -173,7 +173,8 @@ def _open_dataset(
 def _overlap(networks: Sequence[Network], data: Storage, manifest: Manifest, split: str) -> int | None:
     """Rows that a network was trained on; of several networks the largest number."""
     found: list[int | None] = []
-    for network in networks:
+    # Members often share their data: what it holds is read once.
+    for network in {(each.data_uri, each.manifest.fingerprint): each for each in networks}.values():
         if network.data_uri:
             trained = (open_storage(network.data_uri), network.manifest)
             found.append(count_overlap(data, manifest, split, trained=trained))
