@@ -17,7 +17,7 @@ from unetpp.core.errors import ConfigError, ExistsError, InputError
 from unetpp.core.rundir import RunDir
 from unetpp.inference.engines.engine import Description
 from unetpp.inference.engines.exported import ExportedModel
-from unetpp.inference.engines.real_images import validation_images
+from unetpp.inference.engines.real_images import CALIBRATING, validation_images
 from unetpp.inference.engines.registry import engine_module, has_exact, load_engine
 from unetpp.inference.masks.kept import kept_thresholds
 from unetpp.inference.predictor import masks_from_logits
@@ -30,8 +30,6 @@ Precision = Literal["float32", "int8"]
 _QUANTISED = (".onnx", ".xml")
 _CHECKED = 3
 """Images that a written file is checked on."""
-_CALIBRATING = 16
-"""Images from which the ranges of int8 are taken."""
 
 
 def export_run(
@@ -78,7 +76,7 @@ def export_run(
         # ONNX takes seconds to import.
         from unetpp.inference.engines.quantise import write_int8
 
-        write_int8(exported, out, description, list(validation_images(run, _CALIBRATING)))
+        write_int8(exported, out, description, list(validation_images(run, CALIBRATING)))
     else:
         engine.write(exported, out, description)
     return {
@@ -115,7 +113,7 @@ def describe(run_uri: str, run: LoadedRun, given: Mapping[str, Any]) -> Descript
     Args:
         run_uri: where the run lies.
         run: with all its heads.
-        given: level, precision, licence and, where it is settled, compute.
+        given: level, precision and licence.
     """
     manifest, head = run.manifest, int(given["level"])
     rows = tuple(run.chosen["dilation"][: head + 1]) if run.chosen else None

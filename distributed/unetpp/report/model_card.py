@@ -9,6 +9,7 @@ from typing import Any
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.inference.engines.engine import Description
+from unetpp.inference.engines.real_images import CALIBRATING
 from unetpp.inference.evaluation.files import read_evaluations
 
 __all__ = ["model_card"]
@@ -26,11 +27,12 @@ def model_card(run: RunDir, description: Description, result: Mapping[str, Any],
         result: of `export_run` or `export_best`.
         file: its name.
     """
+    config = run.read_config()
     parts = [
         f"# {file}",
         _lines(_what(description)),
         "## Data",
-        _lines(_data(run, description.manifest)),
+        _lines(_data(run, str(config["data"]["uri"]), description.manifest)),
         "## Classes",
         _table(("value", "class"), _classes(description)),
         "## How good it is",
@@ -41,7 +43,7 @@ def model_card(run: RunDir, description: Description, result: Mapping[str, Any],
         "## Limits",
         _lines(_limits(description)),
         "## What its training cost",
-        _lines(_cost(run)),
+        _lines(_cost(run, config["scale"])),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -53,9 +55,9 @@ def _what(description: Description) -> Iterator[str]:
     yield f"written by unetpp {description.version}; optimiser steps: {description.step}"
 
 
-def _data(run: RunDir, manifest: Manifest) -> Iterator[str]:
+def _data(run: RunDir, uri: str, manifest: Manifest) -> Iterator[str]:
     splits = {name: info.rows for name, info in run.read_dataset().splits.items()}
-    yield f"dataset: {run.read_config()['data']['uri']}, version {manifest.version}"
+    yield f"dataset: {uri}, version {manifest.version}"
     yield f"fingerprint: `{manifest.fingerprint}`"
     yield "images: " + ", ".join(f"{name} {rows}" for name, rows in splits.items())
     largest = sorted(manifest.sizes.items(), key=lambda item: -item[1])
@@ -81,7 +83,7 @@ def _quality(run: RunDir, description: Description) -> Iterator[str]:
         return
     shown = [(name, *(_number(scores.get(key)) for key in _SCORES)) for name, scores in rows]
     yield _table(("split", *_SCORES.values()), shown)
-    yield "Pooled over pixels, of the run's network rather than this file; no intervals were computed."
+    yield "Pooled over pixels, of the run's network rather than this file, and without intervals."
 
 
 def _export(result: Mapping[str, Any]) -> Iterator[str]:
@@ -128,11 +130,14 @@ def _limits(description: Description) -> Iterator[str]:
         sides = " x ".join(map(str, description.window_px))
         yield f"images larger than {sides} pixels are predicted in overlapping windows"
     if description.precision == "int8":
-        yield "the ranges of int8 are those of 16 validation images; brighter or stranger ones are clipped"
+        yield (
+            f"the ranges of int8 are those of {CALIBRATING} validation images; brighter or stranger ones are "
+            "clipped"
+        )
 
 
-def _cost(run: RunDir) -> Iterator[str]:
-    found, scale = run.read_result() or {}, run.read_config()["scale"]
+def _cost(run: RunDir, scale: Mapping[str, Any]) -> Iterator[str]:
+    found, provenance = run.read_result() or {}, run.read_provenance()
     kind = "GPU" if scale["gpu"] is True else "CPU"
     each = scale[f"{kind.lower()}s_per_worker"]
     if "wall_seconds" in found and isinstance(each, int | float):
@@ -140,8 +145,8 @@ def _cost(run: RunDir) -> Iterator[str]:
         yield f"{hours:.2f} {kind}-hours: {found['wall_seconds']:.0f} s, {scale['workers']} worker(s)"
     else:
         yield "the run has not ended: its time is not known"
-    yield f"machine: {run.read_provenance().get('platform', 'unknown')}"
-    yield f"command: `{run.read_provenance().get('command', 'unknown')}`"
+    yield f"machine: {provenance.get('platform', 'unknown')}"
+    yield f"command: `{provenance.get('command', 'unknown')}`"
 
 
 def _lines(entries: Iterator[str]) -> str:

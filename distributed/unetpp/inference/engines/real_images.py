@@ -12,7 +12,10 @@ from unetpp.core.storage import open_storage
 from unetpp.data.dataset.parquet import iter_samples
 from unetpp.models.load import LoadedRun
 
-__all__ = ["validation_images"]
+__all__ = ["CALIBRATING", "validation_images"]
+
+CALIBRATING = 16
+"""Images from which the ranges of int8 are taken."""
 
 
 def validation_images(run: LoadedRun, count: int) -> Iterator[Tensor]:

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,13 @@ def export_best(
     refuse_existing(out, overwrite=overwrite)
     run = load_whole(run_uri)
 
+    @cache
+    def of_level(level: int) -> Description:
+        return describe(run_uri, run, {"level": level, "precision": "float32", "licence": licence})
+
     def described(candidate: Candidate) -> Description:
-        given = {"level": candidate.level, "precision": candidate.precision, "licence": licence}
-        return describe(run_uri, run, {**given, "compute": candidate.compute})
+        own = {"precision": candidate.precision, "compute": candidate.compute}
+        return of_level(candidate.level).model_copy(update=own)
 
     with tempfile.TemporaryDirectory(prefix="unetpp-target-") as folder:
         found = search(run, wanted, described, Path(folder), on_candidate=on_candidate)

@@ -16,7 +16,7 @@ from unetpp.data.dataset.sample import Sample
 from unetpp.inference.engines.engine import Description
 from unetpp.inference.engines.exported import ExportedModel
 from unetpp.inference.engines.network import Network, network_of_engine
-from unetpp.inference.engines.real_images import validation_images
+from unetpp.inference.engines.real_images import CALIBRATING, validation_images
 from unetpp.inference.engines.registry import load_engine
 from unetpp.inference.export import file_bytes
 from unetpp.inference.targets.candidates import Candidate, Target, candidates_for
@@ -30,7 +30,6 @@ _SCORED = 64
 """Validation images that quality is measured on, at most."""
 _TIMED = 6
 """Of these, that speed is measured on."""
-_CALIBRATING = 16
 _FLOAT_ENDS = 4
 """Convolutions at either end that stay float32 where int8 of nearly all loses too much."""
 
@@ -115,7 +114,7 @@ def search(
     deepest = max(by_level)
     best = by_level[deepest]["dice"]
     levels = [level for level, scores in by_level.items() if best - scores["dice"] <= wanted.max_drop]
-    images = list(validation_images(run, _CALIBRATING))
+    images = list(validation_images(run, CALIBRATING))
     found: dict[Candidate, tuple[Path, Network, dict[str, float]]] = {}
     full = Candidate(deepest, ".safetensors", "float32", "float32")
     for level in sorted({*levels, deepest}, reverse=True):
