@@ -9,9 +9,9 @@ from unetpp.inference.engines.registry import load_engine
 from unetpp.inference.export import export_run
 from unetpp.inference.targets.candidates import Target
 from unetpp.inference.targets.export import export_best
-from unetpp.inference.targets.search import Wanted
+from unetpp.inference.targets.search import MAX_DROP, Wanted
 
-__all__ = ["export_for", "export_one"]
+__all__ = ["MAX_DROP", "export_for", "export_one"]
 
 
 def export_one(run_uri: str, out: Path, **options: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from unetpp.api.arrays import Arrays, pack_arrays
 from unetpp.api.callbacks import Callback, watching
-from unetpp.api.exporting import export_for, export_one
+from unetpp.api.exporting import MAX_DROP, export_for, export_one
 from unetpp.api.packing import Folders, PackRequest, pack_folders
 from unetpp.api.predicting import predict_images
 from unetpp.api.results import (
@@ -215,8 +215,8 @@ def predict(
         address: of a Ray cluster to predict on.
         gpus_per_worker: a share of one below 1; by default the GPUs are shared among the workers.
         progress: show a bar.
-        options: fields of `PredictOptions`: level, dilation, tta, average_levels, overlay, overwrite, strict,
-            format, probabilities, resume.
+        options: fields of `PredictOptions`: level, dilation, tta, average_levels, thresholds, min_object_px,
+            overlay, overwrite, strict, format, probabilities, resume, review.
 
     Raises:
         UserError: nothing can be predicted, or with `strict` the first image that cannot.
@@ -242,7 +242,7 @@ def export(
     level: int | None = None,
     dilation: Sequence[int] | None = None,
     target: Target | None = None,
-    max_drop: float = 0.01,
+    max_drop: float | None = None,
     **options: Any,
 ) -> ExportResult:
     """Write the network pruned to one level into a file, check it, and write a model card beside it.
@@ -254,18 +254,20 @@ def export(
         dilation: of a run with `model.shared_dilations`.
         target: "cpu" or "gpu": measure levels, engines and precisions here and write the fastest whose
             Dice on validation images is at most `max_drop` below the full network's.
-        max_drop: see `target`.
+        max_drop: see `target`; 0.01 unless given.
         options: precision ("float32" or "int8"), licence, overwrite.
 
     Raises:
-        UserError: the file exists, its engine is not installed, or there is no such level.
+        UserError: the file exists, its engine is not installed, there is no such level, or a target is given
+            with what it chooses.
     """
     if target is not None:
         if level is not None or dilation is not None or "precision" in options:
             raise ConfigError("target chooses level and precision; leave level, dilation and precision out")
-        return _pick(
-            ExportResult, export_for(os.fspath(run), Path(out), target, max_drop=max_drop, **options)
-        )
+        drop = MAX_DROP if max_drop is None else max_drop
+        return _pick(ExportResult, export_for(os.fspath(run), Path(out), target, max_drop=drop, **options))
+    if max_drop is not None:
+        raise ConfigError("max_drop is of a target; give target='cpu' or 'gpu', too")
     written = export_one(os.fspath(run), Path(out), level=level, dilation=dilation, **options)
     return _pick(ExportResult, written)
 

@@ -5,6 +5,7 @@ import re
 import pytest
 import torch
 
+import unetpp
 from unetpp.api.exporting import export_for, export_one
 from unetpp.core.errors import ConfigError, ExistsError, InputError
 from unetpp.inference.engines.registry import load_engine
@@ -90,8 +91,16 @@ def test_gpu_target_needs_a_gpu(make_run, tmp_path):
 def test_target_needs_validation_images(make_run, tmp_path):
     run = make_run()
     (tmp_path / "run-data").rename(tmp_path / "gone")
-    with pytest.raises((InputError, FileNotFoundError)):
+    with pytest.raises(InputError, match="--target needs the images of the dataset"):
         export_for(run, tmp_path / "m.safetensors", "cpu", max_drop=0.1)
+
+
+@pytest.mark.parametrize(
+    "options", [{"max_drop": 0.1}, {"target": "cpu", "level": 1}, {"target": "cpu", "precision": "int8"}]
+)
+def test_function_refuses_what_the_target_decides_and_a_drop_without_one(tmp_path, options):
+    with pytest.raises(ConfigError, match="target"):
+        unetpp.export(tmp_path / "run", tmp_path / "m.safetensors", **options)
 
 
 def test_engine_that_is_missing_is_left_out_unless_it_is_named(monkeypatch):

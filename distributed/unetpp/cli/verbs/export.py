@@ -15,8 +15,6 @@ __all__ = ["register"]
 Precision = Literal["float32", "int8"]
 Target = Literal["cpu", "gpu"]
 
-_MAX_DROP = 0.01
-
 Out = Annotated[
     Path,
     typer.Option(
@@ -69,7 +67,7 @@ def register(app: typer.Typer) -> None:
 
         ONNX needs pip install 'unetpp[onnx]', OpenVINO 'unetpp[openvino]'.
         """
-        from unetpp.api.exporting import export_for, export_one
+        from unetpp.api.exporting import MAX_DROP, export_for, export_one
 
         if target is not None or max_drop is not None:
             _refuse_beside_target(
@@ -82,7 +80,7 @@ def register(app: typer.Typer) -> None:
                 },
             )
             assert target is not None
-            drop = _MAX_DROP if max_drop is None else max_drop
+            drop = MAX_DROP if max_drop is None else max_drop
             options = {"licence": licence, "overwrite": overwrite}
             found = export_for(run, out, target, max_drop=drop, on_candidate=_measuring, **options)
             if not json:

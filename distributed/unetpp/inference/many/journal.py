@@ -1,7 +1,7 @@
 """Where a call stands that may be killed: hidden files in the folder of its masks.
 
     .predict/call.json       what was asked of which network
-    .predict/NAME.json       what a writer keeps of images, where it puts all images into one file
+    .predict/NUMBER.json     what a writer keeps of images, where it puts all images into one file
 
 An image is done when all its own files are there: they appear whole or not at all. The journal is deleted
 when a call ends without a failure.

@@ -24,7 +24,10 @@ from unetpp.inference.targets.measure import level_scores, network_scores, secon
 from unetpp.inference.targets.write import LevelFiles
 from unetpp.models.load import LoadedRun
 
-__all__ = ["Measured", "Wanted", "choose", "search"]
+__all__ = ["MAX_DROP", "Measured", "Wanted", "choose", "search"]
+
+MAX_DROP = 0.01
+"""Of the Dice, unless another is asked for."""
 
 _SCORED = 64
 """Validation images that quality is measured on, at most."""
