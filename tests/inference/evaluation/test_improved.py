@@ -25,7 +25,10 @@ from unetpp.inference.evaluation.options import evaluate_options
 from unetpp.inference.export import export_run
 from unetpp.inference.masks.decide import Decision
 from unetpp.inference.predictor import Predictor, masks_from_logits
+from unetpp.models.cost import count_cost
 from unetpp.models.load import MODEL_FILE, load_run
+from unetpp.report.run.data import load_run_data
+from unetpp.report.run.sections import level_rows
 
 
 def data_of(run: str) -> str:
@@ -105,6 +108,14 @@ def test_evaluate_exported_file_equals_its_run(make_run, tmp_path):
     assert found["dice"] == expected["dice"]
     assert found["latency"] is None
     assert set(read_evaluations(open_storage(f"{file}-evaluated"))) == {"test"}
+
+
+def test_evaluation_of_several_models_kept_in_a_run_is_reported_without_latencies(make_run, other):
+    run = make_run()
+    evaluate([run, other], options=evaluate_options(out=run))
+    data = load_run_data(run)
+    rows = level_rows(data, count_cost(data.config.model, data.patch_px))
+    assert [row["time"] for row in rows] == ["–", "–"]
 
 
 def test_evaluate_leaves_small_objects_out(make_run):

@@ -66,7 +66,8 @@ def _interval(values: Mapping[str, Any], name: str) -> str:
 def level_rows(data: RunData, costs: Mapping[int, Cost]) -> list[dict[str, Any]]:
     """One row a level: what it scores and what it costs."""
     levels: Mapping[str, Any] = data.scores.values["levels"] if data.scores is not None else {}
-    latency: Mapping[str, Any] = (data.evaluation or {}).get("latency", {})
+    # Only a run by itself is timed.
+    latency: Mapping[str, Any] = (data.evaluation or {}).get("latency") or {}
     chosen = smallest_good_level(levels)
     rows = []
     for level, cost in sorted(costs.items()):
