@@ -1,6 +1,7 @@
 """Masks never replace images and are never taken for them, wherever links lead."""
 
 import shutil
+from itertools import chain
 
 import pytest
 
@@ -8,12 +9,13 @@ from unetpp.core.errors import InputError
 from unetpp.core.storage import open_storage
 from unetpp.inference.batch import PredictOptions, predict_paths
 from unetpp.inference.inputs import find_images
-from unetpp.inference.outputs import output_names, refuse_images
+from unetpp.inference.outputs import own_outputs, refuse_images
 
 
 def check(source, out, *, overlay=False):
     images = find_images(str(source))
-    refuse_images(open_storage(out), images, output_names(images, overlay=overlay))
+    names = chain.from_iterable(own_outputs(images, overlay=overlay).values())
+    refuse_images(open_storage(out), images, list(names))
 
 
 def test_out_that_is_a_link_to_the_images_is_refused_and_nothing_is_replaced(make_run, folder, tmp_path):

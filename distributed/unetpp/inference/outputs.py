@@ -1,6 +1,5 @@
 """Where masks go, and what must not be there: images, or files the user did not mean to replace."""
 
-import itertools
 import os
 from collections.abc import Mapping, Sequence
 
@@ -13,12 +12,10 @@ from unetpp.inference.writers.registry import (
     further_suffixes,
     mask_suffix,
     probabilities_suffix,
-    together,
 )
 
 __all__ = [
     "mask_name",
-    "output_names",
     "overlay_name",
     "own_outputs",
     "probabilities_name",
@@ -42,18 +39,6 @@ def overlay_name(image: InputImage) -> str:
 def probabilities_name(image: InputImage, wanted: str | None = None) -> str:
     """Path of an image's probabilities below the output folder."""
     return f"{stem_of(image.name)}_probabilities{probabilities_suffix(image.files[0], wanted)}"
-
-
-def output_names(
-    images: ImageSet, *, overlay: bool = False, probabilities: bool = False, wanted: str | None = None
-) -> Sequence[str]:
-    """Paths of all that is written, below the output folder.
-
-    Raises:
-        InputError: the wanted writer cannot answer one of the images.
-    """
-    own = own_outputs(images, overlay=overlay, probabilities=probabilities, wanted=wanted)
-    return [*together(wanted), *itertools.chain.from_iterable(own.values())]
 
 
 def own_outputs(
