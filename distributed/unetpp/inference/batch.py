@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unetpp.core.errors import InputError, StorageError
+from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
 from unetpp.inference.engines.registry import is_export
@@ -68,9 +69,7 @@ def predict_paths(
     load = partial(Predictor.of, places, **options.of_model)
     export = load() if is_export(places[0]) else None
     manifest = RunDir(places[0]).require().read_dataset() if export is None else export.manifest
-    options = replace(options, format=trained_writer(options.format, manifest))
-    if options.review is not None:
-        require_pictures(manifest)
+    options = _settled(options, manifest)
     images, target = find_images(source, manifest.channel_files), open_storage(out)
     outputs = _Outputs(target, images, options)
     outputs.refuse()
@@ -96,6 +95,13 @@ def predict_paths(
         "seconds": seconds,
         "images_per_s": (len(left) - len(failed)) / seconds,
     }
+
+
+def _settled(options: PredictOptions, manifest: Manifest) -> PredictOptions:
+    """With the writer chosen; what a model of this data cannot give is refused."""
+    if options.review is not None:
+        require_pictures(manifest)
+    return replace(options, format=trained_writer(options.format, manifest))
 
 
 def _counts(total: int, left: int, failed: int) -> dict[str, int]:

@@ -3,13 +3,11 @@
 import shutil
 import tempfile
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from unetpp.inference.engines.engine import Description
 from unetpp.inference.export import compare_file, describe, file_bytes, refuse_existing
-from unetpp.inference.targets.candidates import Candidate
 from unetpp.inference.targets.search import Measured, Wanted, choose, search
 from unetpp.models.load import load_whole
 
@@ -48,13 +46,8 @@ def export_best(
     refuse_existing(out, overwrite=overwrite)
     run = load_whole(run_uri)
 
-    @cache
-    def of_level(level: int) -> Description:
+    def described(level: int) -> Description:
         return describe(run_uri, run, {"level": level, "precision": "float32", "licence": licence})
-
-    def described(candidate: Candidate) -> Description:
-        own = {"precision": candidate.precision, "compute": candidate.compute}
-        return of_level(candidate.level).model_copy(update=own)
 
     with tempfile.TemporaryDirectory(prefix="unetpp-target-") as folder:
         found = search(run, wanted, described, Path(folder), on_candidate=on_candidate)

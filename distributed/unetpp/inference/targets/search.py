@@ -91,7 +91,7 @@ class Measured:
 def search(
     run: LoadedRun,
     wanted: Wanted,
-    describe: Callable[[Candidate], Description],
+    describe: Callable[[int], Description],
     folder: Path,
     *,
     on_candidate: Callable[[str], None] = lambda _said: None,
@@ -104,7 +104,7 @@ def search(
     Args:
         run: with all its heads.
         wanted: what is asked for.
-        describe: what a file says of itself.
+        describe: what a file of a level in float32 says of itself.
         folder: for the files.
         on_candidate: told what is being measured.
 
@@ -122,7 +122,7 @@ def search(
     full = Candidate(deepest, ".safetensors", "float32", "float32")
     for level in sorted({*levels, deepest}, reverse=True):
         exported = ExportedModel(run.normalise, run.model.at_level(level)).eval()
-        files = LevelFiles(folder, exported, describe, images)
+        files = LevelFiles(folder, exported, describe(level), images)
         wished = candidates_for(wanted.target, level, wanted.suffix)
         for candidate in [full] * (level == deepest) + [entry for entry in wished if entry != full]:
             on_candidate(f"level {level}, {candidate.engine} {candidate.numbers}")

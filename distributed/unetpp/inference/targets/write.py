@@ -1,6 +1,6 @@
 """Files of candidates: what several of one level have in common is made once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -19,7 +19,7 @@ class LevelFiles:
     Args:
         folder: for all files.
         exported: the network pruned to the level.
-        describe: gives what a candidate's file says of itself.
+        description: what a file of the level in float32 says of itself.
         images: raw float32 (1, C, *size) for the ranges of int8.
     """
 
@@ -27,17 +27,17 @@ class LevelFiles:
         self,
         folder: Path,
         exported: ExportedModel,
-        describe: Callable[[Candidate], Description],
+        description: Description,
         images: Sequence[Tensor],
     ) -> None:
-        self._folder, self._exported, self._describe, self._images = folder, exported, describe, images
+        self._folder, self._exported, self._description, self._images = folder, exported, description, images
         self._graph: Path | None = None
 
     def write(self, candidate: Candidate) -> Path:
         """The candidate's file; OpenVINO's has its weights beside it."""
         name = f"{candidate.level}-{candidate.precision}-{candidate.compute}-{candidate.float_ends}"
         path = self._folder / f"{name}{candidate.suffix}"
-        description = self._describe(candidate)
+        description = self._described(candidate)
         if candidate.suffix == ".safetensors":
             weights.write(self._exported, path, description)
         elif candidate.precision == "int8":
@@ -54,11 +54,15 @@ class LevelFiles:
             path.write_bytes(self._float_graph(candidate).read_bytes())
         return path
 
+    def _described(self, candidate: Candidate) -> Description:
+        own = {"precision": candidate.precision, "compute": candidate.compute}
+        return self._description.model_copy(update=own)
+
     def _float_graph(self, candidate: Candidate) -> Path:
         if self._graph is None:
             from unetpp.inference.engines import onnx
 
             self._graph = self._folder / f"{candidate.level}.onnx"
             float32 = Candidate(candidate.level, ".onnx", "float32", "float32")
-            onnx.write(self._exported, self._graph, self._describe(float32))
+            onnx.write(self._exported, self._graph, self._described(float32))
         return self._graph
