@@ -21,6 +21,7 @@ from unetpp.data.dataset.fetch import fetch_shard
 from unetpp.data.dataset.pixel_coding import (
     COMPRESSION,
     COMPRESSION_LEVEL,
+    RAW,
     choose_coding,
     decode_pixels,
     encode_pixels,
@@ -163,13 +164,16 @@ def _decoded(table: pa.Table) -> pa.Table:
     shapes = [(*_size(row), row["channels"]) for row in rows]
     dtypes = [np.dtype(row["dtype"]).newbyteorder("<") for row in rows]
     sizes = [math.prod(shape) * dtype.itemsize for shape, dtype in zip(shapes, dtypes, strict=True)]
+    coded = [value.as_buffer() for value in table["image"]]
+    for buffer, size in zip(coded, sizes, strict=True):
+        _check_size("image", buffer, size)
+    if all(row[_CODING.name] == RAW for row in rows):
+        return table.drop_columns([_CODING.name])
     ends = np.cumsum([0, *sizes], dtype=np.int32)
     pixels = np.empty(ends[-1], np.uint8)
     for index, row in enumerate(rows):
-        coded = table["image"][index].as_buffer()
-        _check_size("image", coded, sizes[index])
         out = pixels[ends[index] : ends[index + 1]].view(dtypes[index]).reshape(shapes[index])
-        decode_pixels(np.frombuffer(coded, np.uint8), out, row[_CODING.name])
+        decode_pixels(np.frombuffer(coded[index], np.uint8), out, row[_CODING.name])
     images = pa.BinaryArray.from_buffers(
         pa.binary(), len(rows), [None, pa.py_buffer(ends), pa.py_buffer(pixels)]
     )
