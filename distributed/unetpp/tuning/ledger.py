@@ -106,11 +106,11 @@ class Ledger:
         self._started_s = time.monotonic() - float(study.user_attrs.get(RAN, 0.0))
         self._ran_kept_s = -math.inf
         self._gpus = trial_gpus(setup.resolved_base())
-        self._repeats = Repeats(own_trials(study))
-        inherits = setup.base.tune.inherit
-        self._inheritance = Inheritance(setup.sweep_uri, own_trials(study)) if inherits else None
+        trials = own_trials(study)
+        self._repeats = Repeats(trials)
+        self._inheritance = Inheritance(setup.sweep_uri, trials) if setup.base.tune.inherit else None
         self.standings = Standings()
-        for trial in own_trials(study):
+        for trial in trials:
             records = epoch_records(trial)
             self.standings.add(trial, records)
             for epoch, record in records.items():
