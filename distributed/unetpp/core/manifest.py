@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 __all__ = [
     "IGNORE",
     "MANIFEST_POINTER",
+    "MAX_LABELS",
     "READABLE_SCHEMAS",
     "SCHEMA_VERSION",
     "ChannelStats",
@@ -25,6 +26,8 @@ SCHEMA_VERSION = 2
 """Of new datasets. Version 2 may code the images in shards; releases that know only version 1 refuse it."""
 READABLE_SCHEMAS = (1, SCHEMA_VERSION)
 MANIFEST_POINTER = "manifest.json"
+MAX_LABELS = 7
+"""Of a multilabel task; a mask holds a bit for each, and the top bit of its uint8 marks ignored pixels."""
 IGNORE = 255
 """Mask value of a pixel that never counts, in every task, whatever marked it in the source files.
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from unetpp.config.planning.timed.facts import NO_FACTS, MaskFacts, PlanFacts, installed_encoders
 from unetpp.config.sections.train import TrainConfig
-from unetpp.core.manifest import Manifest
+from unetpp.core.manifest import MAX_LABELS, Manifest
 from unetpp.core.storage import Storage
 from unetpp.data.dataset.stored_masks import open_shard
 
@@ -70,7 +70,7 @@ def facts_of(masks: list[NDArray[np.uint8]], manifest: Manifest) -> MaskFacts:
 def _labels(task: str, mask: NDArray[np.uint8], classes: int) -> NDArray[np.bool_]:
     """(C, H, W): where each class is."""
     if task == "multilabel":
-        counted = mask < 128
+        counted = mask >> MAX_LABELS == 0
         return np.stack([(mask >> bit & 1 == 1) & counted for bit in range(classes)])
     values = range(classes) if task == "multiclass" else (1,)
     return np.stack([mask == value for value in values])

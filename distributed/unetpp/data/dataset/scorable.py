@@ -5,7 +5,7 @@ import itertools
 import pyarrow as pa
 
 from unetpp.core.errors import InputError
-from unetpp.core.manifest import IGNORE, Manifest
+from unetpp.core.manifest import IGNORE, MAX_LABELS, Manifest
 from unetpp.core.storage import Storage
 from unetpp.data.dataset.stored_masks import masks_of
 
@@ -30,7 +30,7 @@ def require_scorable(storage: Storage, manifest: Manifest) -> None:
     try:
         masks = (masks_of(storage, shard) for shard in manifest.splits[_SPLIT].shards)
         for mask in itertools.chain.from_iterable(masks):
-            counted = mask[mask < 128] if manifest.task == "multilabel" else mask[mask != IGNORE]
+            counted = mask[mask >> MAX_LABELS == 0] if manifest.task == "multilabel" else mask[mask != IGNORE]
             counts |= counted.size > 0
             if counted.any() if needs_foreground else counts:
                 return

@@ -10,14 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from unetpp.core.manifest import ShardInfo, Task
+from unetpp.core.manifest import MAX_LABELS, ShardInfo, Task
 from unetpp.core.storage import Storage
 from unetpp.data.dataset.stored_file import StoredFile
 
-__all__ = ["IGNORE_BIT", "class_pixels", "masks_of", "open_shard", "value_counts"]
+__all__ = ["class_pixels", "masks_of", "open_shard", "value_counts"]
 
-IGNORE_BIT = 7
-"""Of a multilabel bit field; a field that has it never counts."""
 _BLOCK_PIXELS = 2**18
 """Counting needs 8 bytes for each byte counted, so large masks are counted in blocks."""
 
@@ -55,5 +53,5 @@ def class_pixels(counts: NDArray[np.int64], num_classes: int, task: Task) -> NDA
         return counts[1:2]
     if task == "multiclass":
         return counts[:num_classes]
-    fields = np.arange(1 << IGNORE_BIT)
+    fields = np.arange(1 << MAX_LABELS)
     return np.array([counts[fields[fields >> bit & 1 == 1]].sum() for bit in range(num_classes)])

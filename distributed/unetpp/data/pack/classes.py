@@ -14,12 +14,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from unetpp.core.errors import InputError
-from unetpp.core.manifest import IGNORE, Task
+from unetpp.core.manifest import IGNORE, MAX_LABELS, Task
 
-__all__ = ["MAX_LABELS", "ClassEntry", "ClassSpec", "Colour", "default_colours", "load_classes"]
-
-MAX_LABELS = 7
-"""Labels of a multilabel mask; the top bit of its uint8 marks ignored pixels."""
+__all__ = ["ClassEntry", "ClassSpec", "Colour", "default_colours", "load_classes"]
 
 Colour = tuple[int, int, int]
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from unetpp.core.manifest import IGNORE, Task
-from unetpp.data.dataset.stored_masks import IGNORE_BIT, class_pixels, value_counts
+from unetpp.core.manifest import IGNORE, MAX_LABELS, Task
+from unetpp.data.dataset.stored_masks import class_pixels, value_counts
 
 __all__ = ["crop_or_pad", "draw_corner", "foreground_pixel"]
 
@@ -63,12 +63,12 @@ def foreground_pixel(
         generator: drawn from twice where there is foreground.
     """
     counts, multilabel = value_counts(mask), task == "multilabel"
-    labels = class_pixels(counts, IGNORE_BIT, task) if multilabel else counts[1:IGNORE]
+    labels = class_pixels(counts, MAX_LABELS, task) if multilabel else counts[1:IGNORE]
     classes = np.flatnonzero(labels) + (0 if multilabel else 1)
     if not len(classes):
         return None
     chosen = int(classes[generator.integers(len(classes))])
-    member = (mask >> IGNORE_BIT == 0) & (mask >> chosen & 1 == 1) if multilabel else mask == chosen
+    member = (mask >> MAX_LABELS == 0) & (mask >> chosen & 1 == 1) if multilabel else mask == chosen
     pixels = np.flatnonzero(member)
     place = np.unravel_index(int(pixels[generator.integers(len(pixels))]), mask.shape)
     return tuple(int(index) for index in place)
