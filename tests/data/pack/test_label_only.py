@@ -73,6 +73,15 @@ def test_pack_label_only_without_labels_is_refused(source, tmp_path):
         pack([source], str(tmp_path / "out"), PackOptions(label_only=True))
 
 
+def test_pack_of_an_image_whose_mask_is_not_clear_does_not_keep_it_for_its_label(source, tmp_path):
+    np.save(tmp_path / "masks" / "pore" / "3.npy", np.ones((16, 16), np.uint8))
+    result = packed(source, tmp_path / "out", label_only=True)
+    reasons = {rejection.file: rejection.reason for rejection in result.rejections}
+    (reason,) = (reason for file, reason in reasons.items() if file.endswith("images/pore/3.png"))
+    assert reason.startswith("its masks are left out: several masks")
+    assert sum(split.rows for split in result.manifest.splits.values()) == 2 * (MASKED + WEAK) - 1
+
+
 def test_pack_in_which_no_mask_can_be_used_is_refused_with_the_reasons(source, tmp_path):
     for path in (tmp_path / "masks").rglob("*.png"):
         path.write_bytes(b"no image")

@@ -135,7 +135,8 @@ def _match(
     rejections: list[Rejection] = []
     for file in pairing.unpaired:
         sample_id = prefix + stem_of(file.path)
-        if file.kind == "image" and image_label(sample_id, labels) is not None:
+        is_lonely_image = file.kind == "image" and file.is_alone
+        if is_lonely_image and image_label(sample_id, labels) is not None:
             ref = image_refs[file.path]
             weak.append(Pair(sample_id, (ref,), ref, folder.split, is_unmasked=True))
         else:

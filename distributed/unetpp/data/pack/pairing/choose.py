@@ -23,6 +23,8 @@ class Unpaired:
     kind: Literal["image", "mask"]
     path: str
     reason: str
+    is_alone: bool = False
+    """Whether nothing speaks for a partner; else there may be one, and the reason says what is in the way."""
 
 
 @dataclass(frozen=True)
@@ -120,4 +122,4 @@ def _explain(
         near = nearest(path) if known is None and index < _EXPLAINED else None
         nearby = "" if near is None else f" the nearest name is {near!r}:"
         hint = f";{nearby} rename, or see --pair" if candidates else ""
-        yield Unpaired(kind, path, known or reason + hint)
+        yield Unpaired(kind, path, known or reason + hint, is_alone=known is None)
