@@ -30,6 +30,7 @@ from unetpp.inference.batch import PredictOptions
 from unetpp.inference.ensemble.load import Averaging
 from unetpp.inference.evaluate import evaluate as score_run
 from unetpp.inference.evaluation.options import evaluate_options
+from unetpp.inference.masks.decide import listed_thresholds
 from unetpp.inference.predictor import Predictor
 from unetpp.inference.targets.candidates import Target
 from unetpp.report.packing import PREVIEW
@@ -222,11 +223,12 @@ def predict(
         UserError: nothing can be predicted, or with `strict` the first image that cannot.
     """
     places = os.fspath(source), os.fspath(out)
+    asked = PredictOptions(**options | {"thresholds": listed_thresholds(options.get("thresholds"))})
     with _image_progress("predicting", shown=progress) as on_image:
         result = predict_images(
             _listed(run),
             places,
-            PredictOptions(**options),
+            asked,
             workers=workers,
             address=address,
             gpus_per_worker=gpus_per_worker,

@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 import safetensors.torch
 import torch
+from PIL import Image
 from scipy import ndimage
 
+import unetpp
 from unetpp.cli.main import run as command
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.rundir import RunDir
@@ -236,6 +238,16 @@ def test_kept_thresholds_and_least_sizes_decide_what_predict_and_exports_write(m
         assert list(predictor.decision.thresholds) == scored["thresholds"]
         assert pooled_dice(run, predictor.mask) == pytest.approx(scored["dice"])
     assert Predictor.of(run, thresholds=(0.5,)).decision.is_plain
+
+
+def test_predict_function_takes_one_threshold_for_all_labels(make_run, tmp_path):
+    run = make_run("multilabel")
+    image = np.random.default_rng(0).integers(0, 255, (20, 24, 3), np.uint8)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    unetpp.predict(run, tmp_path / "a.png", tmp_path / "out", thresholds=0.4)
+    found = np.asarray(Image.open(tmp_path / "out/a.png"))
+    assert np.array_equal(found, Predictor.of(run, thresholds=(0.4, 0.4)).mask(image))
+    assert not np.array_equal(found, Predictor.of(run).mask(image))
 
 
 @pytest.mark.parametrize("task", ["binary", "multilabel"])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unetpp.inference.ensemble.load import Averaging
+from unetpp.inference.masks.decide import listed_thresholds
 from unetpp.inference.robustness.disturbance import Disturbance
 from unetpp.objective.boundary.scores import Tolerance, parse_tolerance
 
@@ -62,11 +63,9 @@ def evaluate_options(
         ConfigError: the tolerance is no distance.
         InputError: see `Disturbance`.
     """
-    if isinstance(thresholds, int | float):
-        thresholds = (thresholds,)
     return EvaluateOptions(
         averaging=Averaging(tta=tta, levels=average_levels),
-        thresholds=None if thresholds is None else tuple(thresholds),
+        thresholds=listed_thresholds(thresholds),
         min_object_px=min_object_px,
         tolerance=parse_tolerance(_TOLERANCE if boundaries is True else boundaries) if boundaries else None,
         fit_thresholds=fit_thresholds,

@@ -18,7 +18,7 @@ from unetpp.core.manifest import Manifest
 from unetpp.inference.objects.regions import is_background
 from unetpp.objective.counts import positive_pixels
 
-__all__ = ["PLAIN", "Decision", "decision_of", "threshold_logits"]
+__all__ = ["PLAIN", "Decision", "decision_of", "listed_thresholds", "threshold_logits"]
 
 _NEVER = -1e4
 """A logit that no other is below."""
@@ -59,6 +59,13 @@ _HALF = 0.5
 def threshold_logits(thresholds: Sequence[float]) -> list[float]:
     """Logits above which probabilities are above these."""
     return [math.log(each / (1 - each)) for each in thresholds]
+
+
+def listed_thresholds(given: float | Sequence[float] | None) -> tuple[float, ...] | None:
+    """As decisions take them; a single number is for all classes."""
+    if given is None:
+        return None
+    return (given,) if isinstance(given, int | float) else tuple(given)
 
 
 def decision_of(
