@@ -13,7 +13,7 @@ from unetpp.core.errors import InputError, StorageError
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
-from unetpp.inference.engines.registry import is_export
+from unetpp.inference.engines.registry import files_of, is_export
 from unetpp.inference.inputs import ImageSet, InputImage, find_images
 from unetpp.inference.many.journal import Journal
 from unetpp.inference.many.options import PredictOptions, Work
@@ -239,10 +239,12 @@ def _decided(predictor: Predictor) -> dict[str, Any]:
 
 def _weights_digest(place: str) -> str:
     """Of an exported file, or of what a run's best checkpoint holds."""
-    if is_export(place):
-        return hashlib.sha256(Path(place).read_bytes()).hexdigest()
-    found = RunDir(place).checkpoints.best()
     digest = hashlib.sha256()
+    if is_export(place):
+        for file in files_of(Path(place)):
+            digest.update(file.read_bytes())
+        return digest.hexdigest()
+    found = RunDir(place).checkpoints.best()
     for name, data in sorted(found[1].items()) if found else ():
         digest.update(name.encode() + data)
     return digest.hexdigest()

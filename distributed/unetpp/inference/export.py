@@ -18,7 +18,7 @@ from unetpp.core.rundir import RunDir
 from unetpp.inference.engines.engine import Description
 from unetpp.inference.engines.exported import ExportedModel
 from unetpp.inference.engines.real_images import CALIBRATING, validation_images
-from unetpp.inference.engines.registry import engine_module, has_exact, load_engine
+from unetpp.inference.engines.registry import engine_module, files_of, has_exact, load_engine
 from unetpp.inference.masks.kept import kept_thresholds
 from unetpp.inference.predictor import masks_from_logits
 from unetpp.models.load import LoadedRun, asked_level, load_whole
@@ -173,5 +173,4 @@ def compare_file(run: LoadedRun, head: int, out: Path) -> dict[str, Any]:
 
 def file_bytes(out: Path) -> int:
     """Of a file, and of OpenVINO's weights beside it."""
-    weights = out.with_suffix(".bin")
-    return out.stat().st_size + (weights.stat().st_size if out.suffix == ".xml" else 0)
+    return sum(file.stat().st_size for file in files_of(out))

@@ -8,6 +8,7 @@ from PIL import Image
 
 from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.storage import Storage
+from unetpp.inference import batch
 from unetpp.inference.batch import PredictOptions, predict_paths
 
 COUNT = 7
@@ -141,6 +142,15 @@ def test_resume_with_another_model_is_refused(make_run, images, tmp_path, dies):
     dies(None)
     with pytest.raises(ExistsError, match="weights was"):
         predict_paths(make_run(name="other", width=8), str(images), out, PredictOptions(resume=True))
+
+
+def test_weights_beside_an_exported_graph_tell_models_apart(tmp_path):
+    (tmp_path / "m.xml").write_bytes(b"the same graph")
+    found = set()
+    for weights in (b"of one", b"of another"):
+        (tmp_path / "m.bin").write_bytes(weights)
+        found.add(batch._weights_digest(str(tmp_path / "m.xml")))
+    assert len(found) == 2
 
 
 def test_resume_of_a_call_that_replaced_masks_is_refused(make_run, images, tmp_path, dies):

@@ -19,7 +19,7 @@ from types import ModuleType
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.inference.engines.engine import Engine
 
-__all__ = ["SUFFIXES", "engine_module", "has_exact", "is_export", "load_engine"]
+__all__ = ["SUFFIXES", "engine_module", "files_of", "has_exact", "is_export", "load_engine"]
 
 _MODULES = {
     ".safetensors": "unetpp.inference.engines.weights",
@@ -34,6 +34,11 @@ SUFFIXES = tuple(_MODULES)
 def is_export(place: str) -> bool:
     """Whether a place is an exported file, by its name; a run is a folder."""
     return Path(place).suffix in _MODULES and not Path(place).is_dir()
+
+
+def files_of(export: Path) -> tuple[Path, ...]:
+    """An exported file, and OpenVINO's weights beside it."""
+    return (export, export.with_suffix(".bin")) if export.suffix == ".xml" else (export,)
 
 
 def engine_module(path: Path) -> ModuleType:

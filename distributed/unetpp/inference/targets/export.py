@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unetpp.inference.engines.engine import Description
+from unetpp.inference.engines.registry import files_of
 from unetpp.inference.export import compare_file, describe, file_bytes, refuse_existing
 from unetpp.inference.targets.search import Measured, Wanted, choose, search
 from unetpp.models.load import load_whole
@@ -74,6 +75,5 @@ def export_best(
 
 def _move(best: Measured, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
-    for suffix in {best.file.suffix, ".bin"}:
-        if (part := best.file.with_suffix(suffix)).is_file():
-            shutil.move(part, out.with_suffix(suffix))
+    for part in files_of(best.file):
+        shutil.move(part, out.with_suffix(part.suffix))
