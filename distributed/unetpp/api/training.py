@@ -1,5 +1,6 @@
 """One training from a configuration to its result: plan, claim, connect, fit."""
 
+import math
 import time
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,7 @@ from unetpp.training.run.prepare import new_run, resumed_config, resumed_run
 from unetpp.training.run.result import summarise
 from unetpp.training.run.saved_state import last_state
 
-__all__ = ["StartUpTimer", "train_run"]
+__all__ = ["StartUpTimer", "late_start", "train_run"]
 
 
 def train_run(config: RunConfig, watcher: TrainWatcher, *, resume: bool) -> dict[str, Any]:
@@ -43,6 +44,8 @@ def train_run(config: RunConfig, watcher: TrainWatcher, *, resume: bool) -> dict
         with watcher.training(job.config.train.counted_epochs, first_epoch) as listener:
             timed = StartUpTimer(listener)
             finished = _fit(job, base.scale.address, timed)
+        if late := late_start(job, timed.start_up_s):
+            watcher.note(late)
         owner.require()
         wall_s = time.monotonic() - started_s
         return summarise(job, finished=finished, wall_s=wall_s, start_up_s=timed.start_up_s)
@@ -61,6 +64,19 @@ def _prepare(
     if missing := waiting(job.config, hardware, 1):
         watcher.note(missing)
     return job
+
+
+def late_start(job: TrainJob, start_up_s: float | None) -> str:
+    """What to do where more than half of a run's minutes went by before its first step; else empty."""
+    minutes = job.config.train.minutes
+    left_s = 60 * minutes - job.used_before_s
+    if not minutes or start_up_s is None or start_up_s <= left_s / 2:
+        return ""
+    wanted = math.ceil((job.used_before_s + 2 * start_up_s) / 60 + minutes)
+    return (
+        f"workers were ready after {start_up_s:.0f} of {left_s:.0f} s, which left little time to learn; "
+        f"go on with unetpp train out={job.config.run_uri} --resume train.minutes={wanted}"
+    )
 
 
 def _fit(job: TrainJob, address: str | None, listener: Listener) -> bool:

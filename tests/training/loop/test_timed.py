@@ -53,7 +53,7 @@ def test_minutes_shorter_than_an_epoch_end_inside_it_validated(tmp_path, dataset
 
 def test_minutes_learning_rate_falls_with_the_time(tmp_path, dataset):
     job, session = job_for(tmp_path, dataset), LocalSession()
-    run_job(job, session, CPU, Clock(0.4))
+    run_job(job, session, CPU, Clock(0.1))
     rates = [report["lr"] for report in session.reports]
     assert len(rates) > 2
     assert rates[0] > rates[-1]

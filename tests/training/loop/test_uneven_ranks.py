@@ -53,3 +53,18 @@ def test_batch_norm_over_two_ranks_in_an_uneven_last_batch_is_that_of_one(tmp_pa
     ]
     for found, expected in zip(curves[1], curves[0], strict=True):
         assert found == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("val_rows", [1, 3])
+def test_minutes_of_two_ranks_end_together_validated(tmp_path, val_rows):
+    uri = str(tmp_path / "data")
+    manifest = write_dataset(uri, {"train": 13, "val": val_rows})
+    config = tiny_config(uri, train={"minutes": 0.05}).model_copy(update={"out": str(tmp_path / "run")})
+    job = start_run(config, manifest)
+    run_ranks(job, 2, str(tmp_path / "store"))
+    last = RunDir(job.run_uri).read_metrics()[-1]
+    assert last["finished"]
+    assert last["val"]["dice"] >= 0
+    assert RunDir(job.run_uri).checkpoints.best() is not None

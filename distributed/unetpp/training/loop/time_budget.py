@@ -40,10 +40,8 @@ class TimeBudget:
     clock: Callable[[], float]
     step_s: float = 0.0
     """Of the latest training step."""
-    val_step_s: float = 0.0
-    """Of a validation batch."""
     val_image_s: float = 0.0
-    """Of one image of it."""
+    """Of one image of a validation."""
     saving_s: float | None = None
     """Of what follows a validation, once it is measured."""
 
@@ -51,39 +49,39 @@ class TimeBudget:
         """Time since the run's commands began."""
         return self.used_before_s + max(self.clock() - self.began_at, 0.0)
 
-    def val_steps(self, steps: int) -> int:
-        """Validation batches, of `steps` that there are, which may be scored each time."""
+    def scored_rows(self, rows: int) -> int:
+        """Rows, of so many, that a validation may score; 1 at least."""
         allowed_s = _BOOKKEEPING_SHARE * self.total_s / _VALIDATIONS
-        return min(steps, max(1, int(allowed_s / max(self.val_step_s, 1e-6))))
+        return min(rows, max(1, int(allowed_s / max(self.val_image_s, 1e-6))))
 
-    def validation_s(self, steps: int) -> float:
-        """What scoring that many batches and saving is expected to take."""
+    def validation_s(self, rows: int) -> float:
+        """What scoring that many rows and saving is expected to take."""
         saving_s = self.saving_s
         if saving_s is None:
             saving_s = _SAVING_S + min(_LATENCY_IMAGES * self.val_image_s, _LATENCY_S)
-        return _MARGIN * (steps * self.val_step_s + saving_s)
+        return _MARGIN * (rows * self.val_image_s + saving_s)
 
-    def is_up(self, steps: int) -> bool:
-        """Whether no further training step fits before a last validation of that many batches."""
-        return self.used_s() + self.step_s + self.validation_s(steps) >= self.total_s
+    def is_up(self, rows: int) -> bool:
+        """Whether no further training step fits before a last validation of that many rows."""
+        return self.used_s() + self.step_s + self.validation_s(rows) >= self.total_s
 
-    def is_due(self, steps: int, state: TrainState, validated_s: float | None) -> bool:
+    def is_due(self, rows: int, state: TrainState, validated_s: float | None) -> bool:
         """Whether the share of bookkeeping allows a validation now, between two epochs.
 
         Args:
-            steps: its batches.
+            rows: that it scores.
             state: of the run.
             validated_s: when the latest validation ended; None without one.
         """
         used_s = self.used_s()
         since_s = used_s - (validated_s if validated_s is not None else state.began_s or 0.0)
-        needed_s = self.validation_s(steps)
+        needed_s = self.validation_s(rows)
         fits = state.bookkeeping_s + needed_s <= _BOOKKEEPING_SHARE * used_s
         return fits and since_s >= self.total_s / _MOST_VALIDATIONS
 
-    def time_step(self, steps: int, state: TrainState) -> int:
+    def time_step(self, rows: int, state: TrainState) -> int:
         """Which of `TIME_STEPS` parts of the training time is under way."""
         began_s = state.began_s or 0.0
-        training_s = self.total_s - self.validation_s(steps) - began_s
+        training_s = self.total_s - self.validation_s(rows) - began_s
         share = (state.used_s - began_s) / training_s if training_s > 0 else 1.0
         return round(TIME_STEPS * min(max(share, 0.0), 1.0))

@@ -75,7 +75,7 @@ def timed_training(
     sums, counts, validated_s = state.sums.share_of(context.rank), NO_COUNTS, None
     started_s = time.perf_counter() - sums.seconds
     for epoch in count(state.epoch):
-        agreed = _agree(context, state, budget, validation.steps, validated_s, None)
+        agreed = _agree(context, state, budget, validation.rows, validated_s, None)
         for step in range(state.step, plan.train_steps):
             asked_s, clocked_s = time.perf_counter(), budget.clock()
             batch = delivery.take("train", epoch, step)
@@ -85,7 +85,7 @@ def timed_training(
             advance(context, state, sums, result, wait_s, time.perf_counter() - started_s)
             budget.step_s = budget.clock() - clocked_s
             request = yield StepInfo(epoch, step + 1, plan.train_steps, sums)
-            agreed = _agree(context, state, budget, validation.steps, validated_s, request)
+            agreed = _agree(context, state, budget, validation.rows, validated_s, request)
             if agreed.request != Request.GO_ON:
                 yield from _pause(context, state, sums, budget)
             if agreed.request == Request.STOP:
@@ -98,6 +98,7 @@ def timed_training(
             clocked_s = budget.clock()
             validation.score_into(metrics)
             val_s = budget.clock() - clocked_s
+            budget.val_image_s = val_s / max(validation.rows, 1)
             metrics["seconds"] = time.perf_counter() - started_s
             metrics["wall_time"] = time.time()
             state.seconds += metrics["seconds"]
@@ -128,7 +129,7 @@ def _agree(
     context: LoopContext,
     state: TrainState,
     budget: TimeBudget,
-    val_steps: int,
+    val_rows: int,
     validated_s: float | None,
     request: Request | None,
 ) -> _Agreed:
@@ -140,11 +141,11 @@ def _agree(
         state.began_s = state.used_s if state.began_s is None else state.began_s
     said = (
         request or Request.GO_ON,
-        int(is_first and budget.is_up(val_steps)),
-        int(is_first and budget.is_due(val_steps, state, validated_s)),
+        int(is_first and budget.is_up(val_rows)),
+        int(is_first and budget.is_due(val_rows, state, validated_s)),
         used_ms,
         round((state.began_s or 0.0) * 1000) if is_first else 0,
-        budget.time_step(val_steps, state) if is_first else 0,
+        budget.time_step(val_rows, state) if is_first else 0,
     )
     asked, is_up, is_due, used_ms, began_ms, time_step = max_of_each(said, device)
     state.used_s, state.began_s = used_ms / 1000, began_ms / 1000
@@ -163,37 +164,38 @@ class _Validation:
     def __init__(self, context: LoopContext, open_batches: OpenBatches) -> None:
         self._context, self._open = context, open_batches
         self._plan = context.plan.validation(0)
-        self.steps = self._plan.val_steps(context.world_size)
-        """Batches of each validation; 0 without a validation split."""
+        self.rows = self._plan.rows("val")
+        """Of each validation; 0 without a validation split."""
 
     def measure(self, budget: TimeBudget, state: TrainState) -> None:
-        """Time a few batches, and decide how many are scored; a run keeps scoring the same rows."""
-        if not self.steps:
+        """Time a few rows, and decide how many are scored; a run keeps scoring the same rows."""
+        if not self.rows:
             return
-        world_size, device = self._context.world_size, self._context.learner.device
-        batch_size = self._plan.val_batch_size(world_size)
-        probed = min(self.steps, _PROBED_STEPS)
-        rows = min(probed * batch_size, self._plan.rows("val"))
-        batches = list(self._batches(self._plan.validation(rows)))
-        learner = self._context.learner
+        world_size, learner = self._context.world_size, self._context.learner
         dilation = learner.model.dilation
-        # The first pass of a process allocates and picks kernels: it takes many times as long.
-        self._validate(iter(batches[:1]))
-        clocked_s = budget.clock()
-        self._validate(iter(batches))
-        spent_s = budget.clock() - clocked_s
+        # The first pass of a process allocates and picks kernels: it takes many times as long. Where it
+        # takes more than its share, nothing else is tried.
+        self._time(min(world_size, self.rows), budget)
+        probed = _PROBED_STEPS * self._plan.val_batch_size(world_size)
+        self._time(self._agreed(budget.scored_rows(min(probed, self.rows))), budget)
         if learner.shares_dilations:
             learner.set_dilation(dilation)  # a few batches do not say which vector is best
-        budget.val_step_s = spent_s / len(batches)
-        budget.val_image_s = spent_s / sum(len(batch.images) for batch in batches)
-        chosen = state.val_rows or min(budget.val_steps(self.steps) * batch_size, self._plan.rows("val"))
-        state.val_rows = from_rank_0([chosen], device)[0]
+        state.val_rows = self._agreed(state.val_rows or budget.scored_rows(self.rows))
         self._plan = self._plan.validation(state.val_rows)
-        self.steps = self._plan.val_steps(world_size)
+        self.rows = state.val_rows
+
+    def _time(self, rows: int, budget: TimeBudget) -> None:
+        batches = list(self._batches(self._plan.validation(rows)))
+        clocked_s = budget.clock()
+        self._validate(iter(batches))
+        budget.val_image_s = (budget.clock() - clocked_s) / rows
+
+    def _agreed(self, rows: int) -> int:
+        return from_rank_0([rows], self._context.learner.device)[0]
 
     def score_into(self, metrics: dict[str, Any]) -> None:
         """Add `val` to an epoch's metrics, where there is a validation split."""
-        if self.steps:
+        if self.rows:
             metrics["val"] = self._validate(self._batches(self._plan))
 
     def _validate(self, batches: Iterator[HostBatch]) -> dict[str, Any]:
