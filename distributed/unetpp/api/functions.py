@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from unetpp.api.arrays import Arrays, pack_arrays
 from unetpp.api.callbacks import Callback, watching
+from unetpp.api.cross_validation import train_runs
 from unetpp.api.exporting import MAX_DROP, export_for, export_one
 from unetpp.api.packing import Folders, PackRequest, pack_folders
 from unetpp.api.predicting import predict_images
@@ -20,7 +21,6 @@ from unetpp.api.results import (
     TrainResult,
     TuneResult,
 )
-from unetpp.api.training import train_run
 from unetpp.api.tuning import load_sweep_request, tune_sweep
 from unetpp.config import load_config
 from unetpp.core.errors import ConfigError, InputError
@@ -103,6 +103,8 @@ def train(
 ) -> TrainResult:
     """Train a nested U-Net; joins the Ray that this process is connected to, else starts one.
 
+    With "train.folds" the result's scores are those of all images, each by the fold that has not seen it.
+
     Args:
         data: a packed dataset.
         out: the run's folder or URI.
@@ -116,7 +118,7 @@ def train(
         UserError: a value breaks a rule, or a place cannot be used.
     """
     loaded = load_config(config, _overrides(data, out, overrides))
-    result = train_run(loaded, watching(callbacks, progress=progress), resume=resume)
+    result = train_runs(loaded, watching(callbacks, progress=progress), resume=resume)
     scores = {name: result["metrics"].get(name) for name in ("dice", "iou")}
     return _pick(TrainResult, result | scores | {"levels": result["metrics"].get("levels", {})})
 

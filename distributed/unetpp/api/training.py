@@ -2,14 +2,17 @@
 
 import math
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from unetpp.api.import_ahead import import_ahead
 from unetpp.api.machines import LOST_CLUSTER, hardware_for, is_cluster_gone, resumed_here
 from unetpp.api.watchers import TrainListener, TrainWatcher
-from unetpp.config import Hardware, RunConfig, given_fields
+from unetpp.config import Decision, Hardware, RunConfig, given_fields
 from unetpp.config.planning.placement import waiting
+from unetpp.core.manifest import Manifest
 from unetpp.core.ownership import Ownership
 from unetpp.core.rundir import RunDir, epochs_done
 from unetpp.training.run.job import TrainJob
@@ -18,11 +21,29 @@ from unetpp.training.run.prepare import new_run, resumed_config, resumed_run
 from unetpp.training.run.result import summarise
 from unetpp.training.run.saved_state import last_state
 
-__all__ = ["StartUpTimer", "late_start", "train_run"]
+__all__ = ["Fit", "StartUpTimer", "late_start", "train_run"]
 
 
-def train_run(config: RunConfig, watcher: TrainWatcher, *, resume: bool) -> dict[str, Any]:
+Fit = Callable[[TrainJob, str | None, Listener], bool]
+"""Trains a job with the Ray at an address, heard by a listener; False after a clean stop."""
+
+
+def train_run(
+    config: RunConfig,
+    watcher: TrainWatcher,
+    *,
+    resume: bool,
+    manifest: Manifest | None = None,
+    fit: Fit | None = None,
+) -> dict[str, Any]:
     """Train as configured, in this process's Ray or on the cluster at `scale.address`.
+
+    Args:
+        config: of the run, or of what is given beside `resume`.
+        watcher: hears of it.
+        resume: go on with the run at the configured place.
+        manifest: see `new_run`.
+        fit: by default on Ray.
 
     Returns:
         See `train.run.result.summarise`; `finished` is False after a clean stop.
@@ -37,13 +58,16 @@ def train_run(config: RunConfig, watcher: TrainWatcher, *, resume: bool) -> dict
         config = resumed_here(config)
         base = resumed_config(config)
     with Ownership() as owner, hardware_for(base.scale) as hardware:
-        job = replace(_prepare(config, hardware, owner, watcher, resume=resume), began_at=began_at)
+        prepare = resumed_run if resume else partial(new_run, manifest=manifest)
+        job, decisions = prepare(config, hardware, owner)
+        job = replace(job, began_at=began_at)
+        _tell(job, decisions, hardware, watcher, resume=resume)
         if resume and (ended := _ended(job, watcher)) is not None:
             return ended
         first_epoch = epochs_done(RunDir(job.run_uri).read_metrics())
         with watcher.training(job.config.train.counted_epochs, first_epoch) as listener:
             timed = StartUpTimer(listener)
-            finished = _fit(job, base.scale.address, timed)
+            finished = (fit or _fit)(job, base.scale.address, timed)
         if late := late_start(job, timed.start_up_s):
             watcher.note(late)
         owner.require()
@@ -51,10 +75,14 @@ def train_run(config: RunConfig, watcher: TrainWatcher, *, resume: bool) -> dict
         return summarise(job, finished=finished, wall_s=wall_s, start_up_s=timed.start_up_s)
 
 
-def _prepare(
-    config: RunConfig, hardware: Hardware, owner: Ownership, watcher: TrainWatcher, *, resume: bool
-) -> TrainJob:
-    job, decisions = (resumed_run if resume else new_run)(config, hardware, owner)
+def _tell(
+    job: TrainJob,
+    decisions: Sequence[Decision],
+    hardware: Hardware,
+    watcher: TrainWatcher,
+    *,
+    resume: bool,
+) -> None:
     if resume:
         watcher.note(f"continuing {job.config.run_uri}")
     watcher.decided(decisions, resumed=resume)
@@ -63,7 +91,6 @@ def _prepare(
         watcher.note(f"on the cluster at {address}, as before; scale.address=none trains in this process")
     if missing := waiting(job.config, hardware, 1):
         watcher.note(missing)
-    return job
 
 
 def late_start(job: TrainJob, start_up_s: float | None) -> str:

@@ -69,6 +69,11 @@ def tune_sweep(config: RunConfig, space: Space, watcher: SweepWatcher, *, resume
     """
     if not config.data.uri:
         raise ConfigError("data.uri is empty; name a packed dataset: data.uri=URI")
+    if config.train.folds:
+        raise ConfigError(
+            f"train.folds={config.train.folds} is for train, a sweep's trials share one validation split; "
+            "leave it out, and cross-validate what the sweep finds"
+        )
     require_labelled_cluster(config)
     with Ownership() as owner, hardware_for(config.scale) as hardware:
         setup = plan_sweep(config, space, hardware, resume=resume)

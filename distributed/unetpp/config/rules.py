@@ -13,6 +13,7 @@ __all__ = [
     "augment_rules",
     "batch_rules",
     "crop_rules",
+    "fold_rules",
     "loss_rules",
     "memory_rules",
     "model_rules",
@@ -161,6 +162,12 @@ def memory_rules(train: TrainConfig, model: ModelConfig) -> Iterator[str]:
             "train.memory=recompute must not compute model.norm=batch twice: its running statistics would "
             "count every image twice; use model.norm=group or train.memory=keep"
         )
+
+
+def fold_rules(train: TrainConfig) -> Iterator[str]:
+    """One fold would have nothing to learn from."""
+    if train.folds == 1:
+        yield "train.folds=1 leaves no row to train on; use 2 or more, or 0 for a single training"
 
 
 def crop_rules(data: DataConfig, model: ModelConfig) -> Iterator[str]:

@@ -8,6 +8,7 @@ from unetpp.config.rules import (
     augment_rules,
     batch_rules,
     crop_rules,
+    fold_rules,
     loss_rules,
     memory_rules,
     model_rules,
@@ -85,6 +86,7 @@ class RunConfig(Section):
             *scale_rules(self.scale),
             *batch_rules(self.data, self.train, self.max_workers),
             *memory_rules(self.train, self.model),
+            *fold_rules(self.train),
             *crop_rules(self.data, self.model),
             *tune_rules(self.tune, self.train),
         ]

@@ -3,9 +3,9 @@
 The byte-level format is specified in ``distributed/unetpp/data/README.md``.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 __all__ = [
     "IGNORE",
@@ -48,8 +48,17 @@ class ShardInfo(_Frozen):
     sha256: str
     bytes: int
     rows: int
+    """That belong to the split."""
     decoded_bytes: int
-    """Image and mask bytes of all rows once decompressed."""
+    """Image and mask bytes of all stored rows once decompressed."""
+    selected: tuple[int, ...] | None = None
+    """Numbers of the stored rows that belong to the split, rising; None for all. Packing selects none."""
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Manifests of packed datasets stay what earlier releases read."""
+        values: dict[str, Any] = dump(self)
+        return {key: value for key, value in values.items() if key != "selected" or value is not None}
 
 
 class SplitInfo(_Frozen):

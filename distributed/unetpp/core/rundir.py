@@ -22,6 +22,7 @@ import yaml
 
 from unetpp.core.checkpoints import CheckpointStore
 from unetpp.core.errors import ExistsError, InputError
+from unetpp.core.folds_folder import FoldsFolder, fold_name
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import Storage, open_storage
 
@@ -59,13 +60,18 @@ class RunDir:
         """Return self.
 
         Raises:
-            InputError: no run was started here.
+            InputError: no run was started here, or the runs of a cross-validation were.
         """
-        if not self.exists():
+        if self.exists():
+            return self
+        if FoldsFolder(self.uri).exists():
             raise InputError(
-                f"no run at {self.uri}: {RUN_CONFIG} is missing; name the folder `unetpp train` wrote"
+                f"{self.uri} holds a cross-validation, a run for each fold, where one run is needed; name "
+                f"{self.uri.rstrip('/')}/{fold_name(0)} or another of its folds"
             )
-        return self
+        raise InputError(
+            f"no run at {self.uri}: {RUN_CONFIG} is missing; name the folder `unetpp train` wrote"
+        )
 
     def require_new(self) -> None:
         """Check that nothing was started here.

@@ -14,6 +14,7 @@ from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
 from unetpp.inference.engines.registry import files_of, is_export
+from unetpp.inference.ensemble.load import with_folds
 from unetpp.inference.inputs import ImageSet, InputImage, find_images
 from unetpp.inference.many.journal import Journal
 from unetpp.inference.many.options import PredictOptions, Work
@@ -51,7 +52,7 @@ def predict_paths(
     present), which a palette shows in the class colours; 255 where the image holds no data.
 
     Args:
-        models: a run, or a file that `export` wrote; of several the mean.
+        models: a run, a cross-validation, or a file that `export` wrote; of several the mean.
         run: by default this process predicts.
         on_image: called with (images done, images in all) after each one.
 
@@ -215,12 +216,13 @@ def _call(predictor: Predictor, places: Sequence[str], options: PredictOptions) 
 
 
 def _places(models: str | Sequence[str]) -> tuple[str, ...]:
-    """The models; images among them, as a shell's unquoted glob puts them there, are refused.
+    """The models, and the folds of a cross-validation; images among them, as a shell's unquoted glob puts
+    them there, are refused.
 
     Raises:
         InputError: a place is neither a run nor an exported file.
     """
-    places = (models,) if isinstance(models, str) else tuple(models)
+    places = tuple(with_folds([models] if isinstance(models, str) else models))
     for place in places[1:]:
         if not is_export(place) and not RunDir(place).exists():
             raise InputError(

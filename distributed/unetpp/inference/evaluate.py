@@ -5,6 +5,7 @@ Memory does not grow with the split beyond one line of scores a sample.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,10 +17,11 @@ from unetpp.core.storage import Storage, open_storage
 from unetpp.data.dataset.manifests import load_manifest, require_shards
 from unetpp.data.dataset.parquet import iter_samples
 from unetpp.data.dataset.sample import Sample
+from unetpp.data.stream.folds import FOLDED
 from unetpp.inference.device import pick_device
 from unetpp.inference.engines.network import Network
 from unetpp.inference.engines.registry import is_export
-from unetpp.inference.ensemble.load import refuse_repeated
+from unetpp.inference.ensemble.load import refuse_repeated, with_folds
 from unetpp.inference.ensemble.members import mean_thresholds
 from unetpp.inference.evaluation.disturb import Disturb, disturber
 from unetpp.inference.evaluation.files import write_evaluation
@@ -59,7 +61,7 @@ def evaluate(
     Samples keep their stored size; those larger than the window are predicted window by window.
 
     Args:
-        models: a run or a file that `export` wrote; the mean of several.
+        models: a run, a cross-validation or a file that `export` wrote; the mean of several.
         split: default `test`, or `val` where the dataset has no test rows.
         data_uri: the current version of this dataset; default the version that the first run was trained on.
         level: the deepest head that is used and reported; default the run's deepest.
@@ -74,17 +76,19 @@ def evaluate(
         InputError: no such split, the dataset does not fit the model, models differ, or shards are gone.
         ConfigError: a level, threshold or mean that there is not.
     """
-    places = [models] if isinstance(models, str) else list(models)
+    named = [models] if isinstance(models, str) else list(models)
+    places = with_folds(named)
     refuse_repeated(places, dilation)
     device = pick_device()
     networks = load_networks(places, level, dilation, device)
     split = check_fitting(networks, places, split, options) if options.fit_thresholds else split
     stages = plan_stages(networks, places, options.averaging, _decision(networks, options))
     data, manifest, split = _open_dataset(networks, data_uri, split)
+    options = _of_folds(named, split if data_uri is None else "", options) if places != named else options
     scorer = Scorer(stages, manifest, device, Measured(options.tolerance, options.fit_thresholds))
     disturb = disturber(options.disturbance, partial(_attacked, places, level, dilation), manifest, device)
-    total = manifest.splits[split].rows
-    seconds = _score_all(scorer, iter_samples(data, manifest, split), disturb, on_rows, total)
+    samples, rows = iter_samples(data, manifest, split), manifest.splits[split].rows
+    seconds = _score_all(scorer, samples, disturb, on_rows, rows)
     summary: dict[str, Any] = {
         "split": split,
         "rows": scorer.rows,
@@ -99,11 +103,29 @@ def evaluate(
     }
     if options.fit_thresholds:
         summary["fitted_thresholds"] = keep_fitted(networks[0], places[0], split, scorer.search)
-    named = (split, "" if disturb is None else disturb.suffix)
-    target, name = evaluation_place(places, stages[-1].network, named, dilation, options)
+    scored = (split, "" if disturb is None else disturb.suffix)
+    _write(*evaluation_place(places, stages[-1].network, scored, dilation, options), summary, scorer)
+    return summary
+
+
+def _write(target: Storage, name: str, summary: dict[str, Any], scorer: Scorer) -> None:
     examples = {"best": scorer.examples.best(), "worst": scorer.examples.worst()}
     write_evaluation(target, name, summary, scorer.per_image.lines, examples, scorer.per_image.parquet())
-    return summary
+
+
+def _of_folds(named: Sequence[str], own_split: str, options: EvaluateOptions) -> EvaluateOptions:
+    """With the folder of one cross-validation as the place of its evaluations.
+
+    Raises:
+        InputError: the split of the dataset that the folds were dealt from was trained on by most of them.
+    """
+    if own_split in FOLDED:
+        raise InputError(
+            f"the folds at {named[0]} were trained on the {' and '.join(FOLDED)} rows, and no row of them is "
+            "new to all; out_of_fold.json there has their scores, each row by the fold that did not see it; "
+            "name a dataset that is new with data.uri=URI, or --split test where this one has it"
+        )
+    return replace(options, out=named[0]) if options.out is None and len(named) == 1 else options
 
 
 def _attacked(places: Sequence[str], level: int | None, dilation: Sequence[int] | None) -> LoadedRun:
@@ -174,7 +196,11 @@ def _overlap(networks: Sequence[Network], data: Storage, manifest: Manifest, spl
     """Rows that a network was trained on; of several networks the largest number."""
     found: list[int | None] = []
     # Members often share their data: what it holds is read once.
-    for network in {(each.data_uri, each.manifest.fingerprint): each for each in networks}.values():
+    seen = {
+        (each.data_uri, each.manifest.fingerprint, each.manifest.splits.get("train")): each
+        for each in networks
+    }
+    for network in seen.values():
         if network.data_uri:
             trained = (open_storage(network.data_uri), network.manifest)
             found.append(count_overlap(data, manifest, split, trained=trained))

@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Write a page: of a run its scores, curves and examples; of a sweep its leaderboard and trials."""
         from unetpp.core.errors import InputError
+        from unetpp.core.folds_folder import FoldsFolder
         from unetpp.core.rundir import RunDir
         from unetpp.core.storage import open_storage
         from unetpp.tuning.folder import SWEEP_CONFIG
@@ -39,6 +40,8 @@ def register(app: typer.Typer) -> None:
 
             emit({"run": uri, "report": write_run_report(uri, out)}, json=json)
         else:
+            if FoldsFolder(uri).exists():
+                RunDir(uri).require()
             raise InputError(
                 f"no run and no sweep at {uri}: neither config.yaml nor {SWEEP_CONFIG} is there; "
                 "name the folder `unetpp train` or `unetpp tune` wrote"

@@ -52,12 +52,12 @@ def run_training(config: "RunConfig", *, resume: bool = False) -> dict[str, Any]
     Raises:
         UserError: something the caller can fix.
     """
+    from unetpp.api.cross_validation import train_runs
     from unetpp.api.progress.watcher import ProgressWatcher
-    from unetpp.api.training import train_run
     from unetpp.core.logs import setup_logging
 
     setup_logging("WARNING")
-    result = train_run(config, ProgressWatcher(), resume=resume)
+    result = train_runs(config, ProgressWatcher(), resume=resume)
     _print_next(result)
     return result
 
@@ -68,6 +68,10 @@ def _print_next(result: dict[str, Any]) -> None:
         note(f"stopped; nothing is lost. Continue: {shown_command('train', f'out={run}', '--resume')}")
         return
     metrics = result["metrics"]
+    if "folds" in result:
+        note(f"out of fold: Dice {metrics['dice']:.4f}  IoU {metrics['iou']:.4f}, see {run}/out_of_fold.json")
+        note(f"predict with all: {shown_command('predict', run, 'IMAGES', '--out', 'MASKS')}")
+        return
     if metrics:
         note(f"best epoch {result['best_epoch']}: Dice {metrics['dice']:.4f}  IoU {metrics['iou']:.4f}")
     note(f"evaluate: {shown_command('evaluate', run)}")

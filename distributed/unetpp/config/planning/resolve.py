@@ -277,7 +277,9 @@ def _batch_size(given: _Given) -> tuple[int, str]:
 
 def _cache_bytes(given: _Given) -> tuple[int, str]:
     shards = [shard for split in given.manifest.splits.values() for shard in split.shards]
-    needed = sum(s.decoded_bytes + _CACHED_SHARD_BYTES + s.rows * _CACHED_ROW_BYTES for s in shards)
+    # A shard of which several splits have rows is held once.
+    held = {shard.sha256: shard.decoded_bytes + _CACHED_SHARD_BYTES for shard in shards}
+    needed = sum(held.values()) + _CACHED_ROW_BYTES * sum(shard.rows for shard in shards)
     if given.config.data.cache_dir or given.config.scale.address is not None:
         return needed, f"{_gib(needed)} GiB hold the decoded dataset; machines with less disk cache a part"
     free_bytes = given.hardware.free_disk_bytes

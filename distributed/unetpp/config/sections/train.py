@@ -77,6 +77,10 @@ class TrainConfig(Section):
     """Run, export or safetensors file whose weights, where name and shape fit, a new run starts with."""
     freeze: int = Field(0, ge=0)
     """Epochs at the start in which the column X[row][0] does not learn: the encoder where there is one."""
+    folds: int = Field(0, ge=0)
+    """Trainings of a cross-validation, one after another, each of which validates on another part of the
+    train and val rows; 0 trains once. Rows of one group stay together, dealt by `data.seed`; `epochs` and
+    `minutes` are those of each fold."""
     seed: int = Field(0, ge=0)
     """Seed of the weights, of dropout, and of the vectors that a step draws from `model.shared_dilations`."""
     sandwich: bool = False

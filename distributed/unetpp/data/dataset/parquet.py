@@ -243,7 +243,12 @@ def iter_samples(storage: Storage, manifest: Manifest, split: str) -> Iterator[S
         CorruptionError: see `read_shard`.
     """
     for shard in manifest.splits[split].shards:
-        yield from samples_of(read_shard(storage, shard))
+        samples = samples_of(read_shard(storage, shard))
+        if shard.selected is None:
+            yield from samples
+        else:
+            chosen = frozenset(shard.selected)
+            yield from (sample for row, sample in enumerate(samples) if row in chosen)
 
 
 def _schema_of(samples: Sequence[Sample]) -> pa.Schema:

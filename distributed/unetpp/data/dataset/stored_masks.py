@@ -31,11 +31,14 @@ def open_shard(storage: Storage, shard: ShardInfo) -> pq.ParquetFile:
 
 
 def masks_of(storage: Storage, shard: ShardInfo) -> Iterator[NDArray[np.uint8]]:
-    """Pixels of a shard's masks, flat, in storage order; raises as `open_shard`."""
+    """Pixels of the masks of a split's rows in a shard, flat, in storage order; raises as `open_shard`."""
+    chosen, row = None if shard.selected is None else frozenset(shard.selected), 0
     with open_shard(storage, shard) as file:
         for group in range(file.num_row_groups):
             for mask in file.read_row_group(group, columns=["mask"])["mask"]:
-                yield np.frombuffer(mask.as_buffer(), np.uint8)
+                if chosen is None or row in chosen:
+                    yield np.frombuffer(mask.as_buffer(), np.uint8)
+                row += 1
 
 
 def value_counts(mask: NDArray[np.uint8]) -> NDArray[np.int64]:

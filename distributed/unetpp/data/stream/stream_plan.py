@@ -92,8 +92,9 @@ class StreamPlan:
 
     @property
     def shards(self) -> tuple[ShardInfo, ...]:
-        """What the run reads."""
-        return (*self._split("train").shards, *self._split("val").shards)
+        """What the run reads; a shard of which both splits have rows is named once."""
+        every = (*self._split("train").shards, *self._split("val").shards)
+        return tuple({shard.sha256: shard for shard in every}.values())
 
     def order(self, split: str, epoch: int) -> EpochOrder | ThinnedOrder:
         """Rows of a split in the order they are read in that epoch."""

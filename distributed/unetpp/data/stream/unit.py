@@ -33,7 +33,7 @@ class OpenUnit:
     shares: Mapping[int, StepShare]
     """By step."""
     rows: Mapping[int, NDArray[np.int64]]
-    """By step: (N, 2), shard and row in it of the share's positions."""
+    """By step: (N, 2), shard and stored row in it of the share's positions."""
     global_sizes: Mapping[int, int]
     """By step: samples of the global batch."""
     shards: Mapping[int, ShardRows]
@@ -76,9 +76,13 @@ def open_unit(plan: StreamPlan, unit: Unit, *, rank: int, world_size: int, reade
     shares = {step: plan.share(unit.split, step, rank=rank, world_size=world_size) for step in steps}
     positions = [share.positions for share in shares.values()]
     rows = order.rows(np.concatenate(positions))
-    rows_of_step = np.split(rows, np.cumsum([len(part) for part in positions])[:-1])
     needed = np.unique(rows[:, 0]).tolist()
     infos = [plan.manifest.splits[unit.split].shards[shard] for shard in needed]
+    for shard, info in zip(needed, infos, strict=True):
+        if info.selected is not None:
+            here = rows[:, 0] == shard
+            rows[here, 1] = np.asarray(info.selected)[rows[here, 1]]
+    rows_of_step = np.split(rows, np.cumsum([len(part) for part in positions])[:-1])
     read = reader.read_all(infos)
     tables = [ShardRows(table, info.name) for table, info in zip(read.tables, infos, strict=True)]
     return OpenUnit(

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from unetpp.core.errors import ConfigError
+from unetpp.core.folds_folder import FoldsFolder
 from unetpp.core.rundir import RunDir
 from unetpp.inference.engines.network import Network, network_of_engine, network_of_run
 from unetpp.inference.engines.registry import is_export, load_engine
@@ -17,7 +18,7 @@ from unetpp.inference.masks.decide import decision_of
 from unetpp.inference.masks.kept import kept_thresholds
 from unetpp.models.load import load_run
 
-__all__ = ["Averaging", "averaged", "load_member", "load_network", "refuse_repeated"]
+__all__ = ["Averaging", "averaged", "load_member", "load_network", "refuse_repeated", "with_folds"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def load_network(
     """The network of one place, or of several that predict together.
 
     Args:
-        places: runs, and files that `export` wrote.
+        places: runs, files that `export` wrote, and cross-validations, of which every fold is a member.
         level: head of each; None for its deepest.
         dilation: see `load_run`; of a single run.
         averaging: what a prediction is the mean of.
@@ -59,6 +60,7 @@ def load_network(
         InputError: there is no such place, it is damaged, or members differ.
         CheckpointError: a run has no usable checkpoint yet.
     """
+    places = with_folds(places)
     refuse_repeated(places, dilation)
     members = [
         averaged(load_member(place, level, dilation, device, every_level=averaging.levels), place, averaging)
@@ -106,6 +108,15 @@ def averaged(network: Network, place: str, averaging: Averaging) -> Network:
         views = allowed_views(network.symmetries, place)
         network = replace(network, model=MeanOfViews(network.model, views, task, dims))
     return network
+
+
+def with_folds(places: Sequence[str]) -> list[str]:
+    """The places, with the runs of its folds in place of each cross-validation."""
+    found: list[str] = []
+    for place in places:
+        folder = None if is_export(place) else FoldsFolder(place)
+        found += folder.fold_uris() if folder is not None and folder.exists() else [place]
+    return found
 
 
 def refuse_repeated(places: Sequence[str], dilation: Sequence[int] | None) -> None:

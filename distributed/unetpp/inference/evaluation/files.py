@@ -15,6 +15,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from unetpp.core.storage import Storage
 from unetpp.inference.evaluation.examples import Example
 
@@ -23,10 +26,12 @@ __all__ = [
     "read_evaluations",
     "read_panel",
     "read_per_image",
+    "read_table",
     "write_evaluation",
 ]
 
 _FOLDER = "evaluations"
+_TABLE = "per_image.parquet"
 
 
 def evaluation_name(
@@ -66,7 +71,7 @@ def write_evaluation(
     lines = "".join(json.dumps(row) + "\n" for row in per_image)
     run.write(f"{_FOLDER}/{name}/per_image.jsonl", lines.encode())
     if table is not None:
-        run.write(f"{_FOLDER}/{name}/per_image.parquet", table)
+        run.write(f"{_FOLDER}/{name}/{_TABLE}", table)
     listed: dict[str, list[dict[str, Any]]] = {}
     for kind, entries in examples.items():
         listed[kind] = []
@@ -89,6 +94,11 @@ def read_evaluations(run: Storage) -> dict[str, dict[str, Any]]:
 def read_per_image(run: Storage, name: str) -> list[dict[str, Any]]:
     """The per-sample scores of one evaluation."""
     return [json.loads(line) for line in run.read(f"{_FOLDER}/{name}/per_image.jsonl").splitlines()]
+
+
+def read_table(run: Storage, name: str) -> pa.Table:
+    """The same with groups and counts, see `PerImage.table`."""
+    return pq.read_table(pa.BufferReader(run.read(f"{_FOLDER}/{name}/{_TABLE}")))
 
 
 def read_panel(run: Storage, file: str) -> bytes:

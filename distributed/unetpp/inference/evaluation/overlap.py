@@ -13,8 +13,8 @@ def count_overlap(
 ) -> int | None:
     """Rows of the split whose image is one of the training's train split.
 
-    Versions packed by an earlier release keep no digests of their images: then both are read, and images are
-    compared as they were packed.
+    Versions packed by an earlier release keep no digests of their images, and neither does a fold's part of a
+    version: then both are read, and images are compared as they were packed.
 
     Args:
         data: where the evaluated dataset lies.
@@ -26,8 +26,12 @@ def count_overlap(
         None where what was trained on cannot be read.
     """
     place, version = trained
+    in_parts = _is_in_parts(version) or _is_in_parts(manifest)
+    if in_parts and manifest.fingerprint == version.fingerprint:
+        return len(_rows(manifest, split) & _rows(version, "train"))
     try:
-        known, found = read_contents(place, version), read_contents(data, manifest)
+        known = None if in_parts else read_contents(place, version)
+        found = None if in_parts else read_contents(data, manifest)
         if known is None or found is None:
             if manifest.fingerprint == version.fingerprint:
                 return manifest.splits[split].rows if split == "train" else 0
@@ -37,3 +41,19 @@ def count_overlap(
         return None
     seen = set(known.get("train", ()))
     return sum(digest in seen for digest in found[split])
+
+
+def _is_in_parts(manifest: Manifest) -> bool:
+    """Whether splits have some rows of a shard, as those of a fold do."""
+    shards = (shard for info in manifest.splits.values() for shard in info.shards)
+    return any(shard.selected is not None for shard in shards)
+
+
+def _rows(manifest: Manifest, split: str) -> set[tuple[str, int]]:
+    """Shard and stored row of each row of a split."""
+    shards = manifest.splits[split].shards if split in manifest.splits else ()
+    return {
+        (shard.sha256, row)
+        for shard in shards
+        for row in (range(shard.rows) if shard.selected is None else shard.selected)
+    }

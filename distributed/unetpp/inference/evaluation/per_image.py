@@ -13,7 +13,10 @@ from unetpp.objective.certainty import CERTAINTIES, ranking
 from unetpp.objective.metrics import dice_iou
 from unetpp.objective.statistics.bootstrap import Interval, bootstrap_intervals, sums_by_unit
 
-__all__ = ["PerImage"]
+__all__ = ["COUNTS", "PerImage"]
+
+COUNTS = ("tp", "fp", "fn", "tn")
+"""Of pixels by class, in the order of `count_pixels`."""
 
 _LISTED = 10
 
@@ -97,7 +100,7 @@ class PerImage:
         """The lines and their groups and counts, flat: `dice`, `level1_dice`, `certainty_levels`, `tp_CLASS`,
         `dice_CLASS` ...; null where an image has no such score.
         """
-        names = [f"{kind}_{name}" for name in self._classes for kind in ("tp", "fp", "fn", "tn")]
+        names = [f"{kind}_{name}" for name in self._classes for kind in COUNTS]
         rows = []
         for line, group, counts in zip(self.lines, self._groups, self._counts, strict=True):
             counted = dict(zip(names, counts.ravel().tolist(), strict=True))

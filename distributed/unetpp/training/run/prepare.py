@@ -9,10 +9,11 @@ from unetpp.config.planning.timed.plan import planned
 from unetpp.config.stored import stored_config
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.local_folders import cache_folder
+from unetpp.core.manifest import Manifest
 from unetpp.core.ownership import Ownership
 from unetpp.core.provenance import collect
 from unetpp.core.rundir import RunDir
-from unetpp.core.storage import open_storage, preflight
+from unetpp.core.storage import Storage, open_storage, preflight
 from unetpp.data.dataset.manifests import lacks_split, load_manifest, require_shards
 from unetpp.data.dataset.mask_facts import plan_facts
 from unetpp.data.dataset.scorable import require_scorable
@@ -22,18 +23,22 @@ from unetpp.training.run.job import TrainJob, stream_plan
 from unetpp.training.run.resume import applied_changes, explain_changes, last_epoch
 from unetpp.training.run.saved_state import last_state
 
-__all__ = ["new_run", "resumed_config", "resumed_run"]
+__all__ = ["new_run", "readable_dataset", "resumed_config", "resumed_run"]
 
 logger = logging.getLogger(__name__)
 
 
 def new_run(
-    config: RunConfig, hardware: Hardware, owner: Ownership | None = None
+    config: RunConfig,
+    hardware: Hardware,
+    owner: Ownership | None = None,
+    manifest: Manifest | None = None,
 ) -> tuple[TrainJob, tuple[Decision, ...]]:
     """Decide every `auto`, claim the run folder and write what is known before the first step.
 
     Args:
         owner: of this process; None where the caller has seen to it that no other works on the run.
+        manifest: of the part of the dataset that a fold trains on; None takes the dataset's current version.
 
     Raises:
         OwnedError: another process works on the run.
@@ -42,12 +47,9 @@ def new_run(
         StorageError: the dataset or the run folder cannot be used.
         ExistsError: the run folder holds a run.
     """
-    if not config.data.uri:
-        raise ConfigError("data.uri is empty; name a packed dataset: data.uri=URI")
     config = _absolute(named_encoder(config))
-    dataset = open_storage(config.data.uri)
-    preflight(dataset, write=False)
-    manifest = load_manifest(dataset)
+    dataset = readable_dataset(config)
+    manifest = load_manifest(dataset) if manifest is None else manifest
     if (missing := lacks_split(manifest, "train", config.data.uri)) is not None:
         raise InputError(f"{missing}; name one that has, and score this one with evaluate data.uri=")
     if "val" in manifest.splits and manifest.splits["val"].rows:
@@ -121,6 +123,20 @@ def _require_room(config: RunConfig, hardware: Hardware) -> None:
     if config.scale.address is not None:
         require_readers(config, hardware)
         require_places(config, hardware)
+
+
+def readable_dataset(config: RunConfig) -> Storage:
+    """Where the dataset of a configuration lies.
+
+    Raises:
+        ConfigError: none is named.
+        StorageError: it cannot be read.
+    """
+    if not config.data.uri:
+        raise ConfigError("data.uri is empty; name a packed dataset: data.uri=URI")
+    dataset = open_storage(config.data.uri)
+    preflight(dataset, write=False)
+    return dataset
 
 
 def _absolute(config: RunConfig) -> RunConfig:
