@@ -248,8 +248,11 @@ def test_resolve_image_labels_add_a_head(make_manifest: Make, laptop: Hardware) 
 def test_resolve_cache_holds_the_decoded_dataset_or_half_of_the_free_disk(
     make_manifest: Make, laptop: Hardware
 ) -> None:
-    shard = ShardInfo(name="x", sha256="0", bytes=2**20, rows=80, decoded_bytes=2**23)
-    train = SplitInfo(rows=240, shards=(shard,) * 3)
+    shards = [
+        ShardInfo(name=name, sha256=name, bytes=2**20, rows=80, decoded_bytes=2**23)
+        for name in ("a", "b", "c")
+    ]
+    train = SplitInfo(rows=240, shards=tuple(shards))
     manifest = make_manifest().model_copy(update={"splits": {"train": train}})
 
     def cache_bytes(free_disk_bytes: int, *overrides: str) -> int:
