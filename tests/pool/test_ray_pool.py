@@ -54,6 +54,21 @@ def written(uri):
 @pytest.mark.ray
 @pytest.mark.s3
 @pytest.mark.usefixtures("ray_cluster", "s3_env")
+def test_pool_predicts_a_packed_dataset_in_a_bucket_as_one_process_does(run, s3_server, tmp_path):
+    bucket = s3_server.new_bucket()
+    packed, source = open_storage(f"{run}-data"), open_storage(f"{bucket}/data")
+    for path in packed.list():
+        source.put(packed.local_path(path), path)
+    options = PredictOptions(split="val")
+    predict_paths(run, f"{run}-data", str(tmp_path / "here"), options)
+    found = predict_images(run, (source.uri, f"{bucket}/out"), options, workers=2)
+    assert (found["split"], found["predicted"]) == ("val", 4)
+    assert written(f"{bucket}/out") == written(tmp_path / "here")
+
+
+@pytest.mark.ray
+@pytest.mark.s3
+@pytest.mark.usefixtures("ray_cluster", "s3_env")
 @pytest.mark.parametrize("form", [None, "coco"])
 def test_pool_writes_to_s3_what_one_process_writes(run, images, s3_server, tmp_path, form):
     bucket = s3_server.new_bucket()

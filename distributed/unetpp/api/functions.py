@@ -212,14 +212,14 @@ def predict(
 
     Args:
         run: a run's folder or URI, or a file that `export` wrote; the mean of several.
-        source: image file, folder, glob or URI.
+        source: image file, folder, glob, packed dataset or URI.
         out: folder or URI for the masks.
         workers: processes with the model each, on Ray; by default this one predicts.
         address: of a Ray cluster to predict on.
         gpus_per_worker: a share of one below 1; by default the GPUs are shared among the workers.
         progress: show a bar.
         options: fields of `PredictOptions`: level, dilation, tta, average_levels, thresholds, min_object_px,
-            overlay, overwrite, strict, format, probabilities, resume, review.
+            overlay, overwrite, strict, format, probabilities, resume, split, review.
 
     Raises:
         UserError: nothing can be predicted, or with `strict` the first image that cannot.

@@ -13,11 +13,13 @@ from unetpp.core.errors import InputError, StorageError
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
+from unetpp.data.dataset.manifests import choose_split, is_dataset, load_manifest
 from unetpp.inference.engines.registry import files_of, is_export
 from unetpp.inference.ensemble.load import with_folds
-from unetpp.inference.inputs import ImageSet, InputImage, find_images
+from unetpp.inference.inputs import ImageSet, InputImage, find_images, split_glob
 from unetpp.inference.many.journal import Journal
 from unetpp.inference.many.options import PredictOptions, Work
+from unetpp.inference.many.packed import packed_images
 from unetpp.inference.many.worker import Outcome, Worker
 from unetpp.inference.masks.decide import Decision
 from unetpp.inference.outputs import own_outputs, refuse_existing, refuse_images
@@ -57,8 +59,8 @@ def predict_paths(
         on_image: called with (images done, images in all) after each one.
 
     Returns:
-        images, predicted, resumed (by calls before), failed [{file, reason}], out, level, models (number),
-        seconds, images_per_s.
+        split (of a packed dataset), images, predicted, resumed (by calls before), failed [{file, reason}],
+        out, level, models (number), seconds, images_per_s.
 
     Raises:
         InputError: no image at `source`, images and masks would mix, models differ, a review of volumes, no
@@ -71,7 +73,7 @@ def predict_paths(
     export = load() if is_export(places[0]) else None
     manifest = RunDir(places[0]).require().read_dataset() if export is None else export.manifest
     options = _settled(options, manifest)
-    images, target = find_images(source, manifest.channel_files), open_storage(out)
+    (images, options), target = _images(source, manifest, options), open_storage(out)
     outputs = _Outputs(target, images, options)
     outputs.refuse()
     predictor = export or load()  # after all that can be refused without the weights
@@ -86,7 +88,7 @@ def predict_paths(
     if not failed:
         journal.end()
     return {
-        **_counts(len(images.images), len(left), len(failed)),
+        **_counts(len(images.images), len(left), len(failed), options.split),
         "failed": failed,
         "out": target.uri,
         "level": predictor.level,
@@ -105,8 +107,26 @@ def _settled(options: PredictOptions, manifest: Manifest) -> PredictOptions:
     return replace(options, format=trained_writer(options.format, manifest))
 
 
-def _counts(total: int, left: int, failed: int) -> dict[str, int]:
-    return {"images": total, "predicted": left - failed, "resumed": total - left}
+def _images(source: str, manifest: Manifest, options: PredictOptions) -> tuple[ImageSet, PredictOptions]:
+    """What is named, and of a packed dataset the split that is meant.
+
+    Raises:
+        InputError: there is nothing, the dataset has no such split, or a split is named of files.
+    """
+    storage = None if split_glob(source)[1] else open_storage(source)
+    if storage is not None and is_dataset(storage):
+        split = choose_split(load_manifest(storage), options.split)
+        return packed_images(storage, split, manifest), replace(options, split=split)
+    if options.split is not None:
+        raise InputError(
+            f"--split {options.split} chooses in a packed dataset, which {source} is not; leave it out"
+        )
+    return find_images(source, manifest.channel_files), options
+
+
+def _counts(total: int, left: int, failed: int, split: str | None) -> dict[str, Any]:
+    meant = {} if split is None else {"split": split}
+    return {**meant, "images": total, "predicted": left - failed, "resumed": total - left}
 
 
 def _review(

@@ -14,7 +14,7 @@ import torch
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import Storage, open_storage
-from unetpp.data.dataset.manifests import load_manifest, require_shards
+from unetpp.data.dataset.manifests import choose_split, load_manifest, require_shards
 from unetpp.data.dataset.parquet import iter_samples
 from unetpp.data.dataset.sample import Sample
 from unetpp.data.stream.folds import FOLDED
@@ -37,7 +37,7 @@ from unetpp.models.latency import measure_levels_s
 from unetpp.models.load import LoadedRun, load_run
 from unetpp.models.unetpp import UNetPlusPlus
 
-__all__ = ["check_dataset", "choose_split", "evaluate"]
+__all__ = ["check_dataset", "evaluate"]
 
 _BATCH_PIXELS = 512 * 512
 """Pixels that are predicted at once; samples of one size are joined up to this."""
@@ -210,23 +210,6 @@ def _overlap(networks: Sequence[Network], data: Storage, manifest: Manifest, spl
             found.append(None)
     known = [rows for rows in found if rows is not None]
     return max(known) if len(known) == len(found) else None
-
-
-def choose_split(manifest: Manifest, split: str | None) -> str:
-    """The split to evaluate: as asked, else `test`, else `val`.
-
-    Raises:
-        InputError: the split is not in the dataset or has no rows.
-    """
-    filled = [name for name, info in manifest.splits.items() if info.rows]
-    if split is None:
-        held_out = [name for name in ("test", "val") if name in filled]
-        if not held_out:
-            raise InputError(f"the dataset has no test or val rows; name a split of {filled} with --split")
-        return held_out[0]
-    if split not in filled:
-        raise InputError(f"split={split!r} has no rows in this dataset; use one of {filled}")
-    return split
 
 
 def check_dataset(manifest: Manifest, network: Network) -> None:

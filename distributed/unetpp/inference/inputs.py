@@ -8,15 +8,24 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from unetpp.core.errors import InputError
+from unetpp.core.manifest import ShardInfo
 from unetpp.core.storage import Storage, open_storage
 from unetpp.data.sources.channels import group_channels
 from unetpp.data.sources.files import FileRef
 from unetpp.data.sources.registry import format_of, list_sources, source_ref, stem_of, suffixes
 
-__all__ = ["ImageSet", "InputImage", "find_images", "split_glob"]
+__all__ = ["ImageSet", "InputImage", "PackedRow", "find_images", "split_glob"]
 
 _WILDCARDS = frozenset("*?[")
 _ANYWHERE = "**"
+
+
+@dataclass(frozen=True)
+class PackedRow:
+    """Where a packed dataset holds an image."""
+
+    shard: ShardInfo
+    row: int
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,8 @@ class InputImage:
 
     name: str
     files: tuple[FileRef, ...]
-    """One, or those of its channels in their order."""
+    """One, or those of its channels in their order; of a packed image no file, but its dataset and name."""
+    packed: PackedRow | None = None
 
 
 @dataclass(frozen=True)

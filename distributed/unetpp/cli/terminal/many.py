@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Form", "GpusPerWorker", "RayAddress", "Resume", "Review", "Workers"]
+__all__ = ["Form", "GpusPerWorker", "RayAddress", "Resume", "Review", "Split", "Workers"]
 
 Form = Annotated[
     str | None,
@@ -21,6 +21,7 @@ Review = Annotated[
     int | None,
     typer.Option(metavar="N", help="Also write the N least certain images and a page to OUT/review."),
 ]
+Split = Annotated[str | None, typer.Option(help="Of a packed dataset as INPUT [default: test, else val].")]
 Workers = Annotated[
     int | None,
     typer.Option(help="Processes on Ray, a model each [default: 0, this one; of a cluster all]."),

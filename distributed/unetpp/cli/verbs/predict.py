@@ -7,7 +7,7 @@ import typer
 from unetpp.api.progress.image_progress import ImageProgress
 from unetpp.cli.terminal.averaging import AverageLevels, MinObject, Threshold, Tta, parse_thresholds
 from unetpp.cli.terminal.dilation import Dilation, parse_dilation
-from unetpp.cli.terminal.many import Form, GpusPerWorker, RayAddress, Resume, Review, Workers
+from unetpp.cli.terminal.many import Form, GpusPerWorker, RayAddress, Resume, Review, Split, Workers
 from unetpp.cli.terminal.output import SOME_FAILED, Json, emit, note
 
 __all__ = ["register"]
@@ -18,6 +18,8 @@ _SHOWN_FAILURES = 20
 _MODELS = typer.Argument(
     metavar="RUN|FILE...", help="A run's folder or URI, or a file of export; of several the mean."
 )
+_INPUT = typer.Argument(metavar="INPUT", help="Image file, folder, 'glob', packed dataset or URI.")
+_STRICT = typer.Option("--strict", help="Stop at the first image that cannot be predicted.")
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +28,9 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def predict(
         models: Annotated[list[str], _MODELS],
-        source: Annotated[str, typer.Argument(metavar="INPUT", help="Image file, folder, 'glob' or URI.")],
+        source: Annotated[
+            str, typer.Argument(metavar="INPUT", help="Image file, folder, 'glob', packed dataset or URI.")
+        ],
         out: Annotated[str, typer.Option(help="Folder or URI for the masks.")],
         level: Annotated[int | None, typer.Option(help="Head to use [default: the deepest].")] = None,
         dilation: Dilation = None,
@@ -36,13 +40,12 @@ def register(app: typer.Typer) -> None:
         min_object_px: MinObject = 0,
         overlay: Annotated[bool, typer.Option("--overlay", help="Also write overlays/ to look at.")] = False,
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace masks that exist.")] = False,
-        strict: Annotated[
-            bool, typer.Option("--strict", help="Stop at the first image that cannot be predicted.")
-        ] = False,
+        strict: Annotated[bool, _STRICT] = False,
         probabilities: Annotated[
             bool, typer.Option("--probabilities", help="Also write each class's, in steps of 1/255.")
         ] = False,
         form: Form = None,
+        split: Split = None,
         resume: Resume = False,
         review: Review = None,
         workers: Workers = None,
@@ -58,6 +61,7 @@ def register(app: typer.Typer) -> None:
         from unetpp.api.predicting import predict_images
         from unetpp.inference.batch import PredictOptions
 
+        masks: dict[str, Any] = {"tta": tta, "average_levels": average_levels, "min_object_px": min_object_px}
         options = PredictOptions(
             level,
             overlay,
@@ -66,12 +70,11 @@ def register(app: typer.Typer) -> None:
             probabilities,
             form,
             parse_dilation(dilation),
-            tta=tta,
-            average_levels=average_levels,
             thresholds=parse_thresholds(threshold),
-            min_object_px=min_object_px,
             resume=resume,
+            split=split,
             review=review,
+            **masks,
         )
         pool: dict[str, Any] = {"workers": workers, "address": address, "gpus_per_worker": gpus_per_worker}
         with ImageProgress("predicting") as progress:

@@ -10,7 +10,9 @@ from unetpp.core.manifest import MANIFEST_POINTER, READABLE_SCHEMAS, Manifest
 from unetpp.core.storage import Storage
 
 __all__ = [
+    "choose_split",
     "commit_manifest",
+    "is_dataset",
     "lacks_split",
     "list_versions",
     "load_manifest",
@@ -52,6 +54,16 @@ def load_manifest(storage: Storage, version: str | None = None) -> Manifest:
         return Manifest.model_validate_json(data)
     except ValidationError as error:
         raise CorruptionError(f"{name} at {storage.uri} is damaged: {error}; pack again") from error
+
+
+def is_dataset(storage: Storage) -> bool:
+    """Whether a packed dataset lies here, rather than files of which one has the name of its manifest."""
+    if not storage.exists(MANIFEST_POINTER):
+        return False
+    try:
+        return storage.exists(_current(storage))
+    except InputError:
+        return False
 
 
 def commit_manifest(storage: Storage, manifest: Manifest) -> None:
@@ -103,6 +115,23 @@ def lacks_split(manifest: Manifest, split: str, uri: str) -> str | None:
     if split in filled:
         return None
     return f"dataset {uri} has no rows in split {split}, only in {', '.join(filled) or 'none'}"
+
+
+def choose_split(manifest: Manifest, split: str | None) -> str:
+    """The split that is meant: as asked, else `test`, else `val`.
+
+    Raises:
+        InputError: the split is not in the dataset or has no rows.
+    """
+    filled = [name for name, info in manifest.splits.items() if info.rows]
+    if split is None:
+        held_out = [name for name in ("test", "val") if name in filled]
+        if not held_out:
+            raise InputError(f"the dataset has no test or val rows; name a split of {filled} with --split")
+        return held_out[0]
+    if split not in filled:
+        raise InputError(f"split={split!r} has no rows in this dataset; use one of {filled}")
+    return split
 
 
 def _current(storage: Storage) -> str:

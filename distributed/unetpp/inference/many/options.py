@@ -38,6 +38,8 @@ class PredictOptions:
     resume: bool = False
     """Go on with a call that did not end: images whose outputs it has written are left out."""
 
+    split: str | None = None
+    """Of a packed dataset: whose rows; None for test, or val where there is no test."""
     review: int | None = None
     """Also write so many of the least certain images, with a page of them, to `out/review`."""
 

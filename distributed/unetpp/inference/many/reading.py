@@ -5,6 +5,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import Any
+
+from numpy.typing import NDArray
 
 from unetpp.core.manifest import Manifest
 from unetpp.data.images.header import Header
@@ -12,9 +15,11 @@ from unetpp.data.images.pixels import Pixels, Reading, complete
 from unetpp.data.sources.channels import open_channels
 from unetpp.data.sources.raster import Raster, Space
 from unetpp.inference.inputs import InputImage
+from unetpp.inference.many.packed import read_packed
 from unetpp.inference.strips import is_large
+from unetpp.inference.volumes import check_any, prepared
 
-__all__ = ["Opened", "open_ahead", "open_as_trained"]
+__all__ = ["Opened", "as_trained", "open_ahead", "open_as_trained"]
 
 _THREADS = 8
 _LEAST_AHEAD, _MOST_AHEAD = 4, 64
@@ -58,7 +63,22 @@ def open_as_trained(image: InputImage, reading: Reading) -> AbstractContextManag
     return open_channels([replace(file, reading=reading) for file in image.files])
 
 
+def as_trained(image: InputImage, opened: Opened, manifest: Manifest) -> NDArray[Any]:
+    """An opened image's pixels as the network takes them; packing has prepared the rows of datasets.
+
+    Raises:
+        InputError: the model was not trained on such an image.
+    """
+    assert opened.pixels is not None
+    values = opened.pixels.values
+    if image.packed is None:
+        values = prepared(values, opened.header, opened.space, manifest)
+    return check_any(values, manifest)
+
+
 def _open(image: InputImage, reading: Reading) -> Opened:
+    if image.packed is not None:
+        return Opened(*read_packed(image, image.packed))
     with open_as_trained(image, reading) as raster:
         pixels = None if is_large(raster) else complete(raster.read(), reading)
         return Opened(raster.header, raster.space, pixels)

@@ -22,7 +22,7 @@ from unetpp.data.sources.files import UnreadFileError
 from unetpp.data.sources.spacing import shape_of
 from unetpp.inference.inputs import InputImage
 from unetpp.inference.many.options import PredictOptions
-from unetpp.inference.many.reading import Opened, open_ahead, open_as_trained
+from unetpp.inference.many.reading import Opened, as_trained, open_ahead, open_as_trained
 from unetpp.inference.objects.find import Objects, find_objects
 from unetpp.inference.outputs import mask_name, overlay_name, probabilities_name
 from unetpp.inference.overlay import overlay_png
@@ -31,9 +31,7 @@ from unetpp.inference.strips import segment_large
 from unetpp.inference.volumes import (
     STEPS,
     Result,
-    check_any,
     fullest_slice,
-    prepared,
     segment,
     segment_pictures,
 )
@@ -118,8 +116,7 @@ class Worker:
         """None of an image that is read as it is predicted."""
         if opened.pixels is None:
             return None
-        pixels = prepared(opened.pixels.values, opened.header, opened.space, self._manifest)
-        return _Ready(image, opened, check_any(pixels, self._manifest))
+        return _Ready(image, opened, as_trained(image, opened, self._manifest))
 
     def _may_join(self, held: list[_Ready], ready: _Ready) -> bool:
         first = held[0]

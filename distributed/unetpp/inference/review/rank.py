@@ -21,9 +21,8 @@ from unetpp.data.sources.files import UnreadFileError
 from unetpp.inference.colours import display_image, png
 from unetpp.inference.engines.network import Network
 from unetpp.inference.inputs import InputImage
-from unetpp.inference.many.reading import open_ahead
+from unetpp.inference.many.reading import as_trained, open_ahead
 from unetpp.inference.predictor import masks_from_logits, probabilities_from_logits
-from unetpp.inference.volumes import check_any, prepared
 from unetpp.objective.certainty import CERTAINTIES, certainty
 
 __all__ = ["Doubted", "doubt_of", "least_certain", "require_pictures"]
@@ -77,7 +76,7 @@ def least_certain(
             found = opened.result()
             if found.pixels is None:
                 continue
-            pixels = check_any(prepared(found.pixels.values, found.header, found.space, manifest), manifest)
+            pixels = as_trained(image, found, manifest)
         except (InputError, StorageError, UnreadFileError):
             continue
         if manifest.resized_px is not None:

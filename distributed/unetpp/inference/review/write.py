@@ -35,6 +35,9 @@ def write_review(
     network = replace(network, decision=decision)
     entries = least_certain(network, device, images, options.review or 0)
     for entry in entries:
+        if entry.image.packed is not None:
+            target.write(f"{_FOLDER}/images/{entry.image.name}", entry.picture)
+            continue
         for file in entry.image.files:
             if not file.members:
                 target.write(f"{_FOLDER}/images/{file.path}", read_file(file))
