@@ -15,8 +15,8 @@ two seeds of the candidates alone says how well anything could be ranked. Withou
 import argparse
 import itertools
 import json
-import time
-from collections.abc import Generator, Mapping, Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from common import markdown
+from in_process import train_here
 from scipy.stats import kendalltau
 
 from unetpp.config import RunConfig, detect_hardware, load_config, resolve
@@ -31,12 +32,6 @@ from unetpp.config.dilations import distinct_networks
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
 from unetpp.data.dataset.manifests import load_manifest
-from unetpp.data.stream.batch import HostBatch
-from unetpp.data.stream.stream_plan import Position, StreamPlan, epoch_units
-from unetpp.data.stream.unit import open_reader, open_unit
-from unetpp.training.loop.session import Request
-from unetpp.training.run.job import TrainJob
-from unetpp.training.run.rank import run_job
 
 _CHOICES = (1, 2, 4)
 _SETTINGS = ("optim.lr=0.003", "train.trackers=[]", "train.precision=fp32", "model.norm=group")
@@ -68,13 +63,18 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--shared-epochs", type=int, default=0, help="as many as alone unless given")
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument(
+        "--every", type=int, default=1, help="train every N-th candidate alone, and rank those"
+    )
+    parser.add_argument(
+        "--undistilled", action="store_true", help="leave out the trainings with distillation"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     vectors = _vectors(arguments.depth, arguments.rows or [arguments.depth - 1, arguments.depth])
     levels = range(1, arguments.depth + 1)
-    networks = [
-        vector[: level + 1] for vector, found in distinct_networks(vectors, levels) for level in found
-    ]
+    every = [vector[: level + 1] for vector, found in distinct_networks(vectors, levels) for level in found]
+    networks = every[:: arguments.every]
     alone = [
         {network: _alone(arguments, network, seed) for network in networks} for seed in range(arguments.seeds)
     ]
@@ -85,16 +85,18 @@ def main() -> None:
     rows = [
         [name, str(seed), *_judged(_shared(arguments, vectors, seed, fields), truth)]
         for name, fields in _TRAININGS.items()
+        if not (arguments.undistilled and "loss.distill=1" in fields)
         for seed in range(arguments.seeds)
     ]
     header = ["shared training", "seed", "tau", "95 %", "picked", "alone", "regret", "CPU s"]
     print(markdown(header, rows))
     best = max(truth, key=lambda network: truth[network])
-    every = fmean(sum(run["cpu_s"] for run in runs.values()) for runs in alone)
+    cpu_s = fmean(sum(run["cpu_s"] for run in runs.values()) for runs in alone)
     print(
-        f"{len(networks)} candidates alone: best {_shown(best)} at Dice {truth[best]:.4f}, worst "
-        f"{min(truth.values()):.4f}; a seed differs from the mean over {arguments.seeds} by {spread:.4f} on "
-        f"average; {every:.0f} s of CPU time a seed"
+        f"{len(networks)} of {len(every)} candidates alone: best {_shown(best)} at Dice {truth[best]:.4f}, "
+        f"worst {min(truth.values()):.4f}; a seed differs from the mean over {arguments.seeds} by "
+        f"{spread:.4f} on average; {cpu_s:.0f} s of CPU time a seed, "
+        f"{cpu_s / len(networks) * len(every):.0f} s for all at their mean"
     )
     if arguments.seeds > 1:
         one, other = ([runs[network]["dice"][network] for network in networks] for runs in alone[:2])
@@ -168,6 +170,7 @@ def _run(
     out: Path = arguments.work / f"seed{seed}" / name
     stored = out / "measured.json"
     if not stored.exists():
+        shutil.rmtree(out, ignore_errors=True)  # cut off: its time would be that of a part
         config = load_config(
             None,
             [
@@ -192,12 +195,8 @@ def _run(
 def _trained(config: RunConfig) -> dict[str, Any]:
     manifest = load_manifest(open_storage(config.data.uri))
     config, _ = resolve(config, manifest, detect_hardware())
-    run = RunDir(config.run_uri)
-    run.create(config.model_dump(mode="json"), [], manifest, {})
-    started_s = time.process_time()
-    run_job(TrainJob(config, manifest, config.run_uri), _Session(), torch.device("cpu"))
-    cpu_s = time.process_time() - started_s
-    *_, last = run.read_metrics()
+    cpu_s = train_here(config, manifest)
+    *_, last = RunDir(config.run_uri).read_metrics()
     own = {"dilation": config.model.dilation, "levels": last["val"]["levels"]}
     dice = [
         (candidate["dilation"][: int(level) + 1], values["dice"])
@@ -205,23 +204,6 @@ def _trained(config: RunConfig) -> dict[str, Any]:
         for level, values in candidate["levels"].items()
     ]
     return {"cpu_s": cpu_s, "dice": dice}
-
-
-class _Session:
-    """One worker that reads its shards itself."""
-
-    rank, world_size = 0, 1
-
-    def batches(self, plan: StreamPlan, start: Position) -> Generator[HostBatch, None, None]:
-        for epoch in range(start.epoch, plan.epochs):
-            for unit in epoch_units(plan, epoch, world_size=1, first_step=0):
-                yield from open_unit(plan, unit, rank=0, world_size=1, reader=open_reader(plan)).batches()
-
-    def report(self, metrics: Mapping[str, Any]) -> None:
-        print(f"epoch {metrics['epoch']}: loss {metrics['loss']:.4f}", flush=True)
-
-    def heartbeat(self, progress: Mapping[str, Any]) -> Request:  # noqa: ARG002 - never asked to stop
-        return Request.GO_ON
 
 
 if __name__ == "__main__":

@@ -49,6 +49,11 @@ def conduct_sweep(
             "trials began with the weights of earlier ones, which favours the later ones in the ranking; "
             "--confirm K trains the best from random weights"
         )
+    if base.tune.scheduler == "pbt":
+        watcher.note(
+            "trials went on with the weights of others and another loss, as the report tells; --confirm K "
+            "trains the best from random weights with the loss that they ended with"
+        )
     if reason := ledger.exhausted():
         watcher.note(f"ended early: {reason}")
     result = _result(sweep, finished=finished)

@@ -190,6 +190,8 @@ def tune_rules(tune: TuneConfig, train: TrainConfig) -> Iterator[str]:
             f"tune.inherit=true is a source of weights, and train.init={train.init} another; "
             "leave one of them out"
         )
+    if tune.scheduler == "pbt":
+        yield from _population_rules(tune, train)
     names = ",".join(tune.objectives)
     if len(set(tune.objectives)) < len(tune.objectives):
         unique = ",".join(dict.fromkeys(tune.objectives))
@@ -204,3 +206,21 @@ def tune_rules(tune: TuneConfig, train: TrainConfig) -> Iterator[str]:
         yield f"tune.sampler=cmaes serves one objective; tune.objectives=[{names}]; use tune.sampler=nsga2"
     if tune.scheduler == "median":
         yield f"tune.scheduler=median needs one objective; tune.objectives=[{names}]; use tune.scheduler=asha"
+
+
+def _population_rules(tune: TuneConfig, train: TrainConfig) -> Iterator[str]:
+    """Trials that exchange weights are equally far, and no sampler takes their results for its own."""
+    if tune.sampler not in ("random", "qmc"):
+        yield (
+            f"tune.scheduler=pbt changes a trial's loss while it trains, so that tune.sampler={tune.sampler} "
+            "would learn from results that are not those of what it drew; use tune.sampler=random"
+        )
+    if tune.inherit:
+        yield "tune.scheduler=pbt and tune.inherit=true are two sources of weights; leave one of them out"
+    if train.minutes:
+        yield (
+            f"tune.scheduler=pbt takes over weights of the same epoch; with train.minutes={train.minutes:g} "
+            "trials are not equally far; give train.epochs"
+        )
+    if len(tune.objectives) > 1:
+        yield "tune.scheduler=pbt ranks trials by quality alone; use tune.objectives=[quality]"

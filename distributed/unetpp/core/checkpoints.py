@@ -92,6 +92,14 @@ class CheckpointStore:
         record: dict[str, float] = json.loads(self.storage.read(_BEST))
         return record
 
+    def rewind(self, step: int) -> None:
+        """Delete the checkpoints after a step, and the record of the best one."""
+        self.storage.delete(_BEST)
+        for later in self.steps():
+            if later > step:
+                self.storage.delete(f"{_folder(later)}/{_MANIFEST}")
+                self.storage.delete(_folder(later))
+
     def thin_out(self, keep_latest: int) -> None:
         """Delete all but the newest checkpoints and the best one."""
         steps = self.steps()

@@ -7,6 +7,7 @@ provenance.json    code, versions and command
 owners/            which process works on the run, see core/ownership/ownership.py
 metrics.jsonl      one object per epoch
 initial.safetensors  weights that the run starts with, where not all are random
+takeover.json      whose checkpoint the run went on from, see tuning/population/takeover.py
 repeat_factors.json  how often train samples are drawn, with data.repeat_threshold
 checkpoints/       see core/checkpoints.py
 tensorboard/       event files

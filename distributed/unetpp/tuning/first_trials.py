@@ -16,6 +16,8 @@ from unetpp.config.run import RunConfig
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.tuning.folder import load_sweep
 from unetpp.tuning.space.space import SearchSpace
+from unetpp.tuning.study.epochs import epoch_records
+from unetpp.tuning.study.exploits import recorded_exploits
 from unetpp.tuning.study.record import IS_DEFAULT, WARM_START_OF
 from unetpp.tuning.study.storage import existing_file, is_database_url, open_storage_url, shown_url
 from unetpp.tuning.study.study import CONFIG_ATTR
@@ -169,11 +171,16 @@ def _studies(url: str, study: optuna.Study) -> list[optuna.Study]:
 
 
 def _fitting(trial: FrozenTrial, name: str, space: SearchSpace) -> FrozenTrial | None:
-    """The trial as one of this study; None where it is unfinished, infeasible there, or does not fit."""
+    """The trial as one of this study; None where it is unfinished, infeasible there, or does not fit.
+
+    Nor does one that went on with another trial's weights.
+    """
     if trial.state not in (TrialState.COMPLETE, TrialState.PRUNED):
         return None
     if any(value > 0 for value in trial.constraints.values()):
         return None
+    if recorded_exploits(trial, epoch_records(trial)):
+        return None  # its result is not that of its parameters
     try:
         asked, _ = _ask(space, trial.params)
     except (ConfigError, ValueError):

@@ -28,6 +28,8 @@ from unetpp.core.trial_folders import trial_uri
 from unetpp.models.cost import count_cost, network_signatures
 from unetpp.tuning.inherit import Inheritance
 from unetpp.tuning.planning.budget import budget_of
+from unetpp.tuning.population.members import ALL_CHECKPOINTS, Members
+from unetpp.tuning.population.takeover import Takeover
 from unetpp.tuning.repeats import Repeats, planned_digest
 from unetpp.tuning.results.leaderboard import LeaderRow
 from unetpp.tuning.results.standings import Standings
@@ -68,6 +70,8 @@ class TrialSpec:
     number: int
     config: RunConfig
     decisions: tuple[Decision, ...]
+    takeover: Takeover | None = None
+    """Whose weights it goes on with, where it does."""
 
 
 @dataclass
@@ -76,10 +80,14 @@ class _Live:
     costs: Mapping[int, NetworkCost]
     signatures: Mapping[Network, str]
     """Of every network."""
+    taken_over: int = 0
+    """The epoch after which it went on with another trial's weights when it was launched; 0 is none."""
     launched_s: float = field(default_factory=time.monotonic)
     reported: bool = False
     finished: bool = False
     stopped: bool = False
+    pauses: bool = False
+    """It ends here to be launched again, with another trial's weights."""
 
 
 class _RefusedError(Exception):
@@ -109,10 +117,13 @@ class Ledger:
         trials = own_trials(study)
         self._repeats = Repeats(trials)
         self._inheritance = Inheritance(setup.sweep_uri, trials) if setup.base.tune.inherit else None
+        self._members = _members(setup)
         self.standings = Standings()
         for trial in trials:
             records = epoch_records(trial)
             self.standings.add(trial, records)
+            if self._members is not None:
+                self._members.add(trial, records)
             for epoch, record in records.items():
                 if record.levels:
                     self._rule.enter(trial.number, epoch, record.levels, record.verdict)
@@ -152,7 +163,9 @@ class Ledger:
         # Without a record the study has it that the trial has ended: somebody else ended it.
         stops = recorded is None or recorded.verdict == "stop" or self.exhausted() is not None
         live.stopped = stops and not live.finished
-        return "stop" if live.stopped else "continue"
+        taken_over = recorded is not None and recorded.verdict == "exploit" and epoch > live.taken_over
+        live.pauses = taken_over and not live.stopped
+        return "stop" if live.stopped or live.pauses else "continue"
 
     def end(self, number: int, error: str | None = None) -> None:
         """Record how a trial ended; one that neither finished nor was stopped stays open for a resume."""
@@ -166,6 +179,8 @@ class Ledger:
             self._finish(live.record, "COMPLETE")
         elif live.stopped:
             self._finish(live.record, "PRUNED", self.exhausted() or "")
+        elif live.pauses:
+            self._taken.discard(number)
         self._end_repeats(number)
         self._publisher.now()
 
@@ -196,8 +211,17 @@ class Ledger:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a trial waits for the result of one that runs: without one it is trained."""
+        """Whether a trial may have to be launched once one that runs has ended.
+
+        One that waits for its result, which is trained if there is none, or the same with another's weights.
+        """
+        if self._members is not None:
+            return bool(self._live)
         return any(self._repeats.has_waiting(number) for number in self._live)
+
+    def is_paused(self, number: int) -> bool:
+        """Whether a trial that has ended is to be launched again, with another one's weights."""
+        return self._members is not None and number not in self._taken
 
     @property
     def interrupted(self) -> bool:
@@ -225,6 +249,9 @@ class Ledger:
         """Decide about an epoch and record both at once: a killed driver leaves neither or both."""
         record, levels, seconds = live.record, self._levels(live, metrics), float(metrics["seconds"])
         verdict = self._rule.decide(record.number, epoch, levels) if levels else "continue"
+        if self._members is not None and levels:
+            may_exploit = not live.finished and self.exhausted() is None
+            verdict = self._members.decide(record, epoch, levels, may_exploit=may_exploit)
         record.epoch(epoch, EpochRecord(levels, seconds, verdict))
         self.standings.epoch(record.number, record.params, record.kept, seconds)
 
@@ -266,18 +293,23 @@ class Ledger:
             return None
         record, size_px = TrialRecord(self.study, number), config.patch_px
         # Whose weights it began with was decided after it was planned.
-        digest = planned_digest(_from(config, "") if INHERITS in suggestion.user_attrs else config)
+        digest = suggestion.user_attrs.get(CONFIG_SHA256) or planned_digest(
+            _from(config, "") if INHERITS in suggestion.user_attrs else config
+        )
         first = self._repeats.first(digest, number)
         if first != number:
             self._repeats.wait(number, for_=first)
             self._end_repeats(first)
             return None
-        config = self._inheriting(record, config)
+        config, takeover = self._inheriting(record, config), None
+        if self._members is not None:
+            config, takeover = self._members.launched(record, config)
         record.note(RUN, config.run_uri)
         record.note(CONFIG_SHA256, digest)
         signatures = network_signatures(config.model, size_px)
-        self._live[number] = _Live(record, count_cost(config.model, size_px), signatures)
-        return TrialSpec(number, config, decisions)
+        taken_over = 0 if takeover is None else takeover.epoch
+        self._live[number] = _Live(record, count_cost(config.model, size_px), signatures, taken_over)
+        return TrialSpec(number, config, decisions, takeover)
 
     def _inheriting(self, record: TrialRecord, config: RunConfig) -> RunConfig:
         """With the weights of an earlier trial to begin with, unless it has begun, or names others."""
@@ -317,7 +349,10 @@ class Ledger:
             raise _RefusedError("FAIL", str(error)) from error
         try:
             # A trial has one source of weights; which, `_inheriting` says.
-            config = replace(apply(setup.base, values), {"out": out, "name": "", "tune.inherit": False})
+            own = {"out": out, "name": "", "tune.inherit": False}
+            if setup.base.tune.scheduler == "pbt":
+                own["train.keep_checkpoints"] = ALL_CHECKPOINTS
+            config = replace(apply(setup.base, values), own)
             config, decisions = resolve(config, setup.manifest, setup.hardware, sweep=True)
         except ConfigError as error:
             raise _RefusedError("INFEASIBLE", str(error)) from error
@@ -335,6 +370,12 @@ def _as_started(config: RunConfig) -> RunConfig:
         return config
     kept = {"scale": config.scale, "tune": config.tune, "out": config.out, "name": config.name}
     return stored_config(run.read_config(), run.uri).model_copy(update=kept)
+
+
+def _members(setup: SweepSetup) -> Members | None:
+    """The population, where trials are one."""
+    tune = setup.base.tune
+    return Members(setup.base, setup.sweep_uri) if tune.scheduler == "pbt" else None
 
 
 def _from(config: RunConfig, source: str) -> RunConfig:

@@ -14,6 +14,7 @@ from unetpp.data.dataset.mask_facts import plan_facts
 from unetpp.data.dataset.scorable import require_scorable
 from unetpp.training.run.create import named_encoder, require_sources
 from unetpp.tuning.folder import SWEEP_CONFIG, no_sweep, read_dataset, require_no_password
+from unetpp.tuning.population.searched import require_loss_alone
 from unetpp.tuning.space.shared import search_space
 from unetpp.tuning.space.space import SearchSpace, Space, check_space
 
@@ -64,6 +65,8 @@ def plan_sweep(config: RunConfig, space: Space, hardware: Hardware, *, resume: b
     config = replace(config, places)
     require_no_password(config)
     check_space(search_space(space, config), config)
+    if config.tune.scheduler == "pbt":
+        require_loss_alone(search_space(space, config), config)
     preflight(data, write=False)
     preflight(storage, write=True)
     if resume != storage.exists(SWEEP_CONFIG):

@@ -173,7 +173,10 @@ def _tuner(
             name="sweep",
             storage_path=folder,
             verbose=0,
-            callbacks=[SweepEvents(listener, ledger.has_failed), SweepMetrics(ledger, Exporter())],
+            callbacks=[
+                SweepEvents(listener, ledger.has_failed, ledger.is_paused),
+                SweepMetrics(ledger, Exporter()),
+            ],
             failure_config=ray.tune.FailureConfig(max_failures=setup.base.tune.max_failures),
         ),
     )

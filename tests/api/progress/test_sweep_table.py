@@ -15,7 +15,7 @@ def test_trial_that_starts_again_is_said_to_have_been_lost(capsys):
         table.epoch(0, EPOCH)
     said = capsys.readouterr().err
     assert said.count("trial 0 started: the base configuration") == 1
-    assert said.count("trial 0 was lost and goes on from its last checkpoint") == 1
+    assert said.count("trial 0 goes on from its last checkpoint") == 1
 
 
 def test_best_so_far_of_a_sweep_that_goes_on_is_that_of_all_its_trials(capsys):

@@ -66,7 +66,7 @@ class SweepTable:
             "curve": [],
         }
         if again:
-            self._line(f"trial {number} was lost and goes on from its last checkpoint")
+            self._line(f"trial {number} goes on from its last checkpoint")
         else:
             self._line(f"trial {number} started: {row['params'] or 'the base configuration'}")
 

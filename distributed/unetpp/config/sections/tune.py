@@ -13,7 +13,7 @@ LABEL_METRICS = ("label_accuracy", "dice_and_labels")
 """Those that need labels of whole images; only the deepest level tells them."""
 ObjectiveName = Literal["quality", "latency", "params", "macs"]
 SamplerName = Literal["tpe", "gp", "cmaes", "nsga2", "qmc", "random"]
-SchedulerName = Literal["asha", "median", "curves", "none"]
+SchedulerName = Literal["asha", "median", "curves", "pbt", "none"]
 
 
 class TuneConfig(Section):
@@ -34,11 +34,13 @@ class TuneConfig(Section):
     """How the next trial is chosen; gp, cmaes and qmc need the extra `samplers`."""
     scheduler: SchedulerName = "asha"
     """Which trials are stopped early; with several objectives asha keeps non-dominated ones. curves stops
-    those whose learning curves, carried on to the last epoch, reach neither best nor front with 5 %."""
+    those whose learning curves, carried on to the last epoch, reach neither best nor front with 5 %. pbt
+    stops none: those that fall behind go on with a better one's weights and changed weights of the loss."""
     grace_epochs: Count = 1
-    """Epochs before a trial may be stopped early; asha's first rung."""
+    """Epochs before a trial may be stopped early; asha's first rung. Of pbt, epochs between two decisions."""
     reduction_factor: int = Field(3, ge=2)
-    """Of the trials at one of asha's rungs, one in this many goes on to the next."""
+    """Of the trials at one of asha's rungs, one in this many goes on to the next. Of pbt, so many of the
+    worst take over one of as many best ones."""
     max_concurrent: Count | Auto = AUTO
     """Trials that run at once."""
     storage: str = ""

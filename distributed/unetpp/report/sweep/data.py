@@ -23,6 +23,7 @@ from unetpp.tuning.results.importance import parameter_importances
 from unetpp.tuning.results.leaderboard import LeaderRow, leaderboard, pareto_rows
 from unetpp.tuning.results.next_hour import NextHour, next_hour
 from unetpp.tuning.study.epochs import epoch_records, kept_levels, trial_seconds
+from unetpp.tuning.study.exploits import Exploit, recorded_exploits
 from unetpp.tuning.study.levels import headline
 from unetpp.tuning.study.record import (
     INHERITS,
@@ -58,6 +59,8 @@ class TrialData:
     """The earlier trial whose result it was given."""
     inherits: int | None
     """The earlier trial whose weights it began with."""
+    exploits: tuple[Exploit, ...]
+    """Those whose weights it went on with."""
     is_default: bool
     """Whether it is the base configuration."""
 
@@ -163,6 +166,7 @@ def _trial(trial: FrozenTrial) -> TrialData:
         cause=cause_of(trial),
         same_as=trial.user_attrs.get(SAME_AS),
         inherits=trial.user_attrs.get(INHERITS),
+        exploits=recorded_exploits(trial, records),
         is_default=bool(trial.user_attrs.get(IS_DEFAULT, False)),
     )
 

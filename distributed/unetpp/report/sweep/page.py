@@ -46,6 +46,7 @@ def render_sweep_report(data: SweepData) -> str:
         scored_trials=len(scored),
         cost=sections.cost_facts(data),
         trials=sections.trial_rows(data),
+        exploits=sections.exploit_rows(data),
         problems=sections.problem_rows(data),
         commands=sections.sweep_commands(data),
         base=sections.base_rows(data),

@@ -17,6 +17,7 @@ from unetpp.report.sweep.data import Outcome, SweepData, TrialData
 from unetpp.tuning.kept_space import resume_command
 from unetpp.tuning.results.confirmed import candidate_key, confirmed_key
 from unetpp.tuning.results.leaderboard import LeaderRow
+from unetpp.tuning.study.exploits import Exploit
 from unetpp.tuning.study.storage import shown_url
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "confirmed_rows",
     "confirmed_test",
     "cost_facts",
+    "exploit_rows",
     "headline_cards",
     "leader_rows",
     "network_options",
@@ -88,7 +90,7 @@ def leader_rows(data: SweepData) -> list[Row]:
             "trial": row.trial,
             "level": row.level,
             "dilation": _entries(row.dilation),
-            "state": row.state.lower() + _origin(row.inherits),
+            "state": row.state.lower() + _origin(row.inherits, row.exploits),
             "quality": score(row.quality),
             "latency": duration_text(row.latency_s),
             "params": count_text(row.params),
@@ -150,6 +152,26 @@ def trial_rows(data: SweepData) -> list[Row]:
         }
         for trial in data.trials
     ]
+
+
+def exploit_rows(data: SweepData) -> list[Row]:
+    """Every time that a trial went on with the weights of another one."""
+    return [
+        {
+            "trial": trial.number,
+            "epoch": found.epoch,
+            "donor": found.donor,
+            "changes": ", ".join(
+                f"{name} {before:.4g} to {after:.4g}" for name, (before, after) in _numbers(found)
+            ),
+        }
+        for trial in data.trials
+        for found in trial.exploits
+    ]
+
+
+def _numbers(exploit: Exploit) -> list[tuple[str, tuple[float, float]]]:
+    return [(name, pair) for name, pair in exploit.changed.items() if isinstance(pair[0], int | float)]
 
 
 def problem_rows(data: SweepData) -> list[Row]:
@@ -221,7 +243,8 @@ def sweep_commands(data: SweepData) -> list[tuple[str, str]]:
     if data.best_config:
         fields = [f"{key}={_typed(value)}" for key, value in data.best_config.items()]
         again = shown_command("train", "out=winner", *fields)
-        commands.append(("Train once more with the winner's configuration", again))
+        what = "last loss, from random weights" if data.best.exploits else "configuration"
+        commands.append((f"Train once more with the winner's {what}", again))
     return commands
 
 
@@ -235,11 +258,14 @@ def network_options(best: LeaderRow, *, confirmed: bool) -> tuple[str | int, ...
 def _state(trial: TrialData) -> str:
     if trial.same_as is not None:
         return f"as trial {trial.same_as}"
-    return trial.outcome.lower() + _origin(trial.inherits)
+    return trial.outcome.lower() + _origin(trial.inherits, trial.exploits)
 
 
-def _origin(inherits: int | None) -> str:
-    return "" if inherits is None else f", from the weights of trial {inherits}"
+def _origin(inherits: int | None, exploits: Sequence[Exploit]) -> str:
+    began = "" if inherits is None else f", from the weights of trial {inherits}"
+    return began + "".join(
+        f", with the weights of trial {found.donor} from epoch {found.epoch + 1} on" for found in exploits
+    )
 
 
 def _entries(dilation: Dilation | None) -> str:

@@ -19,9 +19,14 @@ class SweepEvents(Unsaved, TrialProgressCallback):  # type: ignore[misc]  # ray 
     silent it is asked to be.
     """
 
-    def __init__(self, listener: SweepListener, has_failed: Callable[[int], bool]) -> None:
+    def __init__(
+        self,
+        listener: SweepListener,
+        has_failed: Callable[[int], bool],
+        is_paused: Callable[[int], bool] = lambda _: False,
+    ) -> None:
         super().__init__()
-        self._listener, self._has_failed = listener, has_failed
+        self._listener, self._has_failed, self._is_paused = listener, has_failed, is_paused
 
     def on_trial_start(self, trial: Any, **_: Any) -> None:
         self._listener.started(_number(trial), trial.config["config"])
@@ -33,7 +38,7 @@ class SweepEvents(Unsaved, TrialProgressCallback):  # type: ignore[misc]  # ray 
         number = _number(trial)
         if self._has_failed(number):
             self._listener.failed(number)
-        else:
+        elif not self._is_paused(number):
             self._listener.ended(number)
 
     def on_trial_error(self, trial: Any, **_: Any) -> None:

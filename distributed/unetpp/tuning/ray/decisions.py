@@ -32,8 +32,12 @@ class DecisionBoard:
         return (number, epoch) in self._stops
 
     def begin(self, number: int) -> set[str]:
-        """An attempt at the trial starts; returns the placement groups that an earlier one has held."""
+        """An attempt at the trial starts; returns the placement groups that an earlier one has held.
+
+        What it reports again is decided again: a trial that ended to go on otherwise does not end twice.
+        """
         self._failures.pop(number, None)
+        self._stops = {stop for stop in self._stops if stop[0] != number}
         return self._groups.pop(number, set())
 
     def hold(self, number: int, group: str) -> None:

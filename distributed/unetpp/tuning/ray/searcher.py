@@ -40,6 +40,7 @@ class LedgerSearcher(Unsaved, Searcher):  # type: ignore[misc]  # ray is not typ
             "number": spec.number,
             "config": spec.config.model_dump(mode="json"),
             "decisions": [asdict(decision) for decision in spec.decisions],
+            "takeover": None if spec.takeover is None else asdict(spec.takeover),
         }
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:

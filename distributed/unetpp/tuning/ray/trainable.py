@@ -29,6 +29,7 @@ from unetpp.training.ray.trainer import fit
 from unetpp.training.run.create import create_run
 from unetpp.training.run.job import TrainJob
 from unetpp.training.run.rank import run_job
+from unetpp.tuning.population.takeover import Takeover, take_over
 from unetpp.tuning.ray.decisions import StopTrial
 
 __all__ = ["TrialContext", "failure_cause", "reported_metrics", "run_trial"]
@@ -60,6 +61,8 @@ def run_trial(params: dict[str, Any], context: TrialContext) -> None:
     reporter = _Reporter(number, context.board)
     try:
         job = _job(config, params["decisions"], context.manifest, context.claim)
+        if params["takeover"] is not None:
+            take_over(config, Takeover(**params["takeover"]))
         # The driver may have died before it recorded what was reported; recording again changes nothing.
         for metrics in RunDir(job.run_uri).read_metrics():
             reporter(metrics)

@@ -8,6 +8,7 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from unetpp.tuning.study.epochs import epoch_records, kept_levels
+from unetpp.tuning.study.exploits import recorded_exploits
 from unetpp.tuning.study.levels import headline
 from unetpp.tuning.study.record import own_trials
 
@@ -21,14 +22,18 @@ _BEST_SHARE = 0.25
 def parameter_importances(study: optuna.Study) -> dict[str, float]:
     """Shares that sum to one, largest first, of the parameters that MIN_TRIALS trials with a result had.
 
-    Empty where there is no such parameter, or all trials did equally well.
+    Empty where there is no such parameter, or all trials did equally well. A trial that went on with another
+    one's weights is left out: its result is not that of its parameters.
 
     PED-ANOVA (Watanabe, Bansal, Hutter, IJCAI 2023) of the best quarter against all: it needs to know only
     which trials are the best, so a pruned trial, which is none of them, counts with the quality it reached.
     """
     found = optuna.create_study(direction="maximize")
     for trial in own_trials(study):
-        levels = kept_levels(epoch_records(trial))
+        records = epoch_records(trial)
+        if recorded_exploits(trial, records):
+            continue
+        levels = kept_levels(records)
         quality = headline(levels).quality if levels else math.nan
         if math.isfinite(quality):
             found.add_trial(

@@ -4,16 +4,17 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from unetpp.config.dilations import Network
 from unetpp.config.sections.tune import ObjectiveName
 from unetpp.tuning.results.pareto import pareto_front
 from unetpp.tuning.study.epochs import epoch_records, kept_levels
+from unetpp.tuning.study.exploits import Exploit, recorded_exploits
 from unetpp.tuning.study.levels import LevelResult
 from unetpp.tuning.study.record import INHERITS, NO_QUALITY, SAME_AS, cause_of, is_infeasible, own_trials
 from unetpp.tuning.study.study import objectives_of
@@ -55,6 +56,8 @@ class LeaderRow(LevelResult):
     """The trial's parameters."""
     inherits: int | None = None
     """The trial whose weights this one began with, in place of random ones."""
+    exploits: tuple[Exploit, ...] = ()
+    """Whose weights it went on with, each time with other weights of the loss than its settings say."""
 
 
 def leaderboard(study: optuna.Study) -> list[LeaderRow]:
@@ -63,17 +66,15 @@ def leaderboard(study: optuna.Study) -> list[LeaderRow]:
     A pruned trial's row is what it had reached: its checkpoint can be used like any other.
     """
     return in_order(
-        row
-        for trial in own_trials(study)
-        if trial.state in _ROW_STATES
-        for row in trial_rows(
-            trial.number,
-            _ROW_STATES[trial.state],
-            dict(trial.params),
-            kept_levels(epoch_records(trial)),
-            trial.user_attrs.get(INHERITS),
-        )
+        row for trial in own_trials(study) if trial.state in _ROW_STATES for row in _rows_of(trial)
     )
+
+
+def _rows_of(trial: FrozenTrial) -> list[LeaderRow]:
+    records = epoch_records(trial)
+    rows = trial_rows(trial.number, _ROW_STATES[trial.state], dict(trial.params), kept_levels(records))
+    inherits, exploits = trial.user_attrs.get(INHERITS), recorded_exploits(trial, records)
+    return [replace(row, inherits=inherits, exploits=exploits) for row in rows]
 
 
 def in_order(rows: Iterable[LeaderRow]) -> list[LeaderRow]:
@@ -86,11 +87,10 @@ def trial_rows(
     state: RowState,
     settings: dict[str, Any],
     kept: Sequence[LevelResult],
-    inherits: int | None = None,
 ) -> list[LeaderRow]:
     """One trial's rows in order; a level whose quality is not finite has none."""
     return in_order(
-        LeaderRow(**vars(level), trial=number, state=state, settings=settings, inherits=inherits)
+        LeaderRow(**vars(level), trial=number, state=state, settings=settings)
         for level in kept
         if math.isfinite(level.quality)
     )
@@ -170,7 +170,8 @@ def sweep_summary(study: optuna.Study, best: LeaderRow | None = None) -> dict[st
         trials: see `trial_counts`; best: {trial, level, value, params} or None; pareto: the same with
         latency_s, num_params and macs, by rising quality. Where several vectors of dilations share the
         weights of a trial each has `dilation` too, and candidates: all of them, best first. `inherits` is
-        the trial whose weights one began with, where it did.
+        the trial whose weights one began with, where it did. exploits, where there are any: {trial, epoch,
+        donor, before, after} of every trial that went on with another one's weights, see `Exploit.to_json`.
     """
     rows = leaderboard(study)
     best = best or best_row(rows)
@@ -179,7 +180,16 @@ def sweep_summary(study: optuna.Study, best: LeaderRow | None = None) -> dict[st
         "best": None if best is None else _json(best),
         "pareto": [_priced(row) for row in reversed(pareto_rows(study, rows))],
         **({"candidates": [_priced(row) for row in shared]} if (shared := sharing_rows(rows)) else {}),
+        **({"exploits": exploits} if (exploits := _exploits(study)) else {}),
     }
+
+
+def _exploits(study: optuna.Study) -> list[dict[str, Any]]:
+    return [
+        {"trial": trial.number, **found.to_json()}
+        for trial in own_trials(study)
+        for found in recorded_exploits(trial, epoch_records(trial))
+    ]
 
 
 def sharing_rows(rows: Iterable[LeaderRow]) -> list[LeaderRow]:

@@ -1,5 +1,7 @@
 """A define-by-run search space, loaded by path and checked before a sweep trusts it."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +23,7 @@ from unetpp.tuning.space.files import (
     user_line,
 )
 
-__all__ = ["SearchSpace", "Space", "check_space", "load_space"]
+__all__ = ["SearchSpace", "Space", "check_space", "load_space", "random_draws"]
 
 _CHECK_DRAWS = 20
 
@@ -114,24 +116,32 @@ def load_space(path: str | Path) -> Space:
     return Space(resolved, read_sources(resolved))
 
 
+def random_draws(space: SearchSpace, draws: int = _CHECK_DRAWS) -> Iterator[dict[str, Any]]:
+    """Values of so many trials at random; those that the space gives up are passed over."""
+    for _, values in _drawn(space, draws):
+        yield values
+
+
 def check_space(space: SearchSpace, config: RunConfig, *, draws: int = _CHECK_DRAWS) -> None:
     """Draw at random and apply each draw to the base configuration, so that mistakes show before a trial.
 
     Raises:
         ConfigError: see `Space.__call__` and `apply`; the message names the file and the draw.
     """
-    route_logs()
-    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    for _ in range(draws):
-        trial = study.ask()
-        try:
-            values = space(trial)
-        except optuna.TrialPruned:
-            continue
+    for trial, values in _drawn(space, draws):
         try:
             apply(config, values)
         except ConfigError as error:
             raise ConfigError(f"{space.path.name}: {error} (drawn: {_shown(trial.params)})") from error
+
+
+def _drawn(space: SearchSpace, draws: int) -> Iterator[tuple[optuna.Trial, dict[str, Any]]]:
+    route_logs()
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(draws):
+        trial = study.ask()
+        with suppress(optuna.TrialPruned):
+            yield trial, space(trial)
 
 
 def _shown(params: dict[str, Any]) -> str:

@@ -17,10 +17,11 @@ __all__ = ["AshaRule", "ExtrapolationRule", "MedianRule", "ParetoRule", "Rule", 
 def build_rule(tune: TuneConfig, train: TrainConfig) -> Rule:
     """By `tune.scheduler`; with several objectives successive halving goes by the Pareto front.
 
-    Trials that go by minutes all end on their own: after equally many epochs they are not equally far.
+    Trials that go by minutes all end on their own: after equally many epochs they are not equally far. So do
+    those of a population, see `population/rule.py`.
     """
     max_epochs = train.epochs
-    if tune.scheduler == "none" or train.minutes > 0:
+    if tune.scheduler in ("none", "pbt") or train.minutes > 0:
         return AshaRule(max_epochs, tune.reduction_factor, max_epochs)  # a ladder without a rung
     if tune.scheduler == "curves":
         return ExtrapolationRule(tune.objectives, tune.grace_epochs, max_epochs)

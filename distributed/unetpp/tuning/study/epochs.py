@@ -4,7 +4,8 @@ user attribute    value, JSON text
 networks          [[level, latency_s, params, macs], ...], of the trial's levels, shallow to deep; where
                   several vectors of dilations share the weights, with the network's own as a fifth entry
 epoch:<epoch>     [seconds, stopped, [quality, ...]], the qualities in the order of the networks;
-                  stopped is 1 where the trial was to end after the epoch; no quality: not validated
+                  stopped is 1 where the trial was to end after the epoch, 2 where it went on with
+                  another trial's weights, see exploits.py; no quality: not validated
 levels:<epoch>    the results of every level in full, as studies were written formerly; still read
 seconds           beside those: time of all of their epochs
 """
@@ -29,6 +30,7 @@ __all__ = [
     "dump_networks",
     "epoch_key",
     "epoch_records",
+    "kept_after",
     "kept_levels",
     "trial_seconds",
 ]
@@ -39,8 +41,10 @@ _EPOCH = "epoch:"
 _FORMER = "levels:"
 
 
-Verdict = Literal["continue", "stop"]
-"""What early stopping decides after an epoch."""
+Verdict = Literal["continue", "stop", "exploit"]
+"""What is decided after an epoch; exploit: the trial goes on with the weights of another one."""
+_VERDICTS: tuple[Verdict, ...] = ("continue", "stop", "exploit")
+"""By their number in the study."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def dump_networks(levels: Sequence[LevelResult]) -> str:
 def dump_epoch(record: EpochRecord) -> str:
     """What does."""
     qualities = [found.quality for found in record.levels]
-    return _dump([record.seconds, int(record.verdict == "stop"), qualities])
+    return _dump([record.seconds, _VERDICTS.index(record.verdict), qualities])
 
 
 def epoch_records(trial: FrozenTrial) -> dict[int, EpochRecord]:
@@ -96,15 +100,21 @@ def trial_seconds(trial: FrozenTrial, records: Mapping[int, EpochRecord]) -> flo
 def kept_levels(records: Mapping[int, EpochRecord]) -> Sequence[LevelResult]:
     """Results of the epoch whose checkpoint the run keeps as best: its deepest level was best, first.
 
-    All levels are of one epoch, so that each is a network that can be had. Empty before the first one.
+    All levels are of one epoch, so that each is a network that can be had. Empty before the first one, and
+    where another trial's weights took the place of what there was.
 
     Args:
         records: of one trial, in the order of the epochs.
     """
     kept: Sequence[LevelResult] = []
     for record in records.values():
-        kept = better_kept(kept, record.levels)
+        kept = kept_after(kept, record)
     return kept
+
+
+def kept_after(kept: Sequence[LevelResult], record: EpochRecord) -> Sequence[LevelResult]:
+    """What a run keeps after an epoch, of what it kept before."""
+    return [] if record.verdict == "exploit" else better_kept(kept, record.levels)
 
 
 def better_kept(kept: Sequence[LevelResult], levels: Sequence[LevelResult]) -> Sequence[LevelResult]:
@@ -129,7 +139,7 @@ def _load_epoch(text: str, networks: Sequence[Any]) -> EpochRecord:
         LevelResult(level, quality, latency_s, params, macs, *map(tuple, dilation))
         for (level, latency_s, params, macs, *dilation), quality in zip(networks, qualities, strict=False)
     ]
-    return EpochRecord(levels, seconds, "stop" if stopped else "continue")
+    return EpochRecord(levels, seconds, _VERDICTS[stopped])
 
 
 def _dump(value: Any) -> str:

@@ -7,6 +7,7 @@
     start_up_seconds  from its launch to its first training step, and from its first epoch's end to the report
     warm_start_of     the earlier study's trial that this one copies
     inherits          number of the trial whose weights this one began with, see inherit.py
+    population, exploit:*  whose weights it went on with while it trained, see exploits.py
     config_sha256     of the planned configuration; same_as: the trial that had it before, see repeats.py
 
 A single objective's headline quality is also an intermediate value, which dashboards draw and samplers read.
@@ -26,11 +27,11 @@ from unetpp.compat.optuna import storage_of, trial_id
 from unetpp.tuning.study.epochs import (
     NETWORKS,
     EpochRecord,
-    better_kept,
     dump_epoch,
     dump_networks,
     epoch_key,
     epoch_records,
+    kept_after,
     kept_levels,
 )
 from unetpp.tuning.study.levels import LevelResult, costs, headline
@@ -113,7 +114,7 @@ class TrialRecord:
         if not self.note(epoch_key(epoch), dump_epoch(record)):
             return False
         self.epochs[epoch] = record
-        self.kept = better_kept(self.kept, levels)
+        self.kept = kept_after(self.kept, record)
         return True
 
     def note(self, key: str, value: Any) -> bool:

@@ -1,0 +1,1 @@
+"""Population based training: trials that fall behind go on with a better one's weights and changed losses."""
