@@ -9,6 +9,7 @@ from unetpp.tuning.study.record import SAME_AS
 
 ONE = 'def space(trial):\n    trial.suggest_float("unused", 0.0, 1.0)\n    return {"model.width": 3}\n'
 TWO = 'def space(trial):\n    return {"model.width": 2 + trial.number // 2}\n'
+PAIR = "def space(trial):\n    return [{one}, {other}][trial.number % 2]\n"
 SEEDS = """
 def space(trial):
     return {"model.width": 3, "train.seed": trial.suggest_int("train.seed", 0, 99)}
@@ -28,6 +29,41 @@ def test_repeats_are_told_the_earlier_result_and_count_as_trials(open_ledger):
     assert {row.trial for row in leaderboard(ledger.study)} == {0}
     assert sweep_summary(ledger.study)["trials"]["repeated"] == 3
     assert not ledger.interrupted
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"model.dilation": 1}, {"model.dilation": [1, 1, 1]}),
+        ({"model.width": 3}, {"model.widths": [3, 6, 12]}),
+        ({"model.width": 3, "model.widths": [2, 3, 5]}, {"model.width": 4, "model.widths": [2, 3, 5]}),
+        ({"loss.focal_gamma": 1.0}, {"loss.focal_gamma": 2.0}),
+        ({"loss.tversky_alpha": 0.3}, {"loss.tversky_alpha": 0.4, "loss.tversky_beta": 0.6}),
+        ({"loss.distill_temperature": 1.0}, {}),
+        ({"optim.momentum": 0.5}, {}),
+        ({"optim.poly_power": 2.0}, {"optim.schedule": "cosine"}),
+        ({"data.batch_size": "auto"}, {}),
+    ],
+)
+def test_repeats_are_found_by_what_was_planned_not_by_what_was_asked(open_ledger, one, other):
+    ledger = open_ledger("tune.trials=2", source=PAIR.format(one=one, other=other))
+    assert play_trial(ledger, 0.8)[0] == 0
+    assert ledger.next_trial() is None
+    assert states(ledger) == [(TrialState.COMPLETE, None), (TrialState.COMPLETE, 0)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"model.dilation": [1, 1, 2]}, {"model.dilation": 2}),
+        ({"model.widths": [3, 6, 12]}, {"model.widths": [3, 6, 13]}),
+        ({"loss.focal": 1.0, "loss.focal_gamma": 1.0}, {"loss.focal": 1.0}),
+        ({"optim.name": "sgd", "optim.momentum": 0.5}, {"optim.name": "sgd"}),
+    ],
+)
+def test_repeats_that_train_otherwise_are_none(open_ledger, one, other):
+    ledger = open_ledger("tune.trials=2", source=PAIR.format(one=one, other=other))
+    assert [play_trial(ledger, 0.8)[0] for _ in range(2)] == [0, 1]
 
 
 def test_repeats_of_a_stopped_trial_are_stopped_ones(open_ledger):

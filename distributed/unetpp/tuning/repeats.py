@@ -8,7 +8,8 @@ same_as           number of the earlier trial whose result the trial was given
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -20,6 +21,17 @@ __all__ = ["Repeats", "planned_digest"]
 
 _COMMON = ("out", "name", "tune", "scale", "data.uri", "data.cache_bytes", "data.cache_dir", "data.workers")
 """What does not tell the trials of a sweep apart."""
+
+_DEPENDENT: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "loss.focal_gamma": ("loss.focal", bool),
+    "loss.tversky_alpha": ("loss.tversky", bool),
+    "loss.tversky_beta": ("loss.tversky", bool),
+    "loss.distill_temperature": ("loss.distill", bool),
+    "optim.momentum": ("optim.name", "sgd".__eq__),
+    "optim.poly_power": ("optim.schedule", "poly".__eq__),
+    "optim.encoder_lr_factor": ("model.encoder", "none".__ne__),
+}
+"""Fields that have an effect at some values of another one only."""
 
 
 class Repeats:
@@ -58,12 +70,33 @@ class Repeats:
 def planned_digest(config: RunConfig) -> str:
     """Equal where two trials of one sweep would train the same network in the same way, seeds included.
 
+    Fields without an effect do not count, nor does how rows are spelled that are all alike.
+
     Args:
         config: every `auto` decided.
     """
     values = {
         key: value
-        for key, value in flatten(config).items()
+        for key, value in _plain(flatten(config)).items()
         if key not in _COMMON and key.partition(".")[0] not in _COMMON
     }
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same training in one spelling, where a field without an effect has its default."""
+    defaults = flatten(RunConfig())
+    idle = {
+        name: defaults[name]
+        for name, (other, has_effect) in _DEPENDENT.items()
+        if not has_effect(values[other])
+    }
+    found = {**values, **idle}
+    dilation, widths = found["model.dilation"], found["model.widths"]
+    if not isinstance(dilation, int) and len(set(dilation)) == 1:
+        found["model.dilation"] = dilation[0]
+    if widths is not None:
+        doubles = list(widths) == [widths[0] * 2**row for row in range(len(widths))]
+        found["model.width"] = widths[0] if doubles else defaults["model.width"]
+        found["model.widths"] = None if doubles else widths
+    return found

@@ -1,6 +1,9 @@
 """Runs whose weights several vectors of dilations share: trained, scored, killed, resumed and loaded."""
 
 import json
+import multiprocessing
+import os
+import signal
 
 import pytest
 
@@ -27,6 +30,20 @@ def shared_job(dataset, out, *, sandwich=False, vectors=VECTORS, distill=0.0, **
         loss={"distill": distill},
     )
     return start_run(config.model_copy(update={"out": str(out)}), manifest)
+
+
+class _KilledOutright(LocalSession):
+    """Ends its process as kill -9 does: nothing is written or cleaned up."""
+
+    def heartbeat(self, progress):
+        request = super().heartbeat(progress)
+        if self.steps == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return request
+
+
+def train_until_killed(job):
+    train(job, _KilledOutright())
 
 
 class _Killed(LocalSession):
@@ -111,6 +128,29 @@ def test_run_job_killed_and_resumed_ends_with_the_same_weights(tmp_path, dataset
         train(job, _Killed())
     train(job)
     assert final_weights(job) == final_weights(whole)
+
+
+@pytest.mark.slow
+def test_run_job_killed_outright_and_resumed_ends_with_the_same_weights_and_scores(tmp_path, dataset):
+    options = {"sandwich": True, "distill": 1.0, "ema": 0.5, "checkpoint_every_steps": 3}
+    whole, killed = (shared_job(dataset, tmp_path / name, **options) for name in ("whole", "killed"))
+    train(whole)
+    process = multiprocessing.get_context("spawn").Process(target=train_until_killed, args=(killed,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert RunDir(killed.run_uri).checkpoints.steps() == [3]
+    train(killed)
+    assert final_weights(killed) == final_weights(whole)
+    scores = (
+        [
+            [(entry["dilation"], level, values["dice"]) for level, values in entry["levels"].items()]
+            for epoch in RunDir(job.run_uri).read_metrics()
+            for entry in epoch["val"]["candidates"]
+        ]
+        for job in (killed, whole)
+    )
+    assert next(scores) == next(scores)
 
 
 def test_run_job_one_shared_vector_trains_as_that_vector_alone(tmp_path, dataset):
