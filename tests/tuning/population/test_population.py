@@ -7,6 +7,7 @@ from optuna.trial import TrialState
 
 from fakes import LocalSession, train
 from sweeps import epoch_metrics, start_sweep
+from unetpp.config import RunConfig
 from unetpp.core.errors import ConfigError
 from unetpp.core.rundir import RunDir
 from unetpp.report.sweep.data import load_sweep_data
@@ -140,9 +141,11 @@ def test_population_confirm_trains_with_the_last_loss(swept):
     uri, ledger, _ = swept
     found = exploits(ledger)
     for candidate in candidates(leaderboard(ledger.study), 4, uri):
+        assert candidate.config.train.keep_checkpoints == RunConfig().train.keep_checkpoints
         if candidate.trial in found:
             last = found[candidate.trial][-1].after
             assert candidate.config.loss.model_dump(mode="json") == last
+    assert "train.keep_checkpoints" not in load_sweep_data(uri).best_config
 
 
 def test_population_exploited_trials_say_nothing_of_their_parameters(swept, monkeypatch):
@@ -203,6 +206,13 @@ def test_population_a_trial_that_the_budget_ends_takes_nothing_over(tmp_path, da
     ledger.end(second.number)
     assert not exploits(ledger)
     assert ledger.study.trials[second.number].state == TrialState.PRUNED
+
+
+@pytest.mark.parametrize(("before", "after"), [(PBT, ("tune.scheduler=asha", *PBT[1:])), (PBT[1:], PBT)])
+def test_population_stays_one_when_resumed(tmp_path, dataset, before, after):
+    start_sweep(tmp_path, dataset[0], *before, source=SPACE)
+    with pytest.raises(ConfigError, match=r'tune.scheduler: "(pbt" -> "any but pbt|any but pbt" -> "pbt)"'):
+        start_sweep(tmp_path, dataset[0], *after, source=SPACE, resume=True)
 
 
 @pytest.mark.parametrize("field", sorted(OTHER))

@@ -198,4 +198,6 @@ def _own_fields(run_uri: str, base: RunConfig) -> dict[str, Any]:
         and not field.startswith(("out", "name", "tune."))
         # What the sweep's machine decided may not suit another one.
         and not (field.startswith("scale.") and given[field] == AUTO)
+        # The trials of a population keep what others may take over.
+        and not (field == "train.keep_checkpoints" and base.tune.scheduler == "pbt")
     }

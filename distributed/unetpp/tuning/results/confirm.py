@@ -13,6 +13,7 @@ from typing import Any
 
 from unetpp.config import RunConfig, replace
 from unetpp.config.dilations import Dilation
+from unetpp.config.sections.train import TrainConfig
 from unetpp.config.stored import stored_config
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
@@ -61,6 +62,9 @@ def candidates(rows: list[LeaderRow], at_most: int, sweep_uri: str) -> list[Cand
             config = _alone(config, row.level, row.dilation)
         if row.inherits is not None:
             config = replace(config, {"train.init": ""})
+        if config.tune.scheduler == "pbt":
+            # Nobody takes these over.
+            config = replace(config, {"train.keep_checkpoints": TrainConfig().keep_checkpoints})
         found.append(Candidate(row.trial, row.level, config, row.dilation))
     return found
 

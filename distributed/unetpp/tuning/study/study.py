@@ -33,7 +33,11 @@ _MAY_CHANGE = (
     *("scale.labels", "scale.max_failures"),
 )
 """Sections and fields that may differ between two starts of one sweep."""
-_MUST_STAY = ("tune.metric", "tune.objectives", "tune.one_shot", "tune.candidates", "tune.inherit")
+_MUST_STAY = (
+    *("tune.metric", "tune.objectives", "tune.one_shot", "tune.candidates", "tune.inherit"),
+    "tune.scheduler",
+)
+_ANY_OTHER = "any but pbt"
 
 
 def open_study(storage_url: str, name: str, *, space: Space, config: RunConfig) -> optuna.Study:
@@ -101,7 +105,11 @@ def _require_same(study: optuna.Study, space: Space, config: RunConfig, where: s
 
 
 def _fixed_fields(config: RunConfig) -> dict[str, Any]:
-    return {key: value for key, value in flatten(config).items() if _must_stay(key)}
+    """Of `tune.scheduler` only whether trials are a population: they keep what others may take over."""
+    fixed = {key: value for key, value in flatten(config).items() if _must_stay(key)}
+    if config.tune.scheduler != "pbt":
+        fixed["tune.scheduler"] = _ANY_OTHER
+    return fixed
 
 
 def _must_stay(key: str) -> bool:
