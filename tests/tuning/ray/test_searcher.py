@@ -48,3 +48,24 @@ def test_searcher_a_repeat_of_a_trial_that_nothing_runs_is_waited_for_no_longer(
     ledger.end(0)
     assert searcher.suggest("second") == Searcher.FINISHED
     assert ledger.interrupted
+
+
+def test_searcher_while_a_population_runs_is_not_at_the_end_and_gives_a_paused_trial_again(
+    open_ledger: Callable[..., Ledger],
+) -> None:
+    source = 'def space(trial):\n    return {"loss.ce": trial.suggest_float("loss.ce", 0.1, 2.0)}\n'
+    population = ("tune.scheduler=pbt", "tune.reduction_factor=2", "tune.trials=2")
+    ledger = open_ledger(*population, source=source)
+    searcher = LedgerSearcher(ledger, board=None)
+    assert [searcher.suggest(name)["takeover"] for name in ("first", "second")] == [None, None]
+    assert searcher.suggest("third") is None
+    ledger.report(0, epoch_metrics(1, 0.8))
+    assert ledger.report(1, epoch_metrics(1, 0.2)) == "stop"
+    ledger.end(1)
+    again = searcher.suggest("third")
+    assert (again["number"], again["takeover"]["epoch"]) == (1, 1)
+    assert again["takeover"]["donor_uri"].endswith("0000")
+    for number in (0, 1):
+        ledger.report(number, epoch_metrics(9, 0.8, finished=True))
+        ledger.end(number)
+    assert searcher.suggest("fourth") == Searcher.FINISHED

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from optuna.trial import FrozenTrial
 
@@ -49,7 +50,10 @@ class Members:
     def launched(self, record: TrialRecord, config: RunConfig) -> tuple[RunConfig, Takeover | None]:
         """The configuration that a trial goes on with, and what it takes over before."""
         if record.number not in self._population:
-            joins = {"peers": peers_digest(config), "loss": config.loss.model_dump(mode="json")}
+            joins: dict[str, Any] = {
+                "peers": peers_digest(config),
+                "loss": config.loss.model_dump(mode="json"),
+            }
             record.note(POPULATION, json.dumps(joins, separators=(",", ":")))
             self._population.join(record.number, **joins)
         last = self._population.last_exploit(record.number)
