@@ -34,7 +34,14 @@ def test_budget_of_takes_the_configured_limits() -> None:
 
 @pytest.mark.parametrize(
     ("scheduler", "epochs", "mean"),
-    [("none", 9, 9), ("median", 9, 5), ("asha", 9, 1 + 2 / 3 + 6 / 9), ("asha", 1, 1), ("median", 1, 1)],
+    [
+        ("none", 9, 9),
+        ("median", 9, 5),
+        ("asha", 9, 1 + 2 / 3 + 6 / 9),
+        ("asha", 1, 1),
+        ("median", 1, 1),
+        ("pbt", 9, 9),
+    ],
 )
 def test_expected_epochs_follow_the_scheduler(scheduler, epochs: int, mean: float) -> None:
     assert expected_epochs(epochs, TuneConfig(scheduler=scheduler)) == pytest.approx(mean)

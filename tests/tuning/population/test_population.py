@@ -127,6 +127,9 @@ def test_population_result_and_report_tell_every_exploit(swept):
         (number, exploit.donor, exploit.epoch) for number, made in found.items() for exploit in made
     ]
     assert all(e["before"].keys() == e["after"].keys() for e in summary["exploits"])
+    for row in summary["pareto"]:
+        changed = found[row["trial"]][-1].changed if row["trial"] in found else {}
+        assert row.get("loss", {}) == {name: after for name, (_, after) in changed.items()}
     page = render_sweep_report(load_sweep_data(uri))
     assert "Population" in page
     for number, (exploit,) in found.items():

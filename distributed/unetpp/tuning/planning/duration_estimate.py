@@ -91,7 +91,7 @@ def expected_epochs(epochs: int, tune: TuneConfig) -> float:
 
     What curves stops depends on the trials: it is taken to stop none.
     """
-    if tune.scheduler in ("none", "curves"):
+    if tune.scheduler in ("none", "curves", "pbt"):
         return float(epochs)
     first = min(tune.grace_epochs, epochs)
     if tune.scheduler == "median":

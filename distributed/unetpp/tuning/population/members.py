@@ -1,6 +1,7 @@
 """The trials of a sweep as a population: read from the study, and told to it."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from unetpp.tuning.study.levels import LevelResult, headline
 from unetpp.tuning.study.record import TrialRecord
 
 __all__ = ["ALL_CHECKPOINTS", "Members"]
+
+logger = logging.getLogger(__name__)
 
 ALL_CHECKPOINTS = 10**9
 """Of `train.keep_checkpoints`: a trial may be taken over at any epoch that it reached, also after its end."""
@@ -59,6 +62,10 @@ class Members:
         last = self._population.last_exploit(record.number)
         if last is None:
             return config, None
+        logger.info(
+            "trial %d goes on with the weights that trial %d had after epoch %d",
+            record.number, last.donor, last.epoch,
+        )  # fmt: skip
         changed = config.model_copy(update={"loss": LossConfig.model_validate(last.after)})
         return changed, Takeover(last.epoch, trial_uri(self._sweep_uri, last.donor))
 

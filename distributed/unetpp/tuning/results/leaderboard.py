@@ -170,8 +170,9 @@ def sweep_summary(study: optuna.Study, best: LeaderRow | None = None) -> dict[st
         trials: see `trial_counts`; best: {trial, level, value, params} or None; pareto: the same with
         latency_s, num_params and macs, by rising quality. Where several vectors of dilations share the
         weights of a trial each has `dilation` too, and candidates: all of them, best first. `inherits` is
-        the trial whose weights one began with, where it did. exploits, where there are any: {trial, epoch,
-        donor, before, after} of every trial that went on with another one's weights, see `Exploit.to_json`.
+        the trial whose weights one began with, where it did. Where a trial went on with another one's, `loss`
+        has the fields of its loss that have changed since it began, and exploits {trial, epoch, donor,
+        before, after} of every time, see `Exploit.to_json`.
     """
     rows = leaderboard(study)
     best = best or best_row(rows)
@@ -205,4 +206,10 @@ def _json(row: LeaderRow) -> dict[str, Any]:
     dilation = {} if row.dilation is None else {"dilation": list(row.dilation)}
     inherits = {} if row.inherits is None else {"inherits": row.inherits}
     found = {"trial": row.trial, "level": row.level, **dilation, "value": row.quality, "params": row.settings}
-    return found | inherits
+    return found | inherits | ({"loss": _loss_now(row)} if row.exploits else {})
+
+
+def _loss_now(row: LeaderRow) -> dict[str, Any]:
+    """Fields of a trial's loss that are others than at its start."""
+    first, last = row.exploits[0].before, row.exploits[-1].after
+    return {name: value for name, value in last.items() if first[name] != value}
