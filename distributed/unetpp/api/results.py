@@ -109,6 +109,8 @@ class TuneResult(_Shown):
     """The same with latency_s, num_params and macs, by rising quality."""
     causes: Sequence[tuple[str, int]]
     """Why trials have no result, with their number."""
+    metric: str = "dice"
+    """What values are of, `tune.metric`."""
     candidates: Sequence[Mapping[str, Any]] = ()
     """With dilation, best first: the networks that share weights; empty with tune.one_shot=depth."""
     next_hour: Mapping[str, float] | None = None

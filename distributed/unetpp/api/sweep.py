@@ -30,9 +30,7 @@ def conduct_sweep(
     sweep, base = claim_sweep(setup, resume=resume, owner=owner), setup.resolved_base()
     try:
         watcher.note(_duration(setup, base))
-        # Of a sweep that goes on; the listener hears of Dice alone.
-        rows = leaderboard(sweep.study) if base.tune.metric == "dice" else []
-        reached = max((row.quality for row in rows), default=0.0)
+        reached = max((row.quality for row in leaderboard(sweep.study)), default=0.0)
         with watcher.sweep(base, reached) as listener:
             ledger = run_sweep(sweep, listener, setup.concurrent)
         owner.require()
@@ -100,7 +98,8 @@ def _result(sweep: Sweep, *, finished: bool) -> dict[str, Any]:
     uri, study = sweep.setup.sweep_uri, sweep.study
     confirmed = read_confirmed(uri)
     best = called_best(leaderboard(study), confirmed)
-    result = {"sweep": uri, "finished": finished, **sweep_summary(study, best)}
+    metric = sweep.setup.resolved_base().tune.metric
+    result = {"sweep": uri, "finished": finished, "metric": metric, **sweep_summary(study, best)}
     if (further := next_hour(study)) is not None:
         result["next_hour"] = further.to_json()
     if confirmed is not None:

@@ -40,7 +40,7 @@ class SweepWatcher(TrainWatcher, Protocol):
     """The same for a sweep; its confirmation trains."""
 
     def sweep(self, base: RunConfig, reached: float) -> AbstractContextManager[SweepListener]:
-        """The listener of the trials; `reached` is the best Dice of a sweep that goes on."""
+        """The listener of the trials; `reached` is the best `tune.metric` of a sweep that goes on."""
         ...
 
 

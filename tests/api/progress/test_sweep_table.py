@@ -24,3 +24,12 @@ def test_best_so_far_of_a_sweep_that_goes_on_is_that_of_all_its_trials(capsys):
         table.started(3, {})
         table.epoch(3, EPOCH)
     assert "best so far 0.8750" in capsys.readouterr().err
+
+
+def test_sweep_by_labels_shows_its_metric_of_the_levels_that_have_one(capsys):
+    base = load_config(None, ["tune.metric=label_accuracy"]).model_dump(mode="json")
+    levels = {"1": {"dice": 0.5}, "2": {"dice": 0.75, "label_accuracy": 0.25}}
+    with SweepTable(base, epochs=1) as table:
+        table.started(0, {})
+        table.epoch(0, {"epoch": 1, "val": {"levels": levels}})
+    assert "label_accuracy L2 0.2500  best so far 0.2500" in capsys.readouterr().err

@@ -21,16 +21,17 @@ _SHOWN_PARAMS = 4
 
 
 class SweepTable:
-    """A `SweepListener`: rows of trials with state, parameters, epoch and the Dice of every level.
+    """A `SweepListener`: rows of trials with state, parameters, epoch and `tune.metric` of every level.
 
     Args:
         base: configuration of which trials show what differs.
         epochs: of a whole trial; 0 where trials go by minutes.
-        reached: the best Dice of a sweep that goes on.
+        reached: the best value of a sweep that goes on.
     """
 
     def __init__(self, base: dict[str, Any], epochs: int, reached: float = 0.0) -> None:
-        self._base, self._epochs = base, epochs
+        self._base, self._epochs, self._metric = base, epochs, base["tune"]["metric"]
+        self._quality = "Dice" if self._metric == "dice" else self._metric
         self._rows: dict[int, dict[str, Any]] = {}
         self._has_epoch = False
         self._best = reached
@@ -77,11 +78,12 @@ class SweepTable:
         self._has_epoch = True
         row["epoch"], row["finished"] = int(metrics["epoch"]), metrics.get("finished", False)
         if "val" in metrics:
-            row["levels"] = _best_of_levels(metrics)
-            row["curve"].append(max(row["levels"].values()))
+            row["levels"] = _best_of_levels(metrics, self._metric)
+            row["curve"].append(max(row["levels"].values(), default=0.0))
             self._best = max(self._best, row["curve"][-1])
         levels = "  ".join(f"L{name} {value:.4f}" for name, value in row.get("levels", {}).items())
-        self._line(f"trial {number} epoch {self._of(row)}  Dice {levels}  best so far {self._best:.4f}")
+        reached = f"{self._quality} {levels}  best so far {self._best:.4f}"
+        self._line(f"trial {number} epoch {self._of(row)}  {reached}")
 
     def ended(self, number: int) -> None:
         row = self._rows[number]
@@ -108,7 +110,7 @@ class SweepTable:
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False)
-        for name in ("trial", "state", "parameters", "epoch", "Dice", "levels"):
+        for name in ("trial", "state", "parameters", "epoch", self._quality, "levels"):
             table.add_column(name)
         for number, row in self._shown():
             levels = " ".join(f"L{name} {value:.3f}" for name, value in row.get("levels", {}).items())
@@ -131,11 +133,12 @@ def sparkline(values: list[float]) -> str:
     return "".join(_BARS[min(int(max(value, 0.0) * len(_BARS)), len(_BARS) - 1)] for value in values)
 
 
-def _best_of_levels(metrics: dict[str, Any]) -> dict[int, float]:
-    """Dice by level, of several networks of one level the best."""
+def _best_of_levels(metrics: dict[str, Any], metric: str) -> dict[int, float]:
+    """By level, of several networks of one level the best; a metric may not apply to shallow ones."""
     found: dict[int, float] = {}
     for (level, _), values in scored_networks(metrics):
-        found[level] = max(found.get(level, values["dice"]), values["dice"])
+        if metric in values:
+            found[level] = max(found.get(level, values[metric]), values[metric])
     return found
 
 

@@ -78,7 +78,11 @@ def _print_best(result: dict[str, Any]) -> None:
         note(f"stopped; nothing is lost. Continue: {resume_command(sweep)}")
     if best is None:
         return
-    run, level, score = trial_uri(sweep, best["trial"]), best["level"], f"{best['value']:.4f}"
+    run, level, score = (
+        trial_uri(sweep, best["trial"]),
+        best["level"],
+        f"{result['metric']} {best['value']:.4f}",
+    )
     dilation = ",".join(map(str, best.get("dilation", ())))
     named: tuple[str, int | str] = ("--dilation", dilation) if dilation else ("--level", level)
     winner = {} if confirmed is None else confirmed["candidates"][0]
