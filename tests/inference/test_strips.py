@@ -1,6 +1,7 @@
 """Large rasters: the masks of whole images, from reads that never exceed a strip."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,11 +17,13 @@ from unetpp.inference import strips
 from unetpp.inference.batch import PredictOptions, predict_paths
 from unetpp.inference.export import export_run
 from unetpp.inference.many import reading
+from unetpp.inference.objects import small
 from unetpp.inference.predictor import Predictor
 from unetpp.inference.strips import is_large, segment_large
 from unetpp.inference.volumes import STEPS
 from unetpp.models.inference import predict_logits
 from unetpp.models.load import load_run
+from unetpp.models.output import ModelOutput
 from unetpp.models.strips import predict_strips
 
 CPU = torch.device("cpu")
@@ -74,6 +77,37 @@ def test_a_large_raster_has_the_mask_of_a_whole_one_without_being_read_whole(mak
         assert np.abs(levels).max() < 1
     assert max(raster.rows) <= 32
     assert sum(raster.rows) < 2 * 150
+
+
+class ChannelsAsLogits(torch.nn.Module):
+    """A network whose classes are the first channels of what it is given."""
+
+    size_multiples = (1, 1)
+
+    def __init__(self, classes):
+        super().__init__()
+        self.classes = classes
+
+    def forward(self, images):
+        return ModelOutput((images[:, : self.classes],), None)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+def test_a_large_raster_loses_the_small_objects_that_a_whole_one_loses(make_run, task, monkeypatch):
+    monkeypatch.setattr(small, "_BAND_PX", 40 * 90)
+    predictor = Predictor.of(make_run(task), min_object_px=6)
+    predictor.model = ChannelsAsLogits(predictor.manifest.num_classes)
+    generator = np.random.default_rng(1)
+    # Values that are far from each other and from the mean: no rounding decides.
+    spots = generator.permuted(np.tile(np.uint8([0, 120, 255]), (75, 45, 1)), axis=2)
+    pixels = np.kron(spots, np.ones((2, 2, 1), np.uint8))
+    expected, decision = predictor.mask(pixels), predictor.decision
+    predictor.decision = replace(decision, min_object_px=0)
+    assert (predictor.mask(pixels) != expected).any()
+    predictor.decision = decision
+    predictor._windows.size_px = (32, 32)
+    with segment_large(predictor, Recording(pixels), probabilities=False) as found:
+        np.testing.assert_array_equal(found.mask, expected)
 
 
 def test_a_large_raster_tells_where_it_holds_no_data(make_run):

@@ -5,6 +5,7 @@ Shapes: H height, W width, C image channels, K classes; volumes have planes in f
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby, islice
 from typing import TypeVar
@@ -23,18 +24,33 @@ from unetpp.inference.device import pick_device
 from unetpp.inference.engines.network import Network
 from unetpp.inference.engines.registry import is_export
 from unetpp.inference.ensemble.load import Averaging, load_network
+from unetpp.inference.masks.decide import NEVER
 from unetpp.inference.prediction import Prediction
 from unetpp.inference.windows import FittingWindows
 from unetpp.models.inference import predict_logits
 from unetpp.models.strips import predict_strips
 from unetpp.objective.counts import predicted_classes
 
-__all__ = ["Predictor", "check_image", "masks_from_logits", "probabilities_from_logits"]
+__all__ = ["Predictor", "Strip", "check_image", "masks_from_logits", "probabilities_from_logits"]
 
 T = TypeVar("T")
 _ALONE = Averaging()
 _LEAST = 1e-6
 """Probabilities below it count as it."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Some rows of an image."""
+
+    top: int
+    """The first of them."""
+    mask: NDArray[np.uint8]
+    """rows W."""
+    probabilities: NDArray[np.float32]
+    """K rows W."""
+    next_best: NDArray[np.uint8] | None
+    """rows W: the most probable class but that of the mask, where small objects become it."""
 
 
 class Predictor:
@@ -124,10 +140,8 @@ class Predictor:
         size_px = size_px if self.resized_px is None else (self.resized_px, self.resized_px)
         return max(1, self._at_once_px // math.prod(size_px))
 
-    def predict_strips(
-        self, size: tuple[int, int], read: Callable[[int, int], Tensor]
-    ) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.float32]]]:
-        """First row, mask (rows, W) and probabilities (K, rows, W) of an image that is read by rows.
+    def predict_strips(self, size: tuple[int, int], read: Callable[[int, int], Tensor]) -> Iterator["Strip"]:
+        """Parts of an image that is read by rows, decided on without a least size of objects.
 
         Args:
             size: H and W.
@@ -148,8 +162,17 @@ class Predictor:
                 least_px=self._least_px,
                 device=self.device,
             ):
-                probabilities = probabilities_from_logits(logits[None], self.manifest.task)
-                yield top, self._masks(logits[None])[0].numpy(), probabilities[0].numpy()
+                yield self._strip(top, logits[None])
+
+    def _strip(self, top: int, logits: Tensor) -> "Strip":
+        manifest = self.manifest
+        decided = replace(self.decision, min_object_px=0).apply(logits, manifest)
+        mask = masks_from_logits(decided, manifest.task)
+        probabilities = probabilities_from_logits(logits, manifest.task)[0].numpy()
+        next_best = None
+        if self.decision.min_object_px > 1 and manifest.task == "multiclass":
+            next_best = predicted_classes(decided.float().scatter(1, mask.long()[:, None], NEVER))[0].numpy()
+        return Strip(top, mask[0].numpy(), probabilities, next_best)
 
     def fit(self, size_px: Sequence[int], compute: Callable[[], T]) -> T:
         """What `compute` gives, in windows as small as memory demands; see `FittingWindows.fit`."""

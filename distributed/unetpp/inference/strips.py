@@ -19,6 +19,7 @@ from unetpp.core.manifest import IGNORE
 from unetpp.data.images.pixels import Reading, complete
 from unetpp.data.sources.raster import Box, Raster, Windowed
 from unetpp.data.sources.window import clip
+from unetpp.inference.objects.small import remove_small
 from unetpp.inference.predictor import Predictor, check_image
 from unetpp.inference.volumes import STEPS
 
@@ -26,6 +27,9 @@ __all__ = ["LargeMask", "is_large", "segment_large"]
 
 _WHOLE_PIXELS = 2**24
 """More than these are not decoded at once where that can be helped."""
+
+_MARKED_ROWS = 256
+"""In which pixels without data are marked at a time."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +66,16 @@ def segment_large(predictor: Predictor, raster: Raster, *, probabilities: bool) 
             f"the model sees whole images as {manifest.resized_px} x {manifest.resized_px} pixels, "
             f"this one has {header.height} x {header.width}; train on tiles (data pack --tile)"
         )
-    if predictor.decision.min_object_px > 1:
-        raise InputError(
-            f"objects are measured in whole images, this one of {header.height} x {header.width} pixels is "
-            "predicted in strips; leave --min-object-px out, or cut the image into parts"
-        )
+    least_px = predictor.decision.min_object_px
     size = (header.height, header.width)
     with tempfile.TemporaryDirectory(prefix="unetpp-large-") as folder:
         place = Path(folder)
         mask = np.memmap(place / "mask", np.uint8, "w+", shape=size)
         valid: NDArray[np.bool_] | None = None
         kept: NDArray[np.uint8] | None = None
+        next_best: NDArray[np.uint8] | None = None
+        if least_px > 1 and manifest.task == "multiclass":
+            next_best = np.memmap(place / "next", np.uint8, "w+", shape=size)
         if probabilities:
             kept = np.memmap(place / "probabilities", np.uint8, "w+", shape=(*size, manifest.num_classes))
 
@@ -87,16 +90,24 @@ def segment_large(predictor: Predictor, raster: Raster, *, probabilities: bool) 
             return torch.from_numpy(np.array(check_image(values, manifest))).permute(2, 0, 1)[None]
 
         def run() -> bool:
-            for top, part, chances in predictor.predict_strips(size, read):
-                mask[top : top + len(part)] = part
+            for strip in predictor.predict_strips(size, read):
+                rows = slice(strip.top, strip.top + len(strip.mask))
+                mask[rows] = strip.mask
+                if next_best is not None and strip.next_best is not None:
+                    next_best[rows] = strip.next_best
                 if kept is not None:
                     # (K, rows, W) -> (rows, W, K)
-                    kept[top : top + len(part)] = np.rint(chances * STEPS).astype(np.uint8).transpose(1, 2, 0)
-                if valid is not None:
-                    mask[top : top + len(part)][~valid[top : top + len(part)]] = IGNORE
+                    kept[rows] = np.rint(strip.probabilities * STEPS).astype(np.uint8).transpose(1, 2, 0)
             return True
 
         predictor.fit(size, run)
+        if least_px > 1:
+            small = np.memmap(place / "small", np.uint8, "w+", shape=size)
+            remove_small(mask, next_best, small, manifest, least_px)
+        if valid is not None:
+            for top in range(0, header.height, _MARKED_ROWS):
+                rows = slice(top, top + _MARKED_ROWS)
+                mask[rows][~valid[rows]] = IGNORE
         yield LargeMask(mask, kept, valid)
 
 

@@ -18,9 +18,9 @@ from unetpp.core.manifest import Manifest
 from unetpp.inference.objects.regions import is_background
 from unetpp.objective.counts import positive_pixels
 
-__all__ = ["PLAIN", "Decision", "decision_of", "listed_thresholds", "threshold_logits"]
+__all__ = ["NEVER", "PLAIN", "Decision", "decision_of", "listed_thresholds", "threshold_logits"]
 
-_NEVER = -1e4
+NEVER = -1e4
 """A logit that no other is below."""
 
 
@@ -48,7 +48,7 @@ class Decision:
             decided = decided - shift.view(1, -1, *[1] * (logits.ndim - 2))
         if self.min_object_px > 1:
             small = _small(positive_pixels(decided, manifest.task), manifest, self.min_object_px)
-            decided = decided.masked_fill(small, _NEVER)
+            decided = decided.masked_fill(small, NEVER)
         return decided
 
 
