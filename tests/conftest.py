@@ -1,5 +1,6 @@
 """Fixtures every part uses: a local S3 server."""
 
+import atexit
 import gc
 import logging
 import os
@@ -51,6 +52,11 @@ def pytest_collection_finish() -> None:
     """Nor while tests run."""
     gc.freeze()
     gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """Nor at the end of the process, where it takes a second to find all modules of torch and Ray."""
+    atexit.register(gc.freeze)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

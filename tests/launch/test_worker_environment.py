@@ -1,5 +1,6 @@
 """Workers of a Ray that the package starts: their priority, and how their threads share the machine."""
 
+import gc
 import os
 
 import pytest
@@ -41,3 +42,11 @@ def test_a_worker_counts_the_cpus_that_all_nodes_of_its_machine_give_away() -> N
     logical = int(ray.cluster_resources()["CPU"])
     assert ray.get(threads.remote(logical)) == available_cpus()
     assert ray.get(threads.remote(1)) == 1
+
+
+def test_a_worker_seldom_looks_through_all_that_it_has_imported() -> None:
+    @ray.remote(num_cpus=0)
+    def threshold() -> int:
+        return gc.get_threshold()[2]
+
+    assert ray.get(threshold.remote()) > gc.get_threshold()[2]

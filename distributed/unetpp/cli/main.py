@@ -15,6 +15,7 @@ import typer
 import unetpp
 from unetpp.cli.terminal.output import STOPPED, error_line, note
 from unetpp.core.errors import UnetppError
+from unetpp.core.garbage import spare_lasting_objects
 from unetpp.core.logs import redact
 from unetpp.core.waiting_threads import wait_passively
 
@@ -45,6 +46,7 @@ _DEBUG_VARIABLE = "UNETPP_DEBUG"
 
 def main() -> None:
     """Entry point of the `unetpp` script."""
+    spare_lasting_objects()
     sys.exit(run(sys.argv[1:]))
 
 

@@ -10,6 +10,8 @@
     `ray.train.get_context().get_preemption_info` waits for all ranks at each call.
 `ray._private.node.Node.start_api_server`, `start_monitor`, `start_log_monitor`: what a head starts beside its
     control store and its raylet, whatever `ray.init` is asked for.
+`ray._private.ray_constants.WORKER_PROCESS_SETUP_HOOK_ENV_VAR`: names what a worker calls first. The public
+    way is a runtime environment, which the workers that Ray has started in advance do not have.
 `ray.PlacementGroupID`: undocumented; the public API removes a placement group only where its handle is, and
     what lives here is the hex number that a process has left behind.
 """
@@ -22,6 +24,7 @@ import ray
 import ray.util
 from ray._private import services
 from ray._private.node import Node
+from ray._private.ray_constants import WORKER_PROCESS_SETUP_HOOK_ENV_VAR as SETUP_HOOK_VARIABLE
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR as JOB_CONFIG_VARIABLE
 from ray._private.state import state
 from ray._raylet import Config  # type: ignore[attr-defined]  # a Cython module without stubs
@@ -31,6 +34,7 @@ __all__ = [
     "CHECKED_VERSION",
     "EMBEDDED_VARIABLE",
     "JOB_CONFIG_VARIABLE",
+    "SETUP_HOOK_VARIABLE",
     "draining_nodes",
     "few_processes",
     "found_address",

@@ -16,12 +16,14 @@ import ray
 from unetpp.compat.ray import (
     EMBEDDED_VARIABLE,
     JOB_CONFIG_VARIABLE,
+    SETUP_HOOK_VARIABLE,
     few_processes,
     found_address,
     reload_auth_mode,
 )
 from unetpp.config.planning.hardware import available_cpus
 from unetpp.core.errors import UserError
+from unetpp.core.garbage import SPARE_LASTING_OBJECTS
 from unetpp.launch.priority import WORKER_PRIORITY
 from unetpp.launch.submit.runtime_env import CLUSTER_ENVIRONMENT, STATE_TRACKING, build_runtime_env
 from unetpp.launch.submit.upload import collect_upload
@@ -36,6 +38,7 @@ _CONNECT_TIMEOUT_S = 10.0
 
 _EMBEDDED_ENVIRONMENT = {
     EMBEDDED_VARIABLE: "1",
+    SETUP_HOOK_VARIABLE: SPARE_LASTING_OBJECTS,
     **WORKER_PRIORITY,
     **{name: value for name, value in CLUSTER_ENVIRONMENT.items() if name != STATE_TRACKING},
     # Nothing preempts the machine one sits at, and the watcher is a process.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unetpp.core.errors import UserError
+from unetpp.core.garbage import SPARE_LASTING_OBJECTS
 from unetpp.core.storage import Storage
 from unetpp.core.waiting_threads import PASSIVE_WAITING
 from unetpp.launch.submit.upload import UPLOAD_LIMIT_BYTES, Upload, megabytes, write_zip
@@ -66,6 +67,7 @@ def build_runtime_env(
         working_dir = _stage(target, staging)
     return {
         "working_dir": working_dir,
+        "worker_process_setup_hook": SPARE_LASTING_OBJECTS,
         "env_vars": {
             # Relative to the unpacked zip, which every process starts in; Python makes it absolute at once.
             "PYTHONPATH": "distributed",
