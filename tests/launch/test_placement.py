@@ -143,26 +143,29 @@ def test_node_whose_disk_is_full_trains_without_its_cache(
     assert "free some space or set data.cache_dir" in errors
 
 
-def test_node_about_to_be_taken_away_costs_no_failure_and_no_step(data: Path, tmp_path: Path) -> None:
-    with described_nodes({"num_cpus": 1}, *[{"num_cpus": 2}] * 3) as address:
-        common = (
-            f"data.uri={data}", f"scale.address={address}", "scale.workers=2", "scale.cpus_per_worker=2",
-            "scale.max_failures=0", "train.epochs=40", *_SMALL, "--json",
-        )  # fmt: skip
-        whole = RunDir(str(tmp_path / "whole"))
-        finish(start("train", f"out={tmp_path / 'whole'}", *common))
-        moved = RunDir(str(tmp_path / "moved"))
-        process = start("train", f"out={tmp_path / 'moved'}", *common)
-        wait_for(lambda: len(moved.read_metrics()) >= 3, process)
-        drain(address, node_of_a_worker(address))
-        _, errors = finish(process)
-        assert "this machine is about to be taken away; saving a checkpoint" in errors
-        assert [epoch["epoch"] for epoch in moved.read_metrics()] == list(range(1, 41))
-        assert last_weights(moved) == last_weights(whole)
+def test_node_about_to_be_taken_away_costs_no_failure_and_no_step(
+    cluster: Cluster, data: Path, tmp_path: Path
+) -> None:
+    """The last test of this cluster: the node is lost."""
+    address, _ = cluster
+    common = (
+        f"data.uri={data}", f"scale.address={address}", "scale.workers=2", "scale.cpus_per_worker=2",
+        "scale.max_failures=0", "train.epochs=40", *_SMALL, "--json",
+    )  # fmt: skip
+    whole = RunDir(str(tmp_path / "whole"))
+    finish(start("train", f"out={tmp_path / 'whole'}", *common))
+    moved = RunDir(str(tmp_path / "moved"))
+    process = start("train", f"out={tmp_path / 'moved'}", *common)
+    wait_for(lambda: len(moved.read_metrics()) >= 3, process)
+    drain(address, node_of_a_worker(address))
+    _, errors = finish(process)
+    assert "this machine is about to be taken away; saving a checkpoint" in errors
+    assert [epoch["epoch"] for epoch in moved.read_metrics()] == list(range(1, 41))
+    assert last_weights(moved) == last_weights(whole)
 
 
 def node_of_a_worker(address: str) -> str:
-    """Node on which a worker of the run trains: its parent is the node's raylet, which names it."""
+    """A node beside the head on which a worker trains: its parent is the node's raylet, which names it."""
     listed = subprocess.run(
         ["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
     )
@@ -170,7 +173,9 @@ def node_of_a_worker(address: str) -> str:
     raylets = {
         pid: found.group(1)
         for pid, _, args in rows
-        if f":{address.rpartition(':')[2]}" in args and (found := re.search(r"--node_id=(\w+)", args))
+        if f":{address.rpartition(':')[2]}" in args
+        and not re.search(r'"kind": *"head"', args)
+        and (found := re.search(r"--node_id=(\w+)", args))
     }
     return next(raylets[parent] for _, parent, args in rows if "RayTrainWorker" in args and parent in raylets)
 

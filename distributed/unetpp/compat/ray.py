@@ -12,6 +12,8 @@
     control store and its raylet, whatever `ray.init` is asked for.
 `ray._private.ray_constants.WORKER_PROCESS_SETUP_HOOK_ENV_VAR`: names what a worker calls first. The public
     way is a runtime environment, which the workers that Ray has started in advance do not have.
+`ray._private.utils.get_dashboard_dependency_error`: asked by Ray whether a node's agent has the libraries to serve
+    a dashboard; without them it starts with the few parts that the node itself needs.
 `ray.PlacementGroupID`: undocumented; the public API removes a placement group only where its handle is, and
     what lives here is the hex number that a process has left behind.
 """
@@ -22,7 +24,7 @@ from typing import Any
 
 import ray
 import ray.util
-from ray._private import services
+from ray._private import services, utils
 from ray._private.node import Node
 from ray._private.ray_constants import WORKER_PROCESS_SETUP_HOOK_ENV_VAR as SETUP_HOOK_VARIABLE
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR as JOB_CONFIG_VARIABLE
@@ -53,17 +55,16 @@ EMBEDDED_VARIABLE = "UNETPP_EMBEDDED_RAY"
 def few_processes() -> Iterator[None]:
     """Inside, `ray.init` starts a head without dashboard, autoscaler and collector of logs.
 
-    Nothing asks them where nobody else joins; they take 1.5 s of processor while the first worker starts.
+    Nothing asks them where nobody else joins; they take 2.4 s of processor while the first worker starts.
     """
-    left_out = {"start_api_server": _no_api_server, "start_monitor": _nothing, "start_log_monitor": _nothing}
-    before = {name: getattr(Node, name) for name in left_out}
-    for name, nothing in left_out.items():
-        setattr(Node, name, nothing)
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in _LEFT_OUT]
+    for owner, name, nothing in _LEFT_OUT:
+        setattr(owner, name, nothing)
     try:
         yield
     finally:
-        for name, method in before.items():
-            setattr(Node, name, method)
+        for owner, name, function in before:
+            setattr(owner, name, function)
 
 
 def _no_api_server(node: Any, **_: Any) -> None:
@@ -72,6 +73,18 @@ def _no_api_server(node: Any, **_: Any) -> None:
 
 def _nothing(node: Any) -> None:
     """Started is nothing."""
+
+
+def _no_dashboard() -> ImportError:
+    return ImportError("no dashboard is wanted")
+
+
+_LEFT_OUT: tuple[tuple[Any, str, Any], ...] = (
+    (Node, "start_api_server", _no_api_server),
+    (Node, "start_monitor", _nothing),
+    (Node, "start_log_monitor", _nothing),
+    (utils, "get_dashboard_dependency_error", _no_dashboard),
+)
 
 
 def reload_auth_mode() -> None:

@@ -72,7 +72,7 @@ def runs(sweep: Path) -> list[list[dict]]:
 @pytest.mark.slow
 @pytest.mark.timeout(700)
 def test_tune_killed_then_interrupted_then_resumed_runs_every_trial_once(tmp_path):
-    write_dataset(tmp_path / "data", {"train": 120, "val": 8}, rows_per_shard=30)
+    write_dataset(tmp_path / "data", {"train": 60, "val": 8}, rows_per_shard=30)
     (tmp_path / "space.py").write_text(_SPACE)
     sweep, log = tmp_path / "my sweep", tmp_path / "log"
     arguments = [

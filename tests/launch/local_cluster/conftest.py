@@ -32,7 +32,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
 @pytest.fixture(scope="session")
 def cluster(shell: Shell) -> Iterator[LocalCluster]:
     out = shell.folder / "out"
-    write_dataset(shell.folder / "data", {"train": 200, "val": 8}, rows_per_shard=50)
+    write_dataset(shell.folder / "data", {"train": 120, "val": 8}, rows_per_shard=30)
     try:
         # Another test of this machine may need Ray's usual port.
         options = ("--nodes", "3", "--cpus-per-node", "1", "--port", str(find_port(7379)))

@@ -170,7 +170,7 @@ def test_job_killed_and_then_a_node_resumed_run_loses_no_epoch(cluster: LocalClu
     )
 
     before = len(run.read_metrics())
-    last = before + 12
+    last = before + 8
     process = cluster.submit("train", *training, f"train.epochs={last}", "--resume")
     wait_until(lambda: len(run.read_metrics()) > before, "another epoch", process)
     kill_raylet(cluster, _busiest(cluster, "RayTrainWorker"))
@@ -184,14 +184,14 @@ def test_node_killed_during_sweep_finishes(cluster: LocalCluster, tmp_path: Path
     space = write_space(tmp_path)
     process = cluster.submit(
         "tune", space,
-        *cluster.training("sweep", "tune.trials=3", "train.epochs=12", "tune.scheduler=none"),
+        *cluster.training("sweep", "tune.trials=3", "train.epochs=10", "tune.scheduler=none"),
     )  # fmt: skip
     trials = [RunDir(str(cluster.out / "sweep" / "trials" / f"{number:04d}")) for number in range(3)]
     wait_until(lambda: all(trial.read_metrics() for trial in trials), "an epoch of each trial", process)
     kill_raylet(cluster, "node 2")
     result = finish(process, cluster.shell.log)
     assert result["result"]["trials"]["complete"] == 3
-    assert all(len(trial.read_metrics()) == 12 for trial in trials)
+    assert all(len(trial.read_metrics()) == 10 for trial in trials)
     _mend(cluster)
 
 
