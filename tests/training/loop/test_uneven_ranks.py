@@ -1,36 +1,19 @@
 """An epoch's last batch that does not divide by the ranks leaves the run that of one rank. Without Ray."""
 
-import os
-
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from fakes import LocalSession, start_run, tiny_config, train, write_dataset
+from ranks import run_ranks
 from unetpp.core.rundir import RunDir
 from unetpp.training.run.job import TrainJob
 
+WORLD = 2
 
-def run_rank(rank: int, world_size: int, job: TrainJob, store: str) -> None:
+
+def run_rank(rank: int, job: TrainJob) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world_size)
-    train(job, LocalSession(rank=rank, world_size=world_size))
-    dist.barrier()
-    # Destroying the group here races with the other rank's last collective.
-    os._exit(0)
-
-
-def run_ranks(job: TrainJob, world_size: int, store: str) -> None:
-    context = mp.get_context("spawn")
-    ranks = [
-        context.Process(target=run_rank, args=(rank, world_size, job, store)) for rank in range(world_size)
-    ]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join()
-    assert {process.exitcode for process in ranks} == {0}
+    train(job, LocalSession(rank=rank, world_size=WORLD))
 
 
 @pytest.mark.slow
@@ -46,7 +29,7 @@ def test_batch_norm_over_two_ranks_in_an_uneven_last_batch_is_that_of_one(tmp_pa
         start_run(config.model_copy(update={"out": str(tmp_path / name)}), manifest) for name in ("1", "2")
     )
     train(one)
-    run_ranks(two, 2, str(tmp_path / "store"))
+    assert run_ranks(WORLD, tmp_path / "store", run_rank, two) == {0}
     curves = [
         [(epoch["loss"], epoch["val"]["dice"]) for epoch in RunDir(job.run_uri).read_metrics()]
         for job in (one, two)
@@ -63,7 +46,7 @@ def test_minutes_of_two_ranks_end_together_validated(tmp_path, val_rows):
     manifest = write_dataset(uri, {"train": 13, "val": val_rows})
     config = tiny_config(uri, train={"minutes": 0.05}).model_copy(update={"out": str(tmp_path / "run")})
     job = start_run(config, manifest)
-    run_ranks(job, 2, str(tmp_path / "store"))
+    assert run_ranks(WORLD, tmp_path / "store", run_rank, job) == {0}
     last = RunDir(job.run_uri).read_metrics()[-1]
     assert last["finished"]
     assert last["val"]["dice"] >= 0

@@ -1,13 +1,12 @@
 """Every rank starts from the checkpoint of rank 0, or none starts. Two gloo ranks, without Ray."""
 
 import json
-import multiprocessing as mp
 from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
 
+from ranks import run_ranks
 from unetpp.core.checkpoints import CheckpointStore
 from unetpp.core.errors import CheckpointError
 from unetpp.core.storage import open_storage
@@ -23,31 +22,21 @@ def save(folder: Path, *steps: int, run: str = "a") -> None:
         )
 
 
-def _rank(rank: int, folder: Path, rendezvous: Path, out: Path) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=_WORLD)
+def _rank(rank: int, nodes: Path, out: Path) -> None:
+    folder = nodes / f"node-{rank}"
     try:
         found = agreed_checkpoint(CheckpointStore(open_storage(folder)), rank, torch.device("cpu"))
         answer = str(None if found is None else found[0])
     except CheckpointError as error:
         answer = str(error)
     (out / str(rank)).write_text(answer)
-    dist.barrier()
 
 
 def agree(tmp_path: Path) -> list[str]:
     """What two ranks with the node-local folders 0 and 1 answer."""
     folder = tmp_path / "answers"
     folder.mkdir()
-    ranks = [
-        mp.get_context("spawn").Process(
-            target=_rank, args=(rank, tmp_path / f"node-{rank}", tmp_path / "rendezvous", folder)
-        )
-        for rank in range(_WORLD)
-    ]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join()
+    run_ranks(_WORLD, tmp_path / "rendezvous", _rank, tmp_path, folder)
     return [(folder / str(rank)).read_text() for rank in range(_WORLD)]
 
 

@@ -1,25 +1,18 @@
 """Two ranks learn an encoder, frozen at first, as one does. Without Ray."""
 
-import os
-
 import pytest
 import safetensors.torch
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from fakes import LocalSession, final_weights, start_run, tiny_config, train
+from ranks import run_ranks
 from unetpp.training.run.job import TrainJob
 
 WORLD = 2
 
 
-def run_rank(rank: int, job: TrainJob, store: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=WORLD)
+def run_rank(rank: int, job: TrainJob) -> None:
     train(job, LocalSession(rank=rank, world_size=WORLD))
-    dist.barrier()
-    # Destroying the group here races with the other rank's last collective.
-    os._exit(0)
 
 
 def job_for(tmp_path, dataset, name: str, workers: int) -> TrainJob:
@@ -38,16 +31,7 @@ def job_for(tmp_path, dataset, name: str, workers: int) -> TrainJob:
 def test_two_ranks_learn_what_one_learns(tmp_path, dataset):
     alone, shared = job_for(tmp_path, dataset, "alone", 1), job_for(tmp_path, dataset, "shared", WORLD)
     train(alone)
-    context = mp.get_context("spawn")
-    ranks = [
-        context.Process(target=run_rank, args=(rank, shared, str(tmp_path / "store")))
-        for rank in range(WORLD)
-    ]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join()
-    assert {process.exitcode for process in ranks} == {0}
+    assert run_ranks(WORLD, tmp_path / "store", run_rank, shared) == {0}
     found, expected = (
         safetensors.torch.load(final_weights(job)["model.safetensors"]) for job in (shared, alone)
     )

@@ -2,12 +2,12 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from fakes import LocalSession, final_weights, start_run, tiny_config, train
+from ranks import run_ranks
 from unetpp.core.rundir import RunDir
 from unetpp.data.stream.stream_plan import Position
 from unetpp.training.run.job import TrainJob, stream_plan
@@ -38,25 +38,13 @@ class Recording(LocalSession):
         return request
 
 
-def run_rank(rank: int, job: TrainJob, store: str, die_after: int) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=WORLD)
+def run_rank(rank: int, job: TrainJob, die_after: int) -> None:
     train(job, Recording(job, rank=rank, world_size=WORLD, die_after=die_after))
-    dist.barrier()
-    # Destroying the group here races with the other rank's last collective.
-    os._exit(0)
 
 
-def run_ranks(job: TrainJob, store, die_after: int) -> None:
+def run_both(job: TrainJob, store: Path, die_after: int) -> None:
     """Both ranks to their end; those that die leave with `_KILLED_CODE`."""
-    context = mp.get_context("spawn")
-    ranks = [
-        context.Process(target=run_rank, args=(rank, job, str(store), die_after)) for rank in range(WORLD)
-    ]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join()
-    assert {process.exitcode for process in ranks} == {_KILLED_CODE if die_after else 0}
+    assert run_ranks(WORLD, store, run_rank, job, die_after) == {_KILLED_CODE if die_after else 0}
 
 
 def job_for(tmp_path, dataset, name: str, workers: int) -> TrainJob:
@@ -75,7 +63,7 @@ def test_two_ranks_killed_inside_an_epoch_are_continued_by_one(tmp_path, dataset
     jobs = [job_for(tmp_path, dataset, name, 1) for name in ("whole", "killed")]
     whole, killed = jobs
     train(whole)
-    run_ranks(killed, tmp_path / "store", die_after=STEPS + 3)
+    run_both(killed, tmp_path / "store", die_after=STEPS + 3)
 
     found = RunDir(killed.run_uri).checkpoints.latest()
     assert found is not None
@@ -97,9 +85,9 @@ def test_two_ranks_killed_inside_an_epoch_are_continued_by_one(tmp_path, dataset
 @pytest.mark.slow
 def test_two_ranks_killed_inside_an_epoch_and_resumed_are_bit_equal(tmp_path, dataset):
     whole, killed = (job_for(tmp_path, dataset, name, WORLD) for name in ("whole", "killed"))
-    run_ranks(whole, tmp_path / "store-0", die_after=0)
-    run_ranks(killed, tmp_path / "store-1", die_after=STEPS + 3)
-    run_ranks(killed, tmp_path / "store-2", die_after=0)
+    run_both(whole, tmp_path / "store-0", die_after=0)
+    run_both(killed, tmp_path / "store-1", die_after=STEPS + 3)
+    run_both(killed, tmp_path / "store-2", die_after=0)
     assert final_weights(killed) == final_weights(whole)
 
 
@@ -119,7 +107,7 @@ def test_two_ranks_draw_the_dilations_of_one(tmp_path, dataset, distill):
         jobs.append(start_run(config.model_copy(update={"out": str(tmp_path / str(workers))}), manifest))
     one, two = jobs
     train(one)
-    run_ranks(two, tmp_path / "store", die_after=0)
+    run_both(two, tmp_path / "store", die_after=0)
     (alone,), (shared,) = (RunDir(job.run_uri).read_metrics() for job in jobs)
     assert shared["loss"] == pytest.approx(alone["loss"], rel=1e-4)
     for a, b in zip(alone["val"]["candidates"], shared["val"]["candidates"], strict=True):
@@ -141,6 +129,6 @@ def test_two_ranks_attack_the_images_of_one_alike(tmp_path, dataset):
         jobs.append(start_run(config.model_copy(update={"out": str(tmp_path / str(workers))}), manifest))
     one, two = jobs
     train(one)
-    run_ranks(two, tmp_path / "store", die_after=0)
+    run_both(two, tmp_path / "store", die_after=0)
     alone, shared = (RunDir(job.run_uri).read_metrics() for job in jobs)
     assert [epoch["loss"] for epoch in shared] == pytest.approx([e["loss"] for e in alone], rel=1e-3)
