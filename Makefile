@@ -13,10 +13,9 @@ demo: $(STAMP)
 export OMP_NUM_THREADS ?= 1
 SLOW := ray or s3 or slow or postgresql or prometheus or chromium
 
-# The tests that share nothing run side by side, those with servers and clusters one after another: two clusters on
-# two cores take turns, and what waits for one of them times out.
+# Quick ones first. Of those with servers and clusters a file's stay together, in the order that starts with the longest.
 test: test-quick
-	$(BIN)/python -m pytest -m "$(SLOW)"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "$(SLOW)"
 
 test-quick: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m "not ($(SLOW))"

@@ -54,6 +54,7 @@ def test_pack_gives_rows_and_what_was_left_out(tmp_path) -> None:
     assert named.rows == {"test": 8}
 
 
+@pytest.mark.slow
 def test_scores_masks_and_files_of_a_run(tmp_path) -> None:
     run = write_untrained_run(tmp_path)
     scores = unetpp.evaluate(run)

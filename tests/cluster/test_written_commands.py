@@ -205,6 +205,7 @@ def test_definitions_and_pages_hold_the_commands_they_are_for(tmp_path: Path) ->
     assert {"train", "tune", "submit"} <= {words[0] for words in page_commands(PAGES[0])}
 
 
+@pytest.mark.slow
 def test_commands_that_verbs_print_parse() -> None:
     printed = [(name, words) for name, words in printed_commands() if not is_mention(words)]
     verbs = {f"cli/verbs/{verb}.py" for verb in ("train", "tune", "demo")}

@@ -42,6 +42,7 @@ def test_optimiser_in_any_memory_format_is_torch_s(name: str, memory_format: Any
             assert value.stride() == true_state["state"][index][key].stride()
 
 
+@pytest.mark.slow
 def test_training_starts_without_importing_the_compiler(tmp_path: Path) -> None:
     program = """
 import sys, torch

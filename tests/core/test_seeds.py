@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ def test_derive_seed_known_parts_keeps_its_value_over_releases() -> None:
     assert derive_seed("a") == 5229458293162426637
 
 
+@pytest.mark.slow
 @given(PARTS, PARTS)
 def test_derive_seed_different_parts_gives_different_seeds(a: list[int | str], b: list[int | str]) -> None:
     assert (derive_seed(*a) == derive_seed(*b)) == (a == b)

@@ -87,6 +87,7 @@ def test_promises_name_tests_that_exist() -> None:
     assert [subject for subject in subjects if subject not in known] == []
 
 
+@pytest.mark.slow
 def test_troubleshooting_explains_messages_that_the_program_has(texts: str) -> None:
     page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8").partition("\n## Slow")[0]
     messages = re.findall(r"^\| `([^`]+)`", page, re.MULTILINE)

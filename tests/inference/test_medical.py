@@ -299,6 +299,7 @@ def test_dicom_file_without_an_ending_is_an_input_of_its_own(dicom_run, tmp_path
     assert highdicom.seg.segread(written).NumberOfFrames >= 1
 
 
+@pytest.mark.slow
 def test_patient_is_in_nothing_but_the_dicom_answers(tmp_path, capfd, caplog):
     """Pack, evaluate, report and predict, with files that are refused for several reasons."""
     caplog.set_level(logging.DEBUG)

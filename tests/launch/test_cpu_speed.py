@@ -26,6 +26,7 @@ def test_ask_cpu_speed_that_fails_is_not_known(
     assert ask_cpu_speed() is None
 
 
+@pytest.mark.slow
 def test_measuring_gives_figures_and_is_remembered(tmp_path: Path) -> None:
     program = (
         "from unetpp.core import cpu_speed as known; known.bf16_units = lambda: 'AMX'\n"

@@ -93,6 +93,7 @@ def test_config_rebuilds_the_same_network():
     assert torch.equal(again.eval()(images).levels[0], model.eval()(images).levels[0])
 
 
+@pytest.mark.slow
 def test_cost_and_signatures_tell_encoders_and_strides_apart():
     common = {"in_channels": 3, "num_classes": 1, "width": 4, "image_classes": 0}
     configs = [

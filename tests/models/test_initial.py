@@ -82,6 +82,7 @@ def test_grey_bytes_answer_as_equal_colours(features, published):
     close(features(grey), published((grey.expand(-1, 3, -1, -1).float() - 127) / 128))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [2, 4, 5])
 def test_equal_channels_answer_alike_for_any_number_with_whole_turns(features, channels):
     stats = [STATS[0]] * 6

@@ -6,6 +6,7 @@ from unetpp.models.unetpp import UNetPlusPlus
 from unetpp.objective import SegmentationMetrics, build_objective
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dense", ["unet", "plus", "pp"])
 def test_training_noisy_discs_are_learnt_by_every_level(dense):
     rows, columns = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")

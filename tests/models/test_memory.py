@@ -93,6 +93,7 @@ _CONFIGS = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(20))
 @given(config=_CONFIGS, size_px=st.sampled_from([32, 48, 64]), bf16=st.booleans())
 def test_kept_bytes_are_what_torch_keeps(config: ModelConfig, size_px: int, bf16: bool) -> None:
@@ -122,6 +123,7 @@ def _encoded(draw: st.DrawFn) -> ModelConfig:
     return config.model_copy(update=changes)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(8))
 @given(config=_encoded(), size_px=st.sampled_from([128, 160, 200]), bf16=st.booleans())
 def test_kept_bytes_with_an_encoder_are_what_torch_keeps(
@@ -139,6 +141,7 @@ def test_weight_count_with_an_encoder_is_the_network_s(config: ModelConfig) -> N
     assert weight_count(config) == sum(parameter.numel() for parameter in model.parameters())
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(20))
 @given(config=_CONFIGS, dims=st.sampled_from([2, 3]))
 def test_weight_count_is_the_network_s(config: ModelConfig, dims: int) -> None:

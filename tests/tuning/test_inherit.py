@@ -83,6 +83,7 @@ def test_inherit_a_checkpoint_that_is_gone_is_said(open_ledger, caplog, gone):
     assert "it is gone" in caplog.text or "no checkpoint is there" in caplog.text
 
 
+@pytest.mark.slow
 def test_inherit_a_resumed_trial_keeps_its_source_and_its_repeats(open_ledger):
     options = {"source": SAME}
     ledger = open_ledger("tune.inherit=true", **options)

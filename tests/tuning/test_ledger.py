@@ -180,6 +180,7 @@ def test_ledger_after_a_crash_still_holds_new_trials_against_the_old(open_ledger
     assert last_epoch == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["asha", "median"])
 @pytest.mark.parametrize(
     "seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(1, 9))]

@@ -59,6 +59,7 @@ def swept(tmp_path_factory):
     return f"{folder}/sweep", ledger
 
 
+@pytest.mark.slow
 def test_sweep_every_trial_returns_every_network_with_quality_and_latency(swept):
     uri, _ = swept
     rows = leaderboard(load_sweep(uri)[1])
@@ -86,6 +87,7 @@ def test_sweep_result_has_candidates_best_first(swept):
     assert best.network == (found[0]["level"], tuple(found[0]["dilation"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 3, 7])
 def test_export_candidate_is_its_scored_head_bit_for_bit(swept, tmp_path, number):
     uri, _ = swept
@@ -111,6 +113,7 @@ def test_export_candidate_that_is_none_is_refused(swept, tmp_path, capsys):
         shared_network(uri, -1)
 
 
+@pytest.mark.slow
 def test_report_and_evaluate_name_the_network(swept, capsys):
     uri, _ = swept
     page = render_sweep_report(load_sweep_data(uri))
@@ -124,6 +127,7 @@ def test_report_and_evaluate_name_the_network(swept, capsys):
     assert scored["levels"][str(best.level)]["dice"] == pytest.approx(best.quality, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_confirm_trains_the_best_networks_by_themselves(swept):
     uri, ledger = swept
     rows = leaderboard(load_sweep(uri)[1])

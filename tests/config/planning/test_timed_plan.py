@@ -139,6 +139,7 @@ def test_plan_made_smaller_says_why(make_manifest: Make) -> None:
     assert "GiB free" in smaller[0].reason
 
 
+@pytest.mark.slow
 @settings(
     max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

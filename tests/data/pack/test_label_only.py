@@ -89,6 +89,7 @@ def test_pack_in_which_no_mask_can_be_used_is_refused_with_the_reasons(source, t
         packed(source, tmp_path / "out", label_only=True)
 
 
+@pytest.mark.slow
 def test_run_learns_labels_from_them_and_scores_masks_of_the_others_only(source, tmp_path):
     manifest = packed(source, tmp_path / "data", label_only=True).manifest
     config = tiny_config(

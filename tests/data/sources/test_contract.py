@@ -171,6 +171,7 @@ def test_missing_file_is_unread(made, tmp_path):
         raster.read()
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_damaged_bytes_are_refused_or_read_never_worse(made, tmp_path, data):

@@ -105,6 +105,7 @@ def global_batches(order, *, batch_size: int, drop_last: bool, world_size: int, 
     return batches
 
 
+@pytest.mark.slow
 @given(
     rows=shard_rows,
     batch_size=st.integers(1, 24),

@@ -34,6 +34,7 @@ def test_evaluate_under_attack_stands_beside_the_plain_one(make_run, task):
     assert set(read_evaluations(RunDir(run).storage)) == {"test", "test-segpgd-80x3"}
 
 
+@pytest.mark.slow
 def test_evaluate_corrupted_and_attacked_are_rows_of_the_report(make_run):
     run = make_run()
     plain = evaluate(run, split="test")

@@ -52,6 +52,7 @@ def test_compare_few_images_have_the_exact_p_value(images: int) -> None:
     assert compare_paired(a, b).p_value == pytest.approx(extreme / 2**images)
 
 
+@pytest.mark.slow
 def test_compare_rarely_finds_a_difference_where_there_is_none() -> None:
     """At the 5 % level, 40 comparisons of equals have more than 6 hits with a probability of 0.3 %."""
     hits = sum(compare_paired(*drawn(0.0, 12, seed)).distinguishable for seed in range(40))

@@ -104,6 +104,7 @@ def test_samples_dataset_out_of_reach_says_so(site: Site, write_run: WriteRun) -
     assert block["kind"] == "message"
 
 
+@pytest.mark.slow
 def test_run_named_like_html_is_harmless(site: Site, write_run: WriteRun) -> None:
     uri = write_run(f"x{EVIL.replace('/', '')}")
     name = Path(uri).name

@@ -36,6 +36,7 @@ def test_report_of_an_evaluation_on_trained_images_says_how_many(write_run):
     assert "test split, 3 images, of which 2 were trained on" in page.text
 
 
+@pytest.mark.slow
 def test_report_loads_nothing_and_escapes_names(write_run):
     page = HtmlPage(render_run_report(load_run_data(write_run(dice=[0.9, 0.7]))))
     assert all(reference.startswith(("data:", "#")) for reference in page.references)
@@ -53,6 +54,7 @@ def test_report_of_interrupted_run_says_so_and_how_to_continue(write_run, epochs
     assert ("No epoch has finished yet" in page.text) == (epochs == 0)
 
 
+@pytest.mark.slow
 def test_report_is_written_into_the_run_or_where_asked(write_run, tmp_path: Path):
     run = write_run()
     assert write_run_report(run) == f"{run}/report.html"

@@ -131,6 +131,7 @@ def test_sweep_report_shows_winner_base_states_and_causes(finished):
     assert "Parameter importances need at least" in page.text
 
 
+@pytest.mark.slow
 def test_sweep_report_calls_the_confirmed_winner_best_while_it_holds(sweep):
     # Trial 0 has the lower score in the sweep.
     candidates = [
@@ -159,6 +160,7 @@ def test_sweep_report_loads_nothing(finished):
     assert page.tags.isdisjoint({"script", "link rel=stylesheet", "iframe"})
 
 
+@pytest.mark.slow
 def test_sweep_report_is_written_into_the_sweep_or_where_asked(sweep, tmp_path):
     assert write_sweep_report(sweep.uri) == f"{sweep.uri}/report.html"
     assert Path(write_sweep_report(sweep.uri, tmp_path / "page.html")) == tmp_path / "page.html"
@@ -199,6 +201,7 @@ def test_sweep_report_commands_name_the_winners_level(finished):
     assert not any("--resume" in command for command in commands)
 
 
+@pytest.mark.slow
 def test_sweep_report_while_running_shows_the_open_trial_and_how_to_continue(sweep):
     sweep.train(0.3, 0.4, epochs=2)
     data = load_sweep_data(sweep.uri)
@@ -241,6 +244,7 @@ def test_sweep_report_of_diverged_epoch_still_renders(new_sweep):
     assert "0.800" in HtmlPage(render_sweep_report(load_sweep_data(sweep.uri))).text
 
 
+@pytest.mark.slow
 def test_sweep_report_with_enough_trials_ranks_the_parameter_that_matters(new_sweep):
     sweep = new_sweep("tune.trials=12")
     for index in range(12):
@@ -284,6 +288,7 @@ def test_load_sweep_without_sweep_study_file_or_study_is_input_error(sweep, tmp_
         load_sweep_data(sweep.uri)
 
 
+@pytest.mark.slow
 def test_varied_lists_parameters_that_differ_those_of_most_trials_first(new_sweep):
     sweep = new_sweep()
     for depth, dice in ((2, None), (4, 0.5), (4, 1.5)):

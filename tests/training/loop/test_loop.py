@@ -17,6 +17,7 @@ def job_for(tmp_path, dataset, name="run", **sections):
     return start_run(config, manifest)
 
 
+@pytest.mark.slow
 def test_training_learns_the_squares(tmp_path, dataset):
     job = job_for(tmp_path, dataset, train={"epochs": 12}, optim={"lr": 0.02})
     session = LocalSession()
@@ -58,6 +59,7 @@ def test_training_drop_last_leaves_out_the_short_batch(tmp_path, dataset):
     assert {report["images"] for report in session.reports} == {15}
 
 
+@pytest.mark.slow
 def test_training_accumulation_gives_the_same_loss_curve(tmp_path, dataset):
     curves = []
     for name, accumulate in (("one", 1), ("four", 4)):
@@ -171,6 +173,7 @@ def test_compiling_without_a_compiler_says_so_at_once(tmp_path, dataset, monkeyp
         train(job)
 
 
+@pytest.mark.slow
 def test_training_in_bf16_stopped_and_resumed_gives_the_same_weights(tmp_path, dataset):
     fields = {
         "train": {"precision": "bf16", "checkpoint_every_steps": 1},

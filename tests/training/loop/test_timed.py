@@ -60,6 +60,7 @@ def test_minutes_learning_rate_falls_with_the_time(tmp_path, dataset):
     assert rates[-1] < 0.02 * job.config.optim.lr
 
 
+@pytest.mark.slow
 def test_minutes_resumed_go_on_with_what_is_left(tmp_path, dataset):
     job = job_for(tmp_path, dataset)
     run_job(job, LocalSession(stop_after=10), CPU, Clock(0.4))
@@ -80,6 +81,7 @@ def test_minutes_score_the_same_rows_after_a_resume(tmp_path, dataset):
     assert run_job(job, LocalSession(), CPU, Clock(0.4)).val_rows == rows
 
 
+@pytest.mark.slow
 def test_minutes_spend_a_tenth_on_validation_at_most(tmp_path, dataset):
     job, session = job_for(tmp_path, dataset, minutes=10.0), LocalSession()
     state = run_job(job, session, CPU, Clock(2.0))

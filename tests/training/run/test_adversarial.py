@@ -68,6 +68,7 @@ def test_attacked_image_does_not_depend_on_its_batch(dataset):
     torch.testing.assert_close(whole[3:], part, atol=1e-2, rtol=0)
 
 
+@pytest.mark.slow
 def test_training_under_attack_killed_and_resumed_ends_with_the_same_weights(tmp_path, dataset):
     uri, manifest = dataset
     jobs = []

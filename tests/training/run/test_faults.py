@@ -23,6 +23,7 @@ def files_no_larger_than(limit_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.slow
 def test_full_disk_while_saving_keeps_the_checkpoint_before(tmp_path, dataset):
     uri, manifest = dataset
     job = start_run(tiny_config(uri).model_copy(update={"out": str(tmp_path / "run")}), manifest)

@@ -33,6 +33,7 @@ def labelled_job(folder, metric: str, *, labelled: bool = True, **fields):
     return start_run(config.model_copy(update={"out": str(folder / "run")}), named)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["label_accuracy", "dice_and_labels"])
 def test_label_metric_chooses_the_best_checkpoint_and_what_patience_waits_for(tmp_path, metric):
     job = labelled_job(tmp_path, metric, patience=2)

@@ -82,6 +82,7 @@ def test_first_step_of_a_longer_run_takes_the_new_rate(tmp_path, dataset):
     assert final_weights(job) != before
 
 
+@pytest.mark.slow
 def test_longer_run_stopped_anywhere_is_bit_equal_to_one_that_was_not(tmp_path, dataset):
     whole, cut = (job_for(tmp_path, dataset, name, epochs=2) for name in ("whole", "cut"))
     for job in (whole, cut):

@@ -57,6 +57,7 @@ def undisturbed(tmp_path_factory, dataset) -> Callable[..., TrainJob]:
     return get
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stop_after", "extra"),
     [
@@ -78,6 +79,7 @@ def test_resume_after_a_stop_at_any_step_is_bit_equal(tmp_path, dataset, undistu
     assert learned(cut) == learned(whole)
 
 
+@pytest.mark.slow
 def test_checkpoint_of_every_step_continues_bit_equal(tmp_path, dataset):
     # 2 epochs of 5 steps, of which the last holds 2 samples.
     sections = {
@@ -99,6 +101,7 @@ def test_checkpoint_of_every_step_continues_bit_equal(tmp_path, dataset):
         assert learned(cut)[-1] == learned(whole)[-1] or step == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("every", "after", "kept"), [(2, 4, 2), (2, 5, 4), (3, 9, 6), (2, 12, 10), (0, 8, 5)]
 )

@@ -118,6 +118,7 @@ def test_load_run_other_dilations_are_refused(trained, tmp_path, dataset):
         load_run(plain.run_uri, dilation=(1, 1, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sandwich", "distill"), [(False, 0.0), (True, 0.0), (False, 1.0)])
 def test_run_job_killed_and_resumed_ends_with_the_same_weights(tmp_path, dataset, sandwich, distill):
     options = {"sandwich": sandwich, "distill": distill}

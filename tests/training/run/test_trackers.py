@@ -48,6 +48,7 @@ def test_tracker_of_a_finished_run_holds_every_epoch_and_is_closed(server, new_j
     assert (only(server).epochs, only(server).status, server.active) == ([1, 2, 3], "FINISHED", [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error", [RuntimeError("a step failed"), KeyboardInterrupt()], ids=["error", "ctrl-c"]
 )

@@ -127,6 +127,7 @@ def test_published_encoder_of_the_user_s_own_is_taken_by_its_names(tmp_path, dat
         job_for(tmp_path, dataset, "other", model=model, train=wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("freeze", [1, 2])
 def test_frozen_column_learns_only_after_its_epochs(tmp_path, dataset, freeze):
     frozen = {"epochs": freeze, "freeze": freeze, "seed": 3}
@@ -142,6 +143,7 @@ def test_frozen_column_learns_only_after_its_epochs(tmp_path, dataset, freeze):
         assert not torch.equal(weights_of(moved)[name], weights_of(start)[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_after", [3, 7])
 def test_resume_in_and_after_the_frozen_epochs_is_bit_equal(tmp_path, dataset, stop_after):
     sections = {"train": {"freeze": 1, "ema": 0.9}, "optim": {"layer_decay": 0.5}}

@@ -48,6 +48,7 @@ def run(dataset, tmp_path_factory):
     return job
 
 
+@pytest.mark.slow
 def test_plan_of_thick_slices_leaves_planes_apart_where_they_are_far_apart(run):
     model, data = run.config.model, run.config.data
     assert (model.spatial_dims, model.depth) == (3, 1)

@@ -60,6 +60,7 @@ def test_candidates_are_complete_trials_at_their_best_level(sweep):
     assert [c.trial for c in candidates(rows, 1, uri)] == [0]
 
 
+@pytest.mark.slow
 def test_confirm_overturns_a_lucky_winner_and_reads_test_once(confirmed):
     (uri, _, _), result, trained = confirmed
     assert [c["trial"] for c in result["candidates"]] == [1, 0]
@@ -73,6 +74,7 @@ def test_confirm_overturns_a_lucky_winner_and_reads_test_once(confirmed):
     assert len(evaluated) == 1
 
 
+@pytest.mark.slow
 def test_confirm_again_trains_nothing_twice(confirmed):
     (uri, manifest, rows), result, _ = confirmed
     chosen = candidates(rows, 2, uri)
@@ -80,6 +82,7 @@ def test_confirm_again_trains_nothing_twice(confirmed):
     assert again == result
 
 
+@pytest.mark.slow
 def test_confirm_interrupted_seed_does_not_count_and_goes_on_from_its_checkpoint(sweep):
     uri, manifest, rows = sweep
     chosen = candidates(rows, 1, uri)

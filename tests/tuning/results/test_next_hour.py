@@ -16,6 +16,7 @@ def played(study, qualities, *, ran_s=1800.0):
     return study
 
 
+@pytest.mark.slow
 def test_next_hour_of_a_sweep_that_levels_off_gains_little(study) -> None:
     found = next_hour(played(study, [0.5, 0.7, 0.78, 0.8, 0.81, 0.81]))
     assert found is not None

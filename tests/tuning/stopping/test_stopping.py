@@ -239,6 +239,7 @@ ONE = st.just(1)
 LEVEL = st.builds(LevelResult, ONE, st.integers(0, 9), st.integers(1, 9), ONE, ONE)
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(LEVEL, min_size=1, max_size=3), min_size=1, max_size=14))
 @settings(max_examples=150)
 def test_pareto_rule_is_non_dominated_sorting_of_all_points(trials) -> None:

@@ -129,6 +129,7 @@ def test_finish_infeasible_is_marked_by_a_constraint(study, space) -> None:
     assert cause_of(trial) == "needs 9.1 GiB"
 
 
+@pytest.mark.slow
 def test_infeasible_trials_teach_tpe_to_stay_away(write_space, open_, base) -> None:
     """What would be best does not fit; failures teach nothing, so the sampler keeps going there."""
     text = "def space(trial):\n    return {'loss.ce': trial.suggest_float('loss.ce', 0, 1)}\n"

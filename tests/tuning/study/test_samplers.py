@@ -24,6 +24,7 @@ def run(sampler: optuna.samplers.BaseSampler, directions: list[str]) -> list[dic
     return [trial.params for trial in study.trials]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_build_sampler_same_seed_gives_the_same_trials(name: str) -> None:
     first, again = (run(build_sampler(name, 1, 1), ["minimize"]) for _ in range(2))
@@ -31,6 +32,7 @@ def test_build_sampler_same_seed_gives_the_same_trials(name: str) -> None:
     assert len({str(params) for params in first}) > TRIALS // 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "cmaes"])
 def test_build_sampler_serves_two_objectives(name: str) -> None:
     assert len(run(build_sampler(name, 1, 2), ["minimize", "minimize"])) == TRIALS

@@ -51,6 +51,7 @@ def test_pair_paths_of_usual_names_pairs_all(layout):
     assert pairs_of([image.format(i) for i in ids], [mask.format(i) for i in ids]) == expected
 
 
+@pytest.mark.slow
 @given(IDS, IDS, st.sampled_from(sorted(LAYOUTS)), st.sampled_from(sorted(LAYOUTS)))
 def test_pair_paths_never_pairs_what_does_not_belong_together(image_ids, mask_ids, image_layout, mask_layout):
     image_of = {LAYOUTS[image_layout][0].format(i): i for i in image_ids}
