@@ -93,7 +93,8 @@ def cluster(tmp_path_factory) -> Iterator[Cluster]:
         )
         _wait_for(head, 6379)
         node.start(_ray_start(node, {}, f"--address={head.address}:6379"), environment, f"{folder}/n.log")
-        _wait_for(node, _FIXED_PORTS["node-manager-port"])
+        # The agent, which listens last: a node that listens itself may not have joined yet.
+        _wait_for(node, _FIXED_PORTS["dashboard-agent-listen-port"])
         yield Cluster(head, node, environment, store_folder / "bucket")
     shutil.rmtree(folder, ignore_errors=True)
 
