@@ -63,7 +63,7 @@ def test_train_next_commands_name_the_run(folder, capsys, finished):
 @pytest.mark.parametrize("finished", [True, False])
 def test_tune_next_commands_name_the_sweep_or_its_trial(folder, capsys, finished):
     best = {"trial": 3, "level": 2, "value": 0.5}
-    tune._print_best({"sweep": str(folder), "finished": finished, "best": best})
+    tune._print_best({"sweep": str(folder), "finished": finished, "best": best, "metric": "Dice"})
     found = calls(capsys.readouterr().err)
     assert len(found) == 3 - finished
     assert all({str(folder), f"{folder}/trials/0003"} & set(values(call)) for call in found)

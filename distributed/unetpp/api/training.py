@@ -12,6 +12,7 @@ from unetpp.api.machines import LOST_CLUSTER, hardware_for, is_cluster_gone, res
 from unetpp.api.watchers import TrainListener, TrainWatcher
 from unetpp.config import Decision, Hardware, RunConfig, given_fields
 from unetpp.config.planning.placement import waiting
+from unetpp.core.commands import shown_command
 from unetpp.core.manifest import Manifest
 from unetpp.core.ownership import Ownership
 from unetpp.core.rundir import RunDir, epochs_done
@@ -100,9 +101,10 @@ def late_start(job: TrainJob, start_up_s: float | None) -> str:
     if not minutes or start_up_s is None or start_up_s <= left_s / 2:
         return ""
     wanted = math.ceil((job.used_before_s + 2 * start_up_s) / 60 + minutes)
+    again = shown_command("train", f"out={job.config.run_uri}", "--resume", f"train.minutes={wanted}")
     return (
         f"workers were ready after {start_up_s:.0f} of {left_s:.0f} s, which left little time to learn; "
-        f"go on with unetpp train out={job.config.run_uri} --resume train.minutes={wanted}"
+        f"go on with {again}"
     )
 
 

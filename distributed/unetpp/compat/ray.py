@@ -12,8 +12,8 @@
     control store and its raylet, whatever `ray.init` is asked for.
 `ray._private.ray_constants.WORKER_PROCESS_SETUP_HOOK_ENV_VAR`: names what a worker calls first. The public
     way is a runtime environment, which the workers that Ray has started in advance do not have.
-`ray._private.utils.get_dashboard_dependency_error`: asked by Ray whether a node's agent has the libraries to serve
-    a dashboard; without them it starts with the few parts that the node itself needs.
+`ray._private.utils.get_dashboard_dependency_error`: tells Ray whether a node's agent has the libraries of a
+    dashboard; without them it starts with the few parts that the node itself needs.
 `ray.PlacementGroupID`: undocumented; the public API removes a placement group only where its handle is, and
     what lives here is the hex number that a process has left behind.
 """
