@@ -82,6 +82,18 @@ def test_plan_of_thin_objects_takes_small_images_whole(make_manifest: Make, lapt
     assert values["data.crop"] == 96
 
 
+@pytest.mark.parametrize(
+    ("rows", "batch", "norm"), [(7, 1, "group"), (8, 4, "batch"), (31, 4, "batch"), (40, 5, "batch")]
+)
+def test_plan_gives_batch_norm_several_images_of_a_small_set(
+    make_manifest: Make, laptop: Hardware, rows: int, batch: int, norm: str
+) -> None:
+    config, _ = planned(
+        load_config(None, MINUTES), make_manifest({"96x96": rows}, rows=rows), laptop, PlanFacts(NUCLEI)
+    )
+    assert (config.data.batch_size, config.model.norm) == (batch, norm)
+
+
 def test_plan_leaves_what_was_given(make_manifest: Make, laptop: Hardware) -> None:
     given_values = ["model.width=32", "optim.lr=0.001", "augment.flip_vertical=0.5", "model.encoder=none"]
     values = decided(make_manifest(), laptop, PlanFacts(STREETS, ("lite0",)), *given_values)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from unetpp.config.planning.resolve import STEPS_PER_EPOCH
 from unetpp.config.planning.timed.facts import PlanFacts
 from unetpp.config.run import RunConfig
 from unetpp.core.manifest import Manifest
@@ -31,7 +32,8 @@ cracks are at Dice 0.938 with these and at 0.728 with 256 px, generated vessels 
 _LOG_OFFSET = 1.02
 """Of the weights of ENet (Paszke et al. 2016), which lie between 1.4 and 50 times a constant."""
 _BATCH_NORM_IMAGES = 4
-"""Of one worker, from which batch statistics serve."""
+"""Of one worker, from which batch statistics serve. Of eight nuclei images, half a minute: pooled Dice of 30
+others 0.290 with the batch of 1 that eight steps an epoch leave, 0.710 with 4, 0.693 with group norm of 1."""
 _BATCH_NORM_LR = 3e-3
 
 TimedRule = Callable[[RunConfig, Manifest, PlanFacts], tuple[Any, str] | None]
@@ -96,6 +98,13 @@ def _norm(config: RunConfig, manifest: Manifest, _facts: PlanFacts) -> tuple[str
     return "batch", "one worker sees whole batches, whose statistics keep what colour tells"
 
 
+def _batch_size(config: RunConfig, manifest: Manifest, _facts: PlanFacts) -> tuple[int, str] | None:
+    few = manifest.splits["train"].rows < STEPS_PER_EPOCH * _BATCH_NORM_IMAGES
+    if config.model.norm != "batch" or config.max_workers > 1 or not few:
+        return None
+    return _BATCH_NORM_IMAGES * config.train.accumulate, "batch statistics need several images"
+
+
 def _flip_vertical(_config: RunConfig, _manifest: Manifest, facts: PlanFacts) -> tuple[float, str] | None:
     reason = _up(facts)
     return (0.0, reason) if reason else None
@@ -148,6 +157,7 @@ TIMED_RULES: tuple[tuple[str, TimedRule], ...] = (
     ("model.width", _width),
     ("model.norm", _norm),
     ("data.crop", _crop),
+    ("data.batch_size", _batch_size),
     ("augment.flip_vertical", _flip_vertical),
     ("augment.rotate_deg", _rotate_deg),
     ("loss.dice_classes", _dice_classes),
