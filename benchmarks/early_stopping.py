@@ -20,7 +20,7 @@ from common import markdown, unetpp
 _SPACE = str(Path(__file__).parents[1] / "search_spaces" / "optimiser.py")
 _SETTINGS = (
     "model.depth=2", "model.width=8", "data.batch_size=8", "tune.max_concurrent=2", "tune.grace_epochs=1",
-    "tune.reduction_factor=3",
+    "tune.reduction_factor=3", "train.validate_every=1",
 )  # fmt: skip
 _SAMPLERS, _SCHEDULERS = ("random", "tpe"), ("none", "asha")
 

@@ -3,7 +3,7 @@
 Replays trials that were all trained to the end, one after another in many random orders, through each rule of
 `tune.scheduler`, and prints the share of their epochs that it trains, the best validation Dice that it ends
 with, what that lacks to the best of all, and in how many orders it ends with the best trial. Give
-sweeps of `tune.scheduler=none`, such as those of `early_stopping.py`, or folders of runs.
+sweeps of `tune.scheduler=none`, such as those of `early_stopping.py` or `in_process.py`, or folders of runs.
 
     python benchmarks/stopping_rules.py build/early-stopping/random-none-0 build/early-stopping/tpe-none-0
 """
@@ -27,7 +27,7 @@ from unetpp.tuning.study.levels import LevelResult, headline
 _RULES: tuple[SchedulerName, ...] = ("none", "asha", "median", "curves")
 
 Trial = dict[int, list[LevelResult]]
-"""Results of every network by epoch."""
+"""Results of every network by epoch; none where it was not validated."""
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def _trials(folder: Path) -> Iterator[Trial]:
         yield {
             int(epoch["epoch"]): [
                 LevelResult(int(level), float(values["dice"]), float(values["latency_s"]), 0, 0)
-                for level, values in epoch["val"]["levels"].items()
+                for level, values in epoch.get("val", {"levels": {}})["levels"].items()
             ]
             for epoch in map(json.loads, file.read_text().splitlines())
         }
@@ -75,7 +75,7 @@ def _replayed(tune: TuneConfig, trials: Sequence[Trial]) -> tuple[float, float, 
         seen: dict[int, EpochRecord] = {}
         for epoch, levels in trial.items():
             seen[epoch] = EpochRecord(levels)
-            if rule.decide(number, epoch, levels) == "stop":
+            if levels and rule.decide(number, epoch, levels) == "stop":
                 break
         trained, best = trained + len(seen), max(best, _quality(seen))
     of_all = max(
