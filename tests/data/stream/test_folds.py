@@ -1,10 +1,11 @@
 """Folds: groups stay together, every row is validated on once, and shards stay as they are."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes import write_dataset
+from fakes import read_unit, tiny_config, write_dataset
 from unetpp.core.errors import ConfigError, CorruptionError
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import open_storage
@@ -12,6 +13,8 @@ from unetpp.data.dataset.class_presence import class_presence
 from unetpp.data.dataset.parquet import iter_samples
 from unetpp.data.dataset.stored_masks import masks_of
 from unetpp.data.stream.folds import count_rows, deal_groups, fold_view, row_groups
+from unetpp.data.stream.stream_plan import epoch_units
+from unetpp.training.run.job import TrainJob, stream_plan
 
 GROUPS = st.dictionaries(st.text(min_size=1, max_size=4), st.integers(1, 20), min_size=6, max_size=12)
 
@@ -66,6 +69,23 @@ def test_fold_view_every_row_validates_once_and_trains_in_all_other_folds(packed
         assert ids(storage, view, "test") == ids(storage, manifest, "test")
         validated += val
     assert sorted(validated) == sorted(every)
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_fold_view_training_reads_the_rows_of_other_folds_alone(packed, world_size):
+    storage, manifest, groups = packed
+    view = fold_view(manifest, groups, deal_groups(count_rows(groups), 3, 0), 2)
+    plan = stream_plan(TrainJob(tiny_config(storage.uri), view, "unused"))
+    for split in ("train", "val"):
+        seen, pixels = {}, {s.sample_id: s.image for s in iter_samples(storage, view, split)}
+        for rank in range(world_size):
+            for unit in epoch_units(plan, 0, world_size=world_size):
+                for batch in read_unit(plan, unit, rank=rank, world_size=world_size):
+                    if batch.split == split:
+                        rows = zip(batch.sample_ids, batch.weights, batch.images, strict=True)
+                        seen |= {name: image for name, weight, image in rows if weight}
+        assert seen.keys() == pixels.keys()
+        assert all(np.array_equal(seen[name], image) for name, image in pixels.items())
 
 
 def test_fold_view_rows_of_a_group_stay_together(packed):
