@@ -31,6 +31,7 @@ from unetpp.models.cost import count_cost
 from unetpp.models.load import MODEL_FILE, load_run
 from unetpp.report.run.data import load_run_data
 from unetpp.report.run.sections import level_rows
+from untrained_run import random_samples
 
 
 def data_of(run: str) -> str:
@@ -174,7 +175,27 @@ def test_evaluate_refuses_what_makes_no_sense(make_run, asked, split, said):
         evaluate(make_run(), split=split, options=evaluate_options(**asked))
 
 
-def test_evaluate_thresholds_of_a_multiclass_run_are_refused(make_run):
+def test_evaluate_fits_thresholds_of_classes_that_predict_and_files_use(make_run, tmp_path):
+    run = make_run("multiclass")
+    plain = evaluate(run, split="val")
+    fitted = evaluate(run, options=evaluate_options(fit_thresholds=True))["fitted_thresholds"]
+    thresholds = [each["threshold"] for each in fitted]
+    assert len(thresholds) == 3
+    scored = evaluate(run, split="val")
+    assert scored["thresholds"] == pytest.approx(thresholds)
+    assert scored["dice"] > plain["dice"]
+    export_run(run, tmp_path / "m.safetensors")
+    image = random_samples("multiclass", [(24, 24)], seed=5)[0].image
+    mask = Predictor.of(run).mask(image)
+    assert (mask != Predictor.of(run, thresholds=(0.5,) * 3).mask(image)).any()
+    assert np.array_equal(Predictor.of(str(tmp_path / "m.safetensors")).mask(image), mask)
+    loaded = load_run(run)
+    program = LogitsAndMask(ExportedModel(loaded.normalise, loaded.model), "multiclass", thresholds)
+    inside = program(torch.from_numpy(image).permute(2, 0, 1)[None].float())[1]
+    assert np.array_equal(inside[0].numpy(), mask)
+
+
+def test_evaluate_one_threshold_of_a_multiclass_run_is_refused(make_run):
     with pytest.raises(ConfigError, match="the largest class wins"):
         evaluate(make_run("multiclass"), options=evaluate_options(thresholds=0.4))
 

@@ -33,7 +33,7 @@ class Description(BaseModel):
     task: str
     classes: list[dict[str, Any]]
     threshold: float | None
-    """Probability above which a pixel has a label; None where the largest class wins."""
+    """Probability above which a pixel has a label; see `Decision`; None for one half."""
     manifest: Manifest
     """Of the training data, without its shards."""
     window_px: tuple[int, ...]

@@ -66,10 +66,12 @@ class LogitsAndMask(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Raw float32 (N, C, *size) to logits (N, K, *size) and uint8 masks (N, *size)."""
         logits = self.network(images)
+        least = threshold_logits(self.thresholds) or [0.0] * logits.shape[1]
         if self.task == "multiclass":
-            return logits, logits.argmax(1).to(torch.uint8)
+            shift = logits.new_tensor(least).view(1, -1, *[1] * (logits.ndim - 2))
+            decided = logits - shift if self.thresholds else logits
+            return logits, decided.argmax(1).to(torch.uint8)
         labels = logits.unbind(1)
-        least = threshold_logits(self.thresholds) or [0.0] * len(labels)
         bits = [(chances > least[k]).to(torch.uint8) * (1 << k) for k, chances in enumerate(labels)]
         return logits, torch.stack(bits).sum(0).to(torch.uint8)
 

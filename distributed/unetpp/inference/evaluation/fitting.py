@@ -11,6 +11,7 @@ from unetpp.inference.ensemble.load import Averaging
 from unetpp.inference.evaluation.options import EvaluateOptions
 from unetpp.inference.masks.kept import keep_thresholds
 from unetpp.inference.robustness.disturbance import Disturbance
+from unetpp.objective.offsets import OffsetSearch
 from unetpp.objective.thresholds import ThresholdSearch
 
 __all__ = ["check_fitting", "keep_fitted"]
@@ -22,8 +23,7 @@ def check_fitting(
     """The split by which thresholds are chosen: `val` unless another is named.
 
     Raises:
-        ConfigError: several models or an exported file, a mean, changed images, a multiclass task, or the
-            test split.
+        ConfigError: several models or an exported file, a mean, changed images, objects, or the test split.
     """
     if len(places) > 1 or is_export(places[0]):
         raise ConfigError("thresholds are chosen for one run and kept in it; name one run, then export it")
@@ -33,8 +33,8 @@ def check_fitting(
         )
     if options.disturbance != Disturbance():
         raise ConfigError("thresholds are chosen for images as they are; leave --attack and --corruption out")
-    if networks[0].manifest.task == "multiclass":
-        raise ConfigError("thresholds need a binary or multilabel task; here the largest class wins")
+    if networks[0].manifest.instances is not None:
+        raise ConfigError("thresholds are of classes; this model tells objects apart by their borders")
     if networks[0].chosen:
         raise ConfigError("thresholds are kept for one network; this run's weights are shared by several")
     if split == "test":
@@ -45,7 +45,7 @@ def check_fitting(
 
 
 def keep_fitted(
-    network: Network, place: str, split: str, search: ThresholdSearch | None
+    network: Network, place: str, split: str, search: ThresholdSearch | OffsetSearch | None
 ) -> list[dict[str, Any]]:
     """Keep the best thresholds with the run; name, threshold, dice and dice_at_half of each class."""
     assert search is not None

@@ -31,6 +31,7 @@ from unetpp.objective.counts import confusion_matrix, count_pixels
 from unetpp.objective.image_labels import ImageLabelMetrics
 from unetpp.objective.instances import InstanceMetrics
 from unetpp.objective.metrics import SegmentationMetrics
+from unetpp.objective.offsets import OffsetSearch
 from unetpp.objective.thresholds import ThresholdSearch
 
 __all__ = ["Measured", "Scorer"]
@@ -73,7 +74,8 @@ class Scorer:
         self._objects = None if manifest.instances is None else InstanceMetrics()
         self._calibration = Calibration(task)
         self._borders = None if measured.tolerance is None else Borders(manifest, measured.tolerance)
-        self.search = ThresholdSearch(classes, task) if measured.thresholds else None
+        search = OffsetSearch(classes) if task == "multiclass" else ThresholdSearch(classes, task)
+        self.search = search if measured.thresholds else None
         size = max(classes, 2)  # a binary task has two classes and one logit
         self._confusion = torch.zeros(size, size, dtype=torch.int64)
 

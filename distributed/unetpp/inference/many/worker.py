@@ -5,7 +5,7 @@ A process of its own, or each actor of a pool, has one; both give the same bytes
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -184,6 +184,8 @@ class Worker:
         if manifest.instances is not None or decision.is_plain:
             return find_objects(_chances(result.probabilities), manifest, valid)
         kept = result.mask > 0 if valid is None else (result.mask > 0) & valid
+        if manifest.task == "multiclass":
+            return find_objects(_weighed(_chances(result.probabilities), decision.thresholds), manifest, kept)
         threshold = decision.thresholds[0] if decision.thresholds else 0.5
         return find_objects(_chances(result.probabilities), manifest, kept, threshold)
 
@@ -217,6 +219,16 @@ def _failed(image: InputImage, error: Exception) -> Outcome:
     reason = error.reason if isinstance(error, UnreadFileError) else str(error)
     reason = reason or "it does not fit into memory; cut it into parts"
     return Outcome(image.name, reason, isinstance(error, StorageError))
+
+
+def _weighed(chances: NDArray[np.float32], thresholds: Sequence[float]) -> NDArray[np.float32]:
+    """Probabilities (K, H, W) whose largest is the class that thresholds decide on."""
+    if not thresholds:
+        return chances
+    odds = np.array([(1 - each) / each for each in thresholds], np.float32)
+    weighed = chances * odds[:, None, None]
+    found: NDArray[np.float32] = weighed / np.maximum(weighed.sum(0), np.float32(1e-6))
+    return found
 
 
 def _chances(probabilities: NDArray[np.uint8] | None) -> NDArray[np.float32]:

@@ -29,7 +29,8 @@ class Decision:
     """How logits are read; the default is one half, or the largest class."""
 
     thresholds: tuple[float, ...] = ()
-    """Probability above which a pixel has a label, of each; empty is one half."""
+    """Probability above which a pixel has a label, of each; empty is one half. Where classes exclude each
+    other, the largest logit less that of its class's threshold wins."""
     min_object_px: int = 0
     """Connected pixels of a class, by sides, that are fewer become what is next most probable there."""
 
@@ -80,11 +81,16 @@ def decision_of(
         manifest: of the training data.
 
     Raises:
-        ConfigError: thresholds where the largest class wins, out of range or not one for each label; or a
+        ConfigError: one threshold where the largest class wins, out of range or not one for each class; or a
             size of objects that are told apart by their borders.
     """
     thresholds = kept if asked is None else asked
     if len(thresholds) == 1:
+        if manifest.task == "multiclass":
+            raise ConfigError(
+                f"one threshold for all classes changes nothing where the largest class wins; give one for "
+                f"each of {manifest.num_classes} classes, or leave it out"
+            )
         thresholds *= manifest.num_classes
     decision = Decision(() if set(thresholds) == {_HALF} else thresholds, min_object_px)
     _check(decision, manifest)
@@ -94,8 +100,6 @@ def decision_of(
 def _check(decision: Decision, manifest: Manifest) -> None:
     """Refuse what a task does not have, see `decision_of`."""
     if decision.thresholds:
-        if manifest.task == "multiclass":
-            raise ConfigError("thresholds need a binary or multilabel task; here the largest class wins")
         if len(decision.thresholds) != manifest.num_classes:
             raise ConfigError(
                 f"thresholds={list(decision.thresholds)} must have one entry for each of "
