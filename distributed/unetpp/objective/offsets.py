@@ -69,7 +69,7 @@ class OffsetSearch:
         return tuple((1 / (1 + np.exp(-offsets))).tolist())
 
     def dice(self, thresholds: Sequence[float]) -> list[float]:
-        """Pooled Dice of each class at these thresholds, of the pixels that were kept; 0 where it has none."""
+        """Pooled Dice of each class at these thresholds, of the pixels that were kept; 0 without any."""
         shares = np.asarray(thresholds)
         found = _dice(*self._kept(), np.log(shares / (1 - shares)))
         listed: list[float] = np.nan_to_num(found).tolist()
