@@ -65,6 +65,7 @@ def sample_ids(packed, *splits):
     )
 
 
+@pytest.mark.slow
 def test_train_folds_stopped_and_resumed_trains_what_is_left(finished):
     _, first, second, stopped, result = finished
     assert (first.trained, stopped["finished"], stopped["folds"]) == (["fold-0", "fold-1"], False, 1)
@@ -110,6 +111,7 @@ def test_train_folds_that_have_finished_are_neither_trained_nor_scored_again(fin
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+@pytest.mark.slow
 def test_train_folds_for_longer_trains_and_scores_all_again(packed, tmp_path):
     run(packed, tmp_path / "cv", Trainer(), folds=2)
     trainer = Trainer()
@@ -159,6 +161,7 @@ def test_train_folds_where_some_were_trained_is_refused(finished, packed):
         run(packed, finished[0], Trainer())
 
 
+@pytest.mark.slow
 def test_train_folds_after_a_mistake_begins_anew(packed, tmp_path):
     out = tmp_path / "cv"
     with pytest.raises(ConfigError, match="in_channels"):

@@ -34,6 +34,7 @@ print(before, get_authentication_mode())
 """
 
 
+@pytest.mark.slow
 def test_mode_set_after_the_import_counts_once_reloaded():
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}
     command = [sys.executable, "-c", _SET_AFTER_THE_IMPORT]

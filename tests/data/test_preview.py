@@ -54,6 +54,7 @@ def test_to_rgb_of_any_image_is_rgb_between_black_and_white(channels, dtype):
     assert rgb.max() == 255
 
 
+@pytest.mark.slow
 def test_large_pictures_are_drawn_in_parts_that_give_the_same_picture(scenes, monkeypatch):
     manifest, _ = scenes
     draw = np.random.default_rng(0)

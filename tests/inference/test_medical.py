@@ -225,6 +225,7 @@ def dicom_run(tmp_path):
     return write_run_of(manifest_of(data), data, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_segments_become_classes_and_predictions_segments_that_refer_to_their_slices(dicom_run, tmp_path):
     manifest = RunDir(dicom_run).read_dataset()
     assert [entry.name for entry in manifest.classes] == ["background", "liver", "tumour"]

@@ -50,6 +50,7 @@ def test_inherit_is_off_unless_asked_for(open_ledger):
     assert ledger.next_trial().config.train.init == ""
 
 
+@pytest.mark.slow
 def test_inherit_takes_the_best_of_equal_networks_and_is_told_with_the_trial(open_ledger):
     ledger = open_ledger("tune.inherit=true", source=RATES)
     first, second, third = (play(ledger, dice) for dice in (0.5, 0.9, 0.7))
@@ -98,6 +99,7 @@ def test_inherit_a_resumed_trial_keeps_its_source_and_its_repeats(open_ledger):
     assert sweep_summary(resumed.study)["trials"]["repeated"] == 2
 
 
+@pytest.mark.slow
 def test_inherit_deeper_network_computes_at_its_levels_what_the_other_did(open_ledger):
     ledger = open_ledger("tune.inherit=true", source=DEPTHS)
     source, grown = play(ledger).config, ledger.next_trial().config

@@ -20,6 +20,7 @@ from unetpp.tuning.results.leaderboard import best_row, leaderboard, pareto_rows
 from unetpp.tuning.study.epochs import epoch_records, trial_seconds
 
 
+@pytest.mark.slow
 def test_ledger_every_trial_is_accounted_for_and_asha_stops_the_worse(open_ledger):
     ledger = open_ledger()
     ends = [run(ledger, dice) for dice in (0.8, 0.5, 0.4, 0.9)]
@@ -129,6 +130,7 @@ def test_ledger_trial_whose_parameters_were_never_drawn_is_drawn_and_run(open_le
     assert ledger.study.trials[0].params == {"model.width": spec.config.model.width}
 
 
+@pytest.mark.slow
 def test_ledger_continued_trial_keeps_what_its_machine_decided(open_ledger):
     ledger = open_ledger()
     spec = ledger.next_trial()
@@ -236,6 +238,7 @@ def test_ledger_decision_that_a_killed_driver_made_stands(open_ledger):
     assert resumed.study.trials[1].state == TrialState.PRUNED
 
 
+@pytest.mark.slow
 def test_ledger_report_asks_as_little_of_a_long_study_as_of_a_short_one(open_ledger):
     def statements_of_a_report(trials: int) -> Counter[str]:
         ledger = open_ledger(f"tune.trials={trials + 2}", "tune.scheduler=none", storage="sqlite://")
@@ -284,6 +287,7 @@ def space(trial):
 """
 
 
+@pytest.mark.slow
 def test_ledger_equal_networks_share_the_latency_that_was_measured_first(open_ledger):
     """Also a level of a deeper network, and after a resume; another width is another network."""
     options = ["tune.trials=3", "tune.scheduler=none", "tune.objectives=[quality,latency]"]

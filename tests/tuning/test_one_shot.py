@@ -72,6 +72,7 @@ def test_sweep_every_trial_returns_every_network_with_quality_and_latency(swept)
     assert len({(row.network, row.latency_s, row.params, row.macs) for row in rows}) == len(NETWORKS)
 
 
+@pytest.mark.slow
 def test_sweep_result_has_candidates_best_first(swept):
     uri, ledger = swept
     summary = json.loads(json.dumps(sweep_summary(load_sweep(uri)[1])))

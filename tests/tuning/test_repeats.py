@@ -101,6 +101,7 @@ def test_repeats_that_wait_are_found_again_after_a_crash(open_ledger):
     assert states(resumed)[1:] == [(TrialState.COMPLETE, 0)] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dice", [float("nan"), None])
 def test_repeats_of_a_trial_without_a_result_are_trained(open_ledger, dice):
     ledger = open_ledger(source=ONE)

@@ -174,6 +174,7 @@ _NODES = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(80), deadline=None
 )

@@ -159,6 +159,7 @@ def test_resolve_depth_follows_lists_of_levels(make_manifest: Make, laptop: Hard
     assert plan(make_manifest(), laptop, field).model.depth == 2
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     workers=st.integers(1, 8),

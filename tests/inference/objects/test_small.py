@@ -20,6 +20,7 @@ class _Manifest:
         self.task, self.classes, self.num_classes = task, CLASSES[task], len(CLASSES[task])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
 @given(data=st.data(), size=SIZES, least_px=st.integers(2, 30), rows=st.integers(1, 7))
 def test_remove_small_by_bands_is_what_the_whole_image_gives(task, data, size, least_px, rows):

@@ -28,6 +28,7 @@ def test_fastest_within_the_drop_is_chosen(tmp_path):
         choose(found[2:], 0.01)
 
 
+@pytest.mark.slow
 def test_target_chooses_within_pytorch_and_writes_card_and_picture(make_run, tmp_path, monkeypatch):
     monkeypatch.setattr(search_module, "_SCORED", 3)
     run = make_run()

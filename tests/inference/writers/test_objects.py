@@ -96,6 +96,7 @@ def test_masks_of_classes_are_still_to_be_had(run, tmp_path):
         assert set(np.unique(np.asarray(mask))) <= {0, 1, 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["coco", "yolo"])
 def test_what_is_written_packs_again_as_the_same_objects(run, tmp_path, name):
     uri, images = run

@@ -16,6 +16,7 @@ from unetpp.report.run.sections import class_rows, next_commands, smallest_good_
 from untrained_run import write_untrained_run
 
 
+@pytest.mark.slow
 def test_report_of_evaluated_run_shows_test_scores_levels_and_examples(write_run):
     run = write_run(dice=[0.9, 0.7, 0.8])
     page = HtmlPage(render_run_report(load_run_data(run)))
@@ -29,6 +30,7 @@ def test_report_of_evaluated_run_shows_test_scores_levels_and_examples(write_run
     assert f"unetpp predict {run}" in page.text
 
 
+@pytest.mark.slow
 def test_report_of_an_evaluation_on_trained_images_says_how_many(write_run):
     data = load_run_data(write_run(dice=[0.9, 0.7, 0.8]))
     evaluation = {**data.evaluations["test"], "overlap": 2}
@@ -45,6 +47,7 @@ def test_report_loads_nothing_and_escapes_names(write_run):
     assert "<b>cell</b>" in page.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [0, 1, 3])
 def test_report_of_interrupted_run_says_so_and_how_to_continue(write_run, epochs):
     run = write_run(epochs=epochs, finished=False)

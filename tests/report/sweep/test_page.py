@@ -118,6 +118,7 @@ def finished(tmp_path_factory, manifest, empty_storage) -> FakeSweep:
     return play(FakeSweep(tmp_path_factory.mktemp("finished"), manifest, empty_storage))
 
 
+@pytest.mark.slow
 def test_sweep_report_shows_winner_base_states_and_causes(finished):
     page = HtmlPage(render_sweep_report(load_sweep_data(finished.uri)))
     assert page.open == []

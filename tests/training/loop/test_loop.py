@@ -28,6 +28,7 @@ def test_training_learns_the_squares(tmp_path, dataset):
     assert state.best_value > 0.7
 
 
+@pytest.mark.slow
 def test_training_twice_gives_the_same_weights(tmp_path, dataset):
     jobs = [job_for(tmp_path, dataset, name) for name in ("a", "b")]
     for job in jobs:
@@ -71,6 +72,7 @@ def test_training_accumulation_gives_the_same_loss_curve(tmp_path, dataset):
     assert curves[0] == pytest.approx(curves[1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_training_validates_on_the_schedule_and_at_the_end(tmp_path, dataset):
     session = LocalSession()
     train(job_for(tmp_path, dataset, train={"epochs": 5, "validate_every": 2}), session)

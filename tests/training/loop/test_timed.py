@@ -51,6 +51,7 @@ def test_minutes_shorter_than_an_epoch_end_inside_it_validated(tmp_path, dataset
     assert "val" in session.reports[0]
 
 
+@pytest.mark.slow
 def test_minutes_learning_rate_falls_with_the_time(tmp_path, dataset):
     job, session = job_for(tmp_path, dataset), LocalSession()
     run_job(job, session, CPU, Clock(0.1))
@@ -73,6 +74,7 @@ def test_minutes_resumed_go_on_with_what_is_left(tmp_path, dataset):
     assert clock.now_s - 1e6 == pytest.approx(60 - stopped.used_s, abs=5)
 
 
+@pytest.mark.slow
 def test_minutes_score_the_same_rows_after_a_resume(tmp_path, dataset):
     job = job_for(tmp_path, dataset)
     run_job(job, LocalSession(stop_after=4), CPU, Clock(0.4))

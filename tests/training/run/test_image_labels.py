@@ -58,6 +58,7 @@ def test_label_metric_of_a_validation_split_without_labels_is_refused(tmp_path):
         train(labelled_job(tmp_path, "label_accuracy", labelled=False))
 
 
+@pytest.mark.slow
 def test_label_metric_of_minutes_does_not_need_a_label_in_the_batches_that_are_timed(tmp_path):
     job = labelled_job(tmp_path, "label_accuracy", minutes=1.0)
     storage, split = open_storage(job.config.data.uri), job.manifest.splits["val"]

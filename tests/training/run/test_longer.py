@@ -47,6 +47,7 @@ def rate(job: TrainJob, step: int) -> float:
     return job.config.optim.lr * lr_factor(job.config.optim, step, total)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_after", [None, 7])
 def test_more_epochs_go_on_with_the_schedule_of_the_longer_run(tmp_path, dataset, stop_after):
     job = job_for(tmp_path, dataset, "run", epochs=3)

@@ -154,6 +154,7 @@ def test_run_job_killed_outright_and_resumed_ends_with_the_same_weights_and_scor
     assert next(scores) == next(scores)
 
 
+@pytest.mark.slow
 def test_run_job_one_shared_vector_trains_as_that_vector_alone(tmp_path, dataset):
     uri, manifest = dataset
     alone = start_run(

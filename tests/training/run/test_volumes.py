@@ -56,6 +56,7 @@ def test_plan_of_thick_slices_leaves_planes_apart_where_they_are_far_apart(run):
     assert (data.crop_depth, data.crop) == (8, 20)
 
 
+@pytest.mark.slow
 def test_trained_network_finds_the_balls_and_its_scores_are_those_of_its_masks(run):
     result = evaluate(run.run_uri, split="test", options=evaluate_options(boundaries="2px"))
     assert result["dice"] > 0.8

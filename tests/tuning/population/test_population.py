@@ -84,6 +84,7 @@ def exploits(ledger):
     }
 
 
+@pytest.mark.slow
 def test_population_every_trial_ends_complete_and_some_took_over(swept):
     _, ledger, launched = swept
     assert [trial.state for trial in ledger.study.trials] == [TrialState.COMPLETE] * 4
@@ -159,6 +160,7 @@ def test_population_exploited_trials_say_nothing_of_their_parameters(swept, monk
     assert importances.keys() == ({"loss.ce"} if untouched > 1 else set())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("further", [0, 1])
 def test_population_driver_killed_and_resumed_ends_with_the_same_weights(tmp_path, dataset, swept, further):
     uri, whole, launched = swept

@@ -57,6 +57,7 @@ def with_loss_of(made, donor):
     return made.config.model_copy(update={"loss": donor.config.loss})
 
 
+@pytest.mark.slow
 def test_take_over_goes_on_as_the_donor_did_to_the_last_bit(dataset, donor, tmp_path):
     made = paused(dataset, tmp_path / "run", ce=0.1, focal=1.0)
     config = with_loss_of(made, donor)

@@ -110,6 +110,7 @@ def test_confirm_interrupted_seed_does_not_count_and_goes_on_from_its_checkpoint
     assert result == read_confirmed(uri)
 
 
+@pytest.mark.slow
 def test_confirm_seeds_are_not_those_the_trial_was_chosen_with(tmp_path):
     manifest = write_dataset(tmp_path / "data", {"train": 8, "val": 4})
     config = tiny_config(str(tmp_path / "data"), train={"epochs": 1, "seed": 2})
@@ -127,6 +128,7 @@ def test_confirm_seeds_are_not_those_the_trial_was_chosen_with(tmp_path):
     assert result["candidates"][0]["seeds"] == [1, 3, 4]
 
 
+@pytest.mark.slow
 def test_called_best_is_the_confirmed_winner_until_the_sweep_finds_better_candidates(confirmed):
     (uri, _, rows), result, _ = confirmed
     assert best_row(rows).trial == 0

@@ -165,6 +165,7 @@ def test_what_cannot_be_masks_is_refused(tmp_path, write_vector, save_scene, fea
         packed(images, masks, tmp_path / "out", class_field=field)
 
 
+@pytest.mark.slow
 def test_damaged_files_raise_user_errors_only(tmp_path, write_vector, save_scene):
     images = save_scene(tmp_path / "images" / "a.tif", SIZE).parent
     good = write_vector(tmp_path / "labels", [(WITH_HOLE, {"kind": "a"}), (SMALL, {"kind": "b"})])

@@ -79,6 +79,7 @@ def test_pair_paths_reads_both_unicode_forms_as_one(image_form, mask_form):
     assert pairs_of(images, masks) == {(i,): m for i, m in zip(images, masks, strict=True)}
 
 
+@pytest.mark.slow
 @given(st.integers(1, 4), IDS)
 def test_pair_paths_joins_channel_files_in_the_order_of_the_channels(channels, ids):
     images = [f"{i}_{c:04d}.png" for c in reversed(range(channels)) for i in ids]
