@@ -2,8 +2,8 @@
 
 Both ways search the same space with the same sampler and early stopping for the same CPU time. What a sweep
 would return after each trial, its best network so far, is trained alone with new seeds; their mean test
-Dice is what the sweep has found by then. The table has what the best of the last three has, chosen by its
-validation Dice alone, and the epochs and seconds after which either way first had a network as good as
+Dice is what the sweep has found by then. The table has what the best of the last `--confirmed` has, chosen by
+its validation Dice alone, and the epochs and seconds after which either way first had a network as good as
 what the worse way of the seed ended with. In this process, one thread; what `--work` holds is not run again.
 
     python benchmarks/one_shot_search.py --data data/dsb96 --work build/one-shot-search --minutes 2.5
@@ -36,7 +36,6 @@ _SETTINGS = (
     "tune.reduction_factor=2",
 )  # fmt: skip
 _WAYS = {"a trial each": (), "depth+dilation in one": ("tune.one_shot=depth+dilation",)}
-_CONFIRMED = 3
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seed", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--alone-seeds", type=int, default=2)
+    parser.add_argument("--confirmed", type=int, default=3, help="best networks that are confirmed")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
@@ -97,11 +97,13 @@ def _searched(
         stored.write_text(json.dumps(_sweep(arguments, out, fields, seed)))
     kept = json.loads(stored.read_text())
     print(f"seed {seed}, {way}: {kept['moments']}", flush=True)
-    alone = {digest: _alone(arguments, config) for digest, config in kept["networks"].items()}
+    last = kept["last"][: arguments.confirmed]
+    needed = {digest for *_, digest in kept["moments"] if digest} | set(last)
+    alone = {digest: _alone(arguments, kept["networks"][digest]) for digest in sorted(needed)}
     moments = [
         _Moment(cpu_s, epochs, alone[digest]["test"]) for cpu_s, epochs, digest in kept["moments"] if digest
     ]
-    best = max((alone[digest] for digest in kept["last"]), key=lambda scores: scores["val"])
+    best = max((alone[digest] for digest in last), key=lambda scores: scores["val"])
     return moments, best
 
 
@@ -111,7 +113,7 @@ def _sweep(arguments: argparse.Namespace, out: Path, fields: Sequence[str], seed
     last: list[str] = []
 
     def goes_on(where: Sweeping) -> bool:
-        chosen = candidates(leaderboard(where.study), _CONFIRMED, where.uri)
+        chosen = candidates(leaderboard(where.study), arguments.confirmed, where.uri)
         last[:] = [_kept(candidate, networks) for candidate in chosen]
         moments.append((where.cpu_s, where.epochs, last[0] if last else ""))
         return where.cpu_s < arguments.minutes * 60
