@@ -167,9 +167,7 @@ def _bare_rate(run: str, tiles: Sequence[Path]) -> tuple[float, float]:
 def _killed(run: str, count: int, served: Path, env: dict[str, str]) -> str:
     """Kill a call once a third of its masks are there, go on with it, and compare with one that was not."""
     environment, out = {**os.environ, **env}, served / "bench" / f"killed-{count}"
-    process = subprocess.Popen(
-        _command(run, count, out.name, "--overwrite"), stdout=subprocess.DEVNULL, env=environment
-    )
+    process = subprocess.Popen(_command(run, count, out.name), stdout=subprocess.DEVNULL, env=environment)
     while len(list(out.glob("*.png"))) < count // 3 and process.poll() is None:
         time.sleep(_POLL_S)
     process.send_signal(signal.SIGKILL)
