@@ -5,7 +5,7 @@
 # Why it hurts: every command, DataLoader worker and Ray worker pays it: 0.4 s with torch, 0.9 s with
 # torch, pandas and Ray, for garbage that is not there and memory that the system frees anyhow.
 # Instead: gc.freeze at exit (atexit.register), and a rare oldest generation while importing
-# (gc.set_threshold(700, 10, 1000)).
+# (gc.set_threshold(700, 10, 100)).
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -21,7 +21,7 @@ from statistics import median
 
 PLAIN = "import torch"
 SPARED = (
-    "import atexit, gc; gc.set_threshold(700, 10, 1000); atexit.register(gc.freeze); import torch"
+    "import atexit, gc; gc.set_threshold(700, 10, 100); atexit.register(gc.freeze); import torch"
 )
 
 

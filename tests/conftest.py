@@ -1,6 +1,5 @@
 """Fixtures every part uses: a local S3 server."""
 
-import atexit
 import gc
 import logging
 import os
@@ -25,6 +24,7 @@ from hypothesis import settings
 
 from programs import PROGRAMS
 from unetpp.core.cpu_speed import CpuSpeed, bf16_units, remember_cpu_speed
+from unetpp.core.garbage import spare_lasting_objects
 
 _START_TIMEOUT_S = 30.0
 _IN_MEMORY = Path("/dev/shm")
@@ -49,14 +49,10 @@ def pytest_collection() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Nor while tests run."""
+    """Nor while tests run, and seldom in what they import."""
     gc.freeze()
     gc.enable()
-
-
-def pytest_unconfigure() -> None:
-    """Nor at the end of the process, where it takes a second to find all modules of torch and Ray."""
-    atexit.register(gc.freeze)
+    spare_lasting_objects()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

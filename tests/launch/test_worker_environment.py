@@ -49,4 +49,4 @@ def test_a_worker_seldom_looks_through_all_that_it_has_imported() -> None:
     def threshold() -> int:
         return gc.get_threshold()[2]
 
-    assert ray.get(threshold.remote()) > gc.get_threshold()[2]
+    assert ray.get(threshold.remote()) > 10  # that of Python

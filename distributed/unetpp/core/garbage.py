@@ -13,9 +13,10 @@ __all__ = ["SPARE_LASTING_OBJECTS", "spare_lasting_objects"]
 SPARE_LASTING_OBJECTS = f"{__name__}.spare_lasting_objects"
 """The function's name, for Ray's `worker_process_setup_hook`."""
 
-_FULL_COLLECTION = 1000
-"""Collections of the middle generation before one of the oldest: about 7 million new objects. Python has 10,
-where a quarter of the oldest is new."""
+_FULL_COLLECTION = 100
+"""Collections of the middle generation before one of the oldest: 700,000 new objects, which the imports do not
+reach and which bound what waits to be found. Python has 10, where a quarter of the oldest is new.
+"""
 
 
 def spare_lasting_objects() -> None:
