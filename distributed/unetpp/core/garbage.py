@@ -14,8 +14,8 @@ SPARE_LASTING_OBJECTS = f"{__name__}.spare_lasting_objects"
 """The function's name, for Ray's `worker_process_setup_hook`."""
 
 _FULL_COLLECTION = 100
-"""Collections of the middle generation before one of the oldest: 700,000 new objects, which the imports do not
-reach and which bound what waits to be found. Python has 10, where a quarter of the oldest is new.
+"""Collections of the middle generation before one of the oldest: 700,000 new objects, more than imports make
+and a bound on what waits to be found. Python has 10, where a quarter of the oldest is new.
 """
 
 
