@@ -73,6 +73,7 @@ def test_train_folds_stopped_and_resumed_trains_what_is_left(finished):
     assert 0 <= result["metrics"]["dice"] <= 1
 
 
+@pytest.mark.slow
 def test_train_folds_every_row_is_scored_once_by_the_fold_that_held_it_out(finished, packed):
     out = finished[0]
     rows = pq.read_table(out / "out_of_fold.parquet").to_pylist()

@@ -69,6 +69,7 @@ def test_tune_next_commands_name_the_sweep_or_its_trial(folder, capsys, finished
     assert all({str(folder), f"{folder}/trials/0003"} & set(values(call)) for call in found)
 
 
+@pytest.mark.slow
 def test_evaluate_and_reports_name_the_run(folder, capsys):
     run = write_untrained_run(folder)
     found = next_commands(load_run_data(run))

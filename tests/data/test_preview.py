@@ -31,6 +31,7 @@ def test_overlay_leaves_background_and_colours_classes(scenes):
     assert len({tuple(pixel) for pixel in drawn[0].tolist()}) == 4
 
 
+@pytest.mark.slow
 def test_contact_sheet_shows_each_sample_and_its_overlay(scenes):
     manifest, out = scenes
     few, many = (contact_sheet(Storage(str(out)), split="train", count=n)[0] for n in (1, 5))

@@ -255,6 +255,7 @@ def test_segments_become_classes_and_predictions_segments_that_refer_to_their_sl
     np.testing.assert_array_equal(drawn @ [1, 2], expected)
 
 
+@pytest.mark.slow
 def test_folder_that_is_a_series_is_answered_under_its_name(dicom_run, tmp_path):
     save_series(tmp_path / "new", "d1")
     unetpp.predict(dicom_run, tmp_path / "new/images/d1", tmp_path / "out", probabilities=True)
@@ -265,6 +266,7 @@ def test_folder_that_is_a_series_is_answered_under_its_name(dicom_run, tmp_path)
         np.testing.assert_allclose(found["probabilities"].sum(axis=-1) * found["scale"], 1, atol=0.01)
 
 
+@pytest.mark.slow
 def test_series_of_one_grid_are_channels_and_the_answer_refers_to_the_first(tmp_path):
     random = np.random.default_rng(0)
     labels = np.zeros((4, 12, 14), np.uint8)

@@ -72,6 +72,7 @@ def test_evaluate_of_the_training_split_says_that_it_was_trained_on(run):
     assert evaluate(run, split="train")["overlap"] == 3
 
 
+@pytest.mark.slow
 def test_evaluate_where_the_trained_images_are_gone_does_not_claim_that_none_overlaps(run, tmp_path, capsys):
     other = write_untrained_run(tmp_path, sizes=SIZES, name="other")
     newer = RunDir(other).read_dataset().model_copy(update={"version": "00002", "fingerprint": "e" * 64})

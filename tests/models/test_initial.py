@@ -102,6 +102,7 @@ def test_other_units_enter_with_the_spread_of_photographs(features, published, d
     close(features(raw, dtype=dtype, stats=stats), published(normal * 0.45 - 0.098))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stride", "depth"), [(1, 2), (2, 2), (4, 3)])
 def test_rows_that_the_grid_does_not_reach_are_left_out(features, published, stride, depth):
     raw = colours()

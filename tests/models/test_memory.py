@@ -133,6 +133,7 @@ def test_kept_bytes_with_an_encoder_are_what_torch_keeps(
     assert kept_bytes(config, _patch(config, size_px), bf16=bf16) == pytest.approx(real, rel=0.08)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(8))
 @given(config=_encoded())
 def test_weight_count_with_an_encoder_is_the_network_s(config: ModelConfig) -> None:

@@ -11,6 +11,7 @@ from unetpp.core.errors import InputError
 from unetpp.report.compare import compare_runs, config_differences
 
 
+@pytest.mark.slow
 def test_compare_evaluated_runs_pairs_their_images(write_run):
     generator = np.random.default_rng(0)
     base = generator.uniform(0.5, 0.8, 30)

@@ -64,6 +64,7 @@ def test_inherit_takes_the_best_of_equal_networks_and_is_told_with_the_trial(ope
     assert all(("inherits" in row) == (row["trial"] > 0) for row in summary["pareto"])
 
 
+@pytest.mark.slow
 def test_inherit_takes_a_network_that_fits_before_a_better_one_and_none_that_does_not(open_ledger):
     ledger = open_ledger("tune.inherit=true", "tune.scheduler=none", source=WIDTHS)
     narrow, wide = play(ledger, 0.5), play(ledger, 0.9)

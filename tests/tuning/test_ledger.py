@@ -369,6 +369,7 @@ def test_ledger_storage_locked_longer_than_sqlite_waits_loses_nothing(open_ledge
     assert "answers again" in caplog.text
 
 
+@pytest.mark.slow
 def test_ledger_patience_ends_the_sweep_and_counts_the_same_after_a_resume(open_ledger):
     options = ("tune.trials=20", "tune.patience=2", "tune.scheduler=none")
     ledger = open_ledger(*options)

@@ -52,6 +52,7 @@ def test_repeats_are_found_by_what_was_planned_not_by_what_was_asked(open_ledger
     assert states(ledger) == [(TrialState.COMPLETE, None), (TrialState.COMPLETE, 0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("one", "other"),
     [

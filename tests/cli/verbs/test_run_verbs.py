@@ -75,6 +75,7 @@ def test_predict_json_counts_and_writes_masks(run, photo, last_line, tmp_path):
     assert (tmp_path / "masks/overlays/a.png").exists()
 
 
+@pytest.mark.slow
 def test_predict_says_each_failure_once_and_exits_1_where_some_failed(run, photo, tmp_path, capsys):
     for name in ("b.png", "c.png"):
         (photo.parent / name).write_bytes(b"no image")
@@ -108,6 +109,7 @@ def test_report_names_the_file_it_wrote(run, last_line):
     assert Path(last_line("report", run)["report"]).read_text().startswith("<!doctype html>")
 
 
+@pytest.mark.slow
 def test_compare_json_and_for_people(run, last_line, tmp_path, capsys):
     other = write_untrained_run(tmp_path, name="other")
     for name in (run, other):

@@ -49,6 +49,7 @@ def test_two_processes_download_each_shard_once(s3_server, proxy, tmp_path):
     assert sum(c.bytes_fetched for c in counts) == sum(shard.bytes for shard in shards)
 
 
+@pytest.mark.slow
 def test_process_killed_while_writing_leaves_nothing_in_the_way(tmp_path):
     uri, folder = str(tmp_path / "data"), tmp_path / "cache"
     manifest = write_dataset(uri, {"train": 15})

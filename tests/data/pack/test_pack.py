@@ -322,6 +322,7 @@ def big(tmp_path, save) -> SourceFolder:
     return folder
 
 
+@pytest.mark.slow
 def test_pack_interrupted_continues_where_it_stopped_with_the_same_result(tmp_path, big):
     whole = pack([big], str(tmp_path / "whole"), ALL_TRAIN).manifest
     out = tmp_path / "out"

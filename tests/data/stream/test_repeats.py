@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +22,7 @@ def rows_of(order, positions=None):
     return [tuple(row) for row in order.rows(positions).tolist()]
 
 
+@pytest.mark.slow
 @given(shards, st.integers(0, 3))
 def test_each_row_of_a_window_has_its_share_rounded_down_or_up(repeats, epoch):
     order, start = order_of(repeats, epoch=epoch), 0

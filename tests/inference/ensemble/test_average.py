@@ -7,6 +7,7 @@ from unetpp.inference.ensemble.average import average_logits, average_outputs
 from unetpp.models.output import ModelOutput
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
 def test_average_logits_have_the_mean_of_the_probabilities(task):
     logits = [torch.randn(2, 3, 5, 4) * 4 for _ in range(3)]

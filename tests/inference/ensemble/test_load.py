@@ -36,6 +36,7 @@ def _mean(image: np.ndarray, *predictors: Predictor) -> np.ndarray:
     return np.mean([each.predict(image).probabilities for each in predictors], axis=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
 def test_ensemble_of_runs_and_exports_has_the_mean_of_their_probabilities(
     make_run, other_weights, image, task, tmp_path

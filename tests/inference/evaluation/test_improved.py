@@ -76,6 +76,7 @@ def other(make_run) -> str:
     return make_run(name="other")
 
 
+@pytest.mark.slow
 def test_evaluate_ensemble_scores_each_member_and_their_mean(make_run, other):
     run = make_run()
     result = evaluate([run, other])
@@ -113,6 +114,7 @@ def test_evaluate_exported_file_equals_its_run(make_run, tmp_path):
     assert set(read_evaluations(open_storage(f"{file}-evaluated"))) == {"test"}
 
 
+@pytest.mark.slow
 def test_evaluation_of_several_models_kept_in_a_run_is_reported_without_latencies(make_run, other):
     run = make_run()
     evaluate([run, other], options=evaluate_options(out=run))
@@ -175,6 +177,7 @@ def test_evaluate_refuses_what_makes_no_sense(make_run, asked, split, said):
         evaluate(make_run(), split=split, options=evaluate_options(**asked))
 
 
+@pytest.mark.slow
 def test_evaluate_fits_thresholds_of_classes_that_predict_and_files_use(make_run, tmp_path):
     run = make_run("multiclass")
     plain = evaluate(run, split="val")
@@ -228,6 +231,7 @@ def test_evaluate_tells_intervals_calibration_and_the_images_to_look_at(make_run
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
+@pytest.mark.slow
 def test_evaluate_command_prints_gain_and_cost_and_reads_places_and_overrides(
     make_run, other, capsys, tmp_path
 ):
@@ -248,6 +252,7 @@ def test_evaluate_command_prints_gain_and_cost_and_reads_places_and_overrides(
     assert command(["evaluate", run, "--threshold", "half"]) == 2
 
 
+@pytest.mark.slow
 def test_kept_thresholds_and_least_sizes_decide_what_predict_and_exports_write(make_run, tmp_path):
     run, file = make_run(), tmp_path / "m.safetensors"
     evaluate(run, options=evaluate_options(fit_thresholds=True))

@@ -155,6 +155,7 @@ def test_sweep_report_calls_the_confirmed_winner_best_while_it_holds(sweep):
     assert "Confirmed" not in page.text
 
 
+@pytest.mark.slow
 def test_sweep_report_loads_nothing(finished):
     page = HtmlPage(render_sweep_report(load_sweep_data(finished.uri)))
     assert all(reference.startswith(("data:", "#")) for reference in page.references)
@@ -238,6 +239,7 @@ def test_sweep_report_of_two_objectives_marks_their_front(new_sweep):
     assert [row["front"] for row in rows] == [True, True]
 
 
+@pytest.mark.slow
 def test_sweep_report_of_diverged_epoch_still_renders(new_sweep):
     sweep = new_sweep()
     number = sweep.train(0.7, 0.8, epochs=2)
@@ -260,6 +262,7 @@ def test_sweep_report_with_enough_trials_ranks_the_parameter_that_matters(new_sw
     assert "importance in percent" in HtmlPage(render_sweep_report(data)).text
 
 
+@pytest.mark.slow
 def test_sweep_report_hides_the_storages_password(finished):
     data = load_sweep_data(finished.uri)
     storage = "postgresql+psycopg://me:hunter2@host/db"
@@ -329,6 +332,7 @@ def test_sweep_report_settings_are_short_where_that_is_unambiguous(new_sweep):
     assert settings == {0: "depth=3 norm=group lr=0.001", 1: "depth=4 norm=batch lr=0.0001 dice=0.679"}
 
 
+@pytest.mark.slow
 def test_sweep_report_says_what_another_hour_may_bring_once_enough_trials_ended(new_sweep):
     sweep = new_sweep()
     for number, quality in enumerate((0.5, 0.6, 0.65, 0.66), start=1):

@@ -140,6 +140,7 @@ def test_run_folder_with_a_run_is_never_overwritten(tmp_path, dataset):
         start_run(job.config, job.manifest)
 
 
+@pytest.mark.slow
 def test_training_broken_last_checkpoint_continues_from_the_one_before(tmp_path, dataset):
     job = job_for(tmp_path, dataset)
     train(job)

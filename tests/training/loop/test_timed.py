@@ -31,6 +31,7 @@ def job_for(tmp_path, dataset, name="run", **train):
     return start_run(config.model_copy(update={"out": str(tmp_path / name)}), manifest)
 
 
+@pytest.mark.slow
 def test_minutes_end_with_a_validated_checkpoint(tmp_path, dataset):
     job, session = job_for(tmp_path, dataset), LocalSession()
     state = run_job(job, session, CPU, Clock(0.4))

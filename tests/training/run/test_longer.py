@@ -94,6 +94,7 @@ def test_longer_run_stopped_anywhere_is_bit_equal_to_one_that_was_not(tmp_path, 
     assert final_weights(cut) == final_weights(whole)
 
 
+@pytest.mark.slow
 def test_longer_run_started_before_its_end_is_that_of_the_longer_length_from_there(tmp_path, dataset):
     """Extended before the first step it is the longer run itself."""
     short, long = job_for(tmp_path, dataset, "short", epochs=1), job_for(tmp_path, dataset, "long", epochs=2)
@@ -115,6 +116,7 @@ def test_fewer_epochs_end_the_run_with_what_is_done(tmp_path, dataset, stop_afte
     assert summarise(shorter, finished=True, wall_s=0.0, start_up_s=None)["epochs"] == kept
 
 
+@pytest.mark.slow
 def test_more_patience_goes_on_and_more_epochs_alone_do_not(tmp_path, dataset):
     job = job_for(tmp_path, dataset, "run", epochs=9, patience=1, lr=1e-12)
     train(job)

@@ -61,6 +61,7 @@ def test_rare_foreground_is_seen_more_often(rare, tmp_path):
     assert session.ids.total() == 40
 
 
+@pytest.mark.slow
 def test_stopped_and_resumed_ends_with_the_same_weights(rare, tmp_path):
     whole, parts = job_of(rare, tmp_path / "whole"), job_of(rare, tmp_path / "parts")
     train(whole)

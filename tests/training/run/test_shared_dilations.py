@@ -62,6 +62,7 @@ def trained(tmp_path_factory, dataset):
     return job
 
 
+@pytest.mark.slow
 def test_run_job_every_distinct_network_is_scored_once_with_its_latency(trained):
     *_, last = RunDir(trained.run_uri).read_metrics()
     found = {

@@ -62,6 +62,7 @@ def test_tracker_of_a_run_that_failed_is_closed_and_the_next_in_this_process_has
     assert [run.epochs for run in server.runs.values()] == [[1], [1, 2, 3]]
 
 
+@pytest.mark.slow
 def test_tracker_of_a_resumed_run_goes_on_in_the_same_run(server, new_job):
     interrupted = new_job()
     train(interrupted, LocalSession(stop_after=7))
@@ -70,6 +71,7 @@ def test_tracker_of_a_resumed_run_goes_on_in_the_same_run(server, new_job):
     assert (only(server).epochs, only(server).status) == ([1, 2, 3], "FINISHED")
 
 
+@pytest.mark.slow
 def test_tracker_of_a_run_that_was_killed_goes_on_in_the_same_run(server, new_job):
     killed = new_job()
     with pytest.MonkeyPatch.context() as patch:

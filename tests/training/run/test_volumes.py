@@ -70,6 +70,7 @@ def test_trained_network_finds_the_balls_and_its_scores_are_those_of_its_masks(r
     assert result["hd95_mm"] >= result["hd95_px"]  # planes are 3 mm apart, rows 1 mm
 
 
+@pytest.mark.slow
 def test_volumes_are_predicted_from_files_in_their_shape(run, dataset, tmp_path, monkeypatch):
     register(monkeypatch)
     written = {}

@@ -120,6 +120,7 @@ def test_population_results_are_those_of_the_weights_that_are_there(swept):
         assert run.checkpoints.best_record()["value"] == value
 
 
+@pytest.mark.slow
 def test_population_result_and_report_tell_every_exploit(swept):
     uri, ledger, _ = swept
     found = exploits(ledger)

@@ -74,6 +74,7 @@ def test_take_over_goes_on_as_the_donor_did_to_the_last_bit(dataset, donor, tmp_
     assert RunDir(made.run_uri).read_config()["loss"]["focal"] == 0
 
 
+@pytest.mark.slow
 def test_take_over_keeps_its_own_order_of_the_samples(dataset, donor, tmp_path):
     made = paused(dataset, tmp_path / "run", ce=1.0, seed=5)
     take_over(made.config, Takeover(2, donor.run_uri))
@@ -81,6 +82,7 @@ def test_take_over_keeps_its_own_order_of_the_samples(dataset, donor, tmp_path):
     assert final_weights(made) != final_weights(donor)
 
 
+@pytest.mark.slow
 def test_take_over_best_epoch_is_one_of_the_new_weights(dataset, donor, tmp_path):
     made = paused(dataset, tmp_path / "run")
     run = RunDir(made.run_uri)
@@ -92,6 +94,7 @@ def test_take_over_best_epoch_is_one_of_the_new_weights(dataset, donor, tmp_path
     assert run.checkpoints.best_record()["step"] in later
 
 
+@pytest.mark.slow
 def test_take_over_is_done_once_and_again_where_it_was_cut_off(dataset, donor, tmp_path):
     made = paused(dataset, tmp_path / "run", ce=0.1)
     run, takeover, config = RunDir(made.run_uri), Takeover(2, donor.run_uri), with_loss_of(made, donor)

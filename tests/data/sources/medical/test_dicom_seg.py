@@ -46,6 +46,7 @@ def read_mask(folder, spec=SPEC):
         return mask.names, segment_values(mask, image, spec)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["BINARY", "LABELMAP"])
 def test_segments_lie_at_the_pixels_of_their_slices_whatever_their_order(tmp_path, kind):
     slices = series(tmp_path / "images/case")
