@@ -13,45 +13,27 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from accuracy_columns import HEADER, row_of, set_parser
 from common import markdown
+from in_process import OneThread
 from thin_objects import THIN_SETS
 
 from unetpp.api.machines import hardware_for
 from unetpp.config import load_config
 from unetpp.core.rundir import RunDir
-from unetpp.data.stream.batch import HostBatch
-from unetpp.data.stream.stream_plan import Position, StreamPlan, epoch_units
-from unetpp.data.stream.unit import open_reader, open_unit
 from unetpp.inference.evaluate import evaluate
-from unetpp.training.loop.session import Request
 from unetpp.training.run.prepare import new_run
 from unetpp.training.run.rank import run_job
 
 
-class OneThread:
-    """The session of a training that reads for itself."""
-
-    rank, world_size = 0, 1
-
-    def batches(self, plan: StreamPlan, start: Position) -> Generator[HostBatch, None, None]:
-        reader = open_reader(plan)
-        for epoch in range(start.epoch, plan.epochs):
-            first_step = start.step if epoch == start.epoch else 0
-            for unit in epoch_units(plan, epoch, world_size=1, first_step=first_step):
-                yield from open_unit(plan, unit, rank=0, world_size=1, reader=reader).batches()
-
-    def report(self, metrics: Mapping[str, Any]) -> None:
-        score = metrics["val"]["dice"] if "val" in metrics else float("nan")
-        print(f"  epoch {metrics['epoch']} loss {metrics['loss']:.4f} Dice {score:.4f}", file=sys.stderr)
-
-    def heartbeat(self, progress: Mapping[str, Any]) -> Request:  # noqa: ARG002
-        return Request.GO_ON
+def show_epoch(metrics: Mapping[str, Any]) -> None:
+    score = metrics["val"]["dice"] if "val" in metrics else float("nan")
+    print(f"  epoch {metrics['epoch']} loss {metrics['loss']:.4f} Dice {score:.4f}", file=sys.stderr)
 
 
 def train_and_score(uri: str, out: str, minutes: float, overrides: list[str]) -> dict[str, Any]:
@@ -70,7 +52,7 @@ def train_and_score(uri: str, out: str, minutes: float, overrides: list[str]) ->
     for decision in decisions:
         print(f"  {decision.field} = {decision.value}  ({decision.reason})", file=sys.stderr)
     began_s = time.process_time()
-    run_job(job, OneThread(), torch.device("cpu"), time.process_time)
+    run_job(job, OneThread(show_epoch), torch.device("cpu"), time.process_time)
     spent_s = time.process_time() - began_s
     scores = evaluate(out)
     epochs = RunDir(out).read_metrics()

@@ -30,7 +30,7 @@ from unetpp.tuning.setup import plan_sweep
 from unetpp.tuning.space.space import load_space
 from unetpp.tuning.sweep import claim_sweep
 
-__all__ = ["Sweeping", "run_sweep_here", "train_here"]
+__all__ = ["OneThread", "Sweeping", "run_sweep_here", "train_here"]
 
 _FIELDS = ("train.trackers=[]", "scale.gpu=false", "scale.workers=1", "scale.cpus_per_worker=1")
 
@@ -39,7 +39,7 @@ class _StoppedError(Exception):
     """The ledger ends a trial."""
 
 
-class _OneThread:
+class OneThread:
     """A session that reads its shards itself, and hands each epoch to whoever asks."""
 
     rank, world_size = 0, 1
@@ -55,7 +55,6 @@ class _OneThread:
                 yield from open_unit(plan, unit, rank=0, world_size=1, reader=reader).batches()
 
     def report(self, metrics: Mapping[str, Any]) -> None:
-        print(f"epoch {metrics['epoch']}: loss {metrics['loss']:.4f}", file=sys.stderr, flush=True)
         self._on_epoch(metrics)
 
     def heartbeat(self, progress: Mapping[str, Any]) -> Request:  # noqa: ARG002 - never asked to stop
@@ -69,8 +68,13 @@ def train_here(
     run = RunDir(config.run_uri)
     if not run.exists():
         create_run(config, [], manifest, {})
+
+    def reported(metrics: Mapping[str, Any]) -> None:
+        print(f"epoch {metrics['epoch']}: loss {metrics['loss']:.4f}", file=sys.stderr, flush=True)
+        on_epoch(metrics)
+
     started_s = time.process_time()
-    run_job(TrainJob(config, manifest, run.uri), _OneThread(on_epoch), torch.device("cpu"))
+    run_job(TrainJob(config, manifest, run.uri), OneThread(reported), torch.device("cpu"))
     return time.process_time() - started_s
 
 
