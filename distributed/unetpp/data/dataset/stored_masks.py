@@ -1,4 +1,4 @@
-"""Masks as they are stored: read alone from shards, and counted by value.
+"""Columns of shards read alone, above all masks, and masks counted by value.
 
 Mask values: see README.md of `data`.
 """
@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from unetpp.core.errors import CorruptionError
 from unetpp.core.manifest import MAX_LABELS, ShardInfo, Task
 from unetpp.core.storage import Storage
 from unetpp.data.dataset.stored_file import StoredFile
 
-__all__ = ["class_pixels", "masks_of", "open_shard", "value_counts"]
+__all__ = ["class_pixels", "masks_of", "open_shard", "read_strings", "value_counts"]
 
 _BLOCK_PIXELS = 2**18
 """Counting needs 8 bytes for each byte counted, so large masks are counted in blocks."""
@@ -28,6 +29,23 @@ def open_shard(storage: Storage, shard: ShardInfo) -> pq.ParquetFile:
         pyarrow.ArrowException: it is no parquet file; also while it is read.
     """
     return pq.ParquetFile(pa.PythonFile(StoredFile(storage, shard.name, shard.bytes), "r"))
+
+
+def read_strings(storage: Storage, shard: ShardInfo, column: str) -> list[str]:
+    """A column of text, such as the ids, of every row that is stored; nothing else travels.
+
+    Raises:
+        CorruptionError: the shard is missing or is none.
+        StorageError: the storage refuses.
+    """
+    try:
+        with open_shard(storage, shard) as file:
+            found: list[str] = file.read(columns=[column])[column].to_pylist()
+    except (FileNotFoundError, pa.ArrowException) as error:
+        raise CorruptionError(
+            f"the {column}s of shard {shard.name} cannot be read: {error}; pack again"
+        ) from error
+    return found
 
 
 def masks_of(storage: Storage, shard: ShardInfo) -> Iterator[NDArray[np.uint8]]:

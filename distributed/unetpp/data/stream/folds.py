@@ -5,13 +5,11 @@ A fold is a view: a manifest whose splits select rows of the same shards, so not
 
 from collections.abc import Mapping, Sequence
 
-import pyarrow as pa
-
-from unetpp.core.errors import ConfigError, CorruptionError
+from unetpp.core.errors import ConfigError
 from unetpp.core.manifest import Manifest, ShardInfo, SplitInfo
 from unetpp.core.seeds import derive_seed
 from unetpp.core.storage import Storage
-from unetpp.data.dataset.stored_masks import open_shard
+from unetpp.data.dataset.stored_masks import read_strings
 
 __all__ = ["FOLDED", "count_rows", "deal_groups", "fold_view", "row_groups"]
 
@@ -26,7 +24,7 @@ def row_groups(storage: Storage, manifest: Manifest) -> dict[str, list[str]]:
         CorruptionError: a shard is missing or is none.
         StorageError: the storage refuses.
     """
-    return {shard.name: _groups(storage, shard) for shard in _folded_shards(manifest)}
+    return {shard.name: read_strings(storage, shard, "group") for shard in _folded_shards(manifest)}
 
 
 def count_rows(groups: Mapping[str, Sequence[str]]) -> dict[str, int]:
@@ -95,14 +93,3 @@ def fold_view(
 
 def _folded_shards(manifest: Manifest) -> list[ShardInfo]:
     return [shard for split in FOLDED if split in manifest.splits for shard in manifest.splits[split].shards]
-
-
-def _groups(storage: Storage, shard: ShardInfo) -> list[str]:
-    try:
-        with open_shard(storage, shard) as file:
-            found: list[str] = file.read(columns=["group"])["group"].to_pylist()
-    except (FileNotFoundError, pa.ArrowException) as error:
-        raise CorruptionError(
-            f"the groups of shard {shard.name} cannot be read: {error}; pack again"
-        ) from error
-    return found

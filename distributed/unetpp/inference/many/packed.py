@@ -6,14 +6,13 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-import pyarrow as pa
 
-from unetpp.core.errors import CorruptionError, InputError
+from unetpp.core.errors import InputError
 from unetpp.core.manifest import Manifest, ShardInfo
 from unetpp.core.storage import Storage
 from unetpp.data.dataset.manifests import load_manifest
 from unetpp.data.dataset.parquet import read_shard
-from unetpp.data.dataset.stored_masks import open_shard
+from unetpp.data.dataset.stored_masks import read_strings
 from unetpp.data.images.header import Header, canonical_dtype
 from unetpp.data.images.pixels import Pixels
 from unetpp.data.sources.files import FileRef, source_storage
@@ -44,7 +43,7 @@ def packed_images(storage: Storage, split: str, trained: Manifest) -> ImageSet:
     _require_prepared_alike(manifest, trained, storage.uri)
     images = []
     for shard in manifest.splits[split].shards:
-        for row, name in enumerate(_ids(storage, shard)):
+        for row, name in enumerate(read_strings(storage, shard, "sample_id")):
             ref = FileRef(storage.uri, f"{name}{_NAMED}")
             images.append(InputImage(ref.path, (ref,), PackedRow(shard, row)))
     return ImageSet(storage, tuple(images), "**")
@@ -86,15 +85,6 @@ _shards = _Shards()
 
 def _open(root: str, shard: ShardInfo) -> ShardRows:
     return ShardRows(read_shard(source_storage(root), shard), shard.name)
-
-
-def _ids(storage: Storage, shard: ShardInfo) -> list[str]:
-    try:
-        with open_shard(storage, shard) as file:
-            found: list[str] = file.read(columns=["sample_id"])["sample_id"].to_pylist()
-    except (FileNotFoundError, pa.ArrowException) as error:
-        raise CorruptionError(f"shard {shard.name} cannot be read: {error}; pack again") from error
-    return found
 
 
 def _require_prepared_alike(manifest: Manifest, trained: Manifest, uri: str) -> None:
