@@ -5,6 +5,7 @@ import os
 import pytest
 
 from unetpp.compat.ray import EMBEDDED_VARIABLE
+from unetpp.core.errors import UserError
 from unetpp.launch import connect
 from unetpp.launch.submit.runtime_env import CLUSTER_ENVIRONMENT
 
@@ -45,3 +46,16 @@ def test_process_started_beside_an_embedded_ray_joins_a_cluster_as_any_other(cle
             "RAY_TRAIN_METRICS_ENABLED"
         )
         assert {name: os.environ[name] for name in CLUSTER_ENVIRONMENT} == dict(CLUSTER_ENVIRONMENT)
+
+
+def test_ray_that_does_not_start_says_how_busy_the_machine_is(monkeypatch):
+    def starts_too_slowly(**_: object) -> None:
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr("ray.init", starts_too_slowly)
+    with (
+        pytest.raises(UserError, match=r"timed out during startup\. Here the load is \d+ on \d+ CPUs"),
+        connect.connected(None),
+    ):
+        raise AssertionError("it is not connected")

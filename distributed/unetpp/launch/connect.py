@@ -59,7 +59,7 @@ def connected(address: str | None, *, workers: int = 1, cpus_per_worker: float =
         cpus_per_worker: logical CPUs each of them reserves.
 
     Raises:
-        UserError: no cluster answers at the address, or there is no token for it.
+        UserError: no cluster answers at the address, there is no token for it, or Ray does not start here.
     """
     if ray.is_initialized():
         yield
@@ -161,12 +161,19 @@ def _start(workers: int, cpus_per_worker: float) -> None:
     store_bytes = (workers + 1) * _OBJECT_STORE_BYTES
     with contextlib.suppress(OSError):
         store_bytes = min(store_bytes, int(shutil.disk_usage("/dev/shm").total * _SHM_SHARE))
-    with few_processes():
-        ray.init(
-            address="local",
-            num_cpus=num_cpus,
-            include_dashboard=False,
-            object_store_memory=store_bytes,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-        )
+    try:
+        with few_processes():
+            ray.init(
+                address="local",
+                num_cpus=num_cpus,
+                include_dashboard=False,
+                object_store_memory=store_bytes,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+            )
+    except Exception as error:  # Ray gives its own processes 30 s to start and then raises just that.
+        load = f"the load is {os.getloadavg()[0]:.0f} on {available_cpus()} CPUs"
+        raise UserError(
+            f"Ray did not start on this machine: {error} Here {load}: run the command again when other "
+            "programs need less, or give scale.address=HOST:PORT of a cluster that runs"
+        ) from error
