@@ -67,6 +67,7 @@ def train_and_score(uri: str, out: str, minutes: float, overrides: list[str]) ->
 def main() -> None:
     parser = set_parser(__doc__, "NAME=URI of a packed dataset, or cracks, or vessels")
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--override", action="append", default=[], help="key=value, to compare")
     parser.add_argument("--one", nargs=2, metavar=("URI", "OUT"), help=argparse.SUPPRESS)
@@ -78,7 +79,7 @@ def main() -> None:
     for entry in arguments.sets:
         name, _, uri = entry.partition("=")
         uri = uri or str(THIN_SETS[name](arguments.work / name))
-        for seed in range(arguments.seeds):
+        for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
             print(f"{name}, seed {seed}", file=sys.stderr)
             found = _in_a_process(arguments, entry, uri, str(arguments.work / f"{name}-{seed}"), seed)
             rows.append((name, seed, *row_of(found["split"], found, found["images"], found["cpu_s"])))
