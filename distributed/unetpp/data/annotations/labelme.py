@@ -47,8 +47,8 @@ def render(
     if stated != (header.height, header.width):
         raise SampleError(
             f"the LabelMe file is of an image of {stated[0]}x{stated[1]} pixels, this one has "
-            f"{header.height}x{header.width}; label this image, "
-            "or remove its EXIF orientation if it is turned"
+            f"{header.height}x{header.width}; label this image, or remove its EXIF orientation if it is "
+            "turned"
         )
     names = [None if label == _IGNORED else label for label, *_ in document["shapes"]]
     objects = np.zeros((header.height, header.width), dtype=np.int32)

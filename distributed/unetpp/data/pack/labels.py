@@ -148,8 +148,7 @@ def index_labelling(seen: Iterable[int]) -> Labelling:
         shown = " and ".join(map(str, sorted(values)))
         raise InputError(
             f"masks of class indices must hold at least two classes, these hold {shown}, and 255 marks "
-            "ignored "
-            "pixels; if it is the foreground, use --masks-are binary"
+            "ignored pixels; if it is the foreground, use --masks-are binary"
         )
     colours = default_colours(count)
     classes = tuple(ClassInfo(name=f"class_{index}", colour=colours[index]) for index in range(count))

@@ -38,9 +38,8 @@ def colour_classes(survey: Survey, plane: MaskPlane) -> ClassSpec:
     if len(ordered) > _MAX_COLOURS or any(is_soft(one) for one in survey.colour.values()):
         raise InputError(
             f"the masks hold {len(ordered)} colours, blended at their borders ({_listed(ordered)}), and "
-            f"--masks-are colours takes at most {_MAX_COLOURS} exact ones; save the masks without "
-            "smoothing, or name "
-            "the true colours with --classes"
+            f"--masks-are colours takes at most {_MAX_COLOURS} exact ones; save the masks without smoothing, "
+            "or name the true colours with --classes"
         )
     if len(ordered) < 2:
         raise InputError(

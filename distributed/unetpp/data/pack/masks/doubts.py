@@ -92,14 +92,12 @@ def colour_doubt(survey: Survey) -> Doubt:
     if pixels.shape[1] != 3:
         found = (
             f"{len(names)} masks have {pixels.shape[1]} channels, such as {names[0]} with {shown}: one "
-            "channel for "
-            "each label needs a classes file with task: multilabel"
+            "channel for each label needs a classes file with task: multilabel"
         )
         return Doubt(found, ())
     found = (
-        f"{len(names)} masks are in colour, such as {names[0]} with {shown}: a colour mask needs a "
-        "classes file "
-        "with a colour for each class (--classes), or one with task: multilabel"
+        f"{len(names)} masks are in colour, such as {names[0]} with {shown}: a colour mask needs a classes "
+        "file with a colour for each class (--classes), or one with task: multilabel"
     )
     return Doubt(found, ("colours", "binary", "instances"))
 
@@ -126,8 +124,7 @@ def _negative(survey: Survey) -> Doubt | None:
         return None
     found = (
         f"the masks hold {listed(wrong)}, such as {survey.first(min(wrong))}, and class indices are 0 to "
-        "255: where "
-        "such pixels are to be ignored, save them as 255"
+        "255: where such pixels are to be ignored, save them as 255"
     )
     return Doubt(found, ("binary",))
 
@@ -144,9 +141,8 @@ def lossy(survey: Survey) -> Doubt | None:
         return None
     held = f" ({listed(survey.values[names[0]])})" if names[0] in survey.values else ""
     found = (
-        f"{len(names)} masks are {masks[names[0]].facts.container} with lossy compression, which "
-        "changes values"
-        f"{held}, such as {names[0]}: labels must be stored without loss"
+        f"{len(names)} masks are {masks[names[0]].facts.container} with lossy compression, which changes "
+        f"values{held}, such as {names[0]}: labels must be stored without loss"
     )
     return Doubt(found, ("binary", "probabilities"))
 
@@ -268,8 +264,7 @@ def _depths(survey: Survey) -> Doubt | None:
         return None
     found = (
         f"the masks have {', '.join(map(str, depths))} bits a pixel: the same value may be another grey "
-        "level in each, "
-        f"and they hold {listed(survey.seen)}"
+        f"level in each, and they hold {listed(survey.seen)}"
     )
     return Doubt(found, ("classes", "binary"))
 
@@ -281,9 +276,8 @@ def _stray(survey: Survey) -> Doubt | None:
     if len(survey.seen) < 3 or white < _STRAY * others or black < white:
         return None
     found = (
-        f"the masks hold {listed(survey.seen)}: 255 would mark {white} pixels as ignored, while all "
-        "classes but 0 "
-        f"have {others}"
+        f"the masks hold {listed(survey.seen)}: 255 would mark {white} pixels as ignored, while all classes "
+        f"but 0 have {others}"
     )
     return Doubt(found, ("binary", "classes"))
 

@@ -26,8 +26,7 @@ def threshold_values(mask: NDArray[Any], threshold: float, *, is_probability: bo
     if is_probability and plane.dtype.kind == "f" and not (plane.min() >= 0 and plane.max() <= 1):
         raise SampleError(
             f"floating-point probabilities must be 0 to 1, this mask holds {plane.min():g} to "
-            f"{plane.max():g}; "
-            "scale them, or use --masks-are binary --threshold X"
+            f"{plane.max():g}; scale them, or use --masks-are binary --threshold X"
         )
     if is_probability and plane.dtype.kind == "u":
         threshold *= float(np.iinfo(plane.dtype).max)

@@ -146,9 +146,8 @@ def _of_spec(
     if 2 * len(reasons) > len(evidence):
         name, reason = next(iter(reasons.items()))
         raise InputError(
-            f"{len(reasons)} of {len(evidence)} masks do not fit the classes file, such as {name}: "
-            f"{reason}; or say "
-            "what they are with --masks-are"
+            f"{len(reasons)} of {len(evidence)} masks do not fit the classes file, such as {name}: {reason}; "
+            "or say what they are with --masks-are"
         )
     return meaning
 

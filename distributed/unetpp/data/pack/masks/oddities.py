@@ -105,8 +105,7 @@ def _about_shares(found: Understood) -> Iterator[str]:
         if found.task == "binary" and share.is_scored and share.pixel_share > _MOSTLY:
             yield (
                 f"{share.name} is {share.pixel_share:.0%} of all pixels (mask value {share.values}): "
-                "foreground and "
-                "background may be exchanged"
+                "foreground and background may be exchanged"
             )
 
 
@@ -115,15 +114,13 @@ def _about_files(found: Understood, evidence: Mapping[str, MaskEvidence]) -> Ite
     if lossy:
         yield (
             f"{len(lossy)} masks are stored with lossy compression, such as {lossy[0]}: borders are not "
-            "where they "
-            "were drawn"
+            "where they were drawn"
         )
     soft = [name for name, one in evidence.items() if is_soft(one)]
     if soft and found.threshold is None:
         yield (
             f"across the borders of {len(soft)} masks values change in steps, such as {soft[0]}: labels "
-            "there may "
-            "come from resizing with interpolation"
+            "there may come from resizing with interpolation"
         )
     objects = [one.objects for one in evidence.values() if one.objects.values > 1]
     if found.task == "multiclass" and objects and all(one.single == one.checked for one in objects):

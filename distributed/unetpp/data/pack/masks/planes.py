@@ -63,8 +63,7 @@ def _indices(entries: list[tuple[str, int, Colour]]) -> MaskPlane | Doubt:
         if known != colour:
             found = (
                 f"palette index {index} is colour {known} in {other} and {colour} in {name}: the masks' "
-                "indices do not "
-                "mean the same"
+                "indices do not mean the same"
             )
             return Doubt(found, ("colours", "classes", "binary"))
     order = [colour for _, (_, colour) in sorted(colour_of.items())]
@@ -72,9 +71,8 @@ def _indices(entries: list[tuple[str, int, Colour]]) -> MaskPlane | Doubt:
     name = entries[0][0]
     if is_grey and order != sorted(order):
         found = (
-            "the masks have a grey palette whose order is not that of its brightness "
-            f"({_shown(colour_of)} in {name}): "
-            "indices and grey levels differ"
+            f"the masks have a grey palette whose order is not that of its brightness ({_shown(colour_of)} "
+            f"in {name}): indices and grey levels differ"
         )
         return Doubt(found, ("classes", "colours", "binary"))
     if len(order) == 2 and BLACK in order and order[0] != BLACK:
