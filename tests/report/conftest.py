@@ -11,6 +11,7 @@ import pytest
 from unetpp.config.run import RunConfig
 from unetpp.config.sections.data import DataConfig
 from unetpp.config.sections.model import ModelConfig
+from unetpp.config.sections.train import TrainConfig
 from unetpp.core.manifest import ChannelStats, ClassInfo, Manifest, ShardInfo, SplitInfo
 from unetpp.core.rundir import RunDir
 from unetpp.inference.colours import png
@@ -25,6 +26,7 @@ _LEVELS = (1, 2, 3)
 def manifest() -> Manifest:
     """Binary, 100 x 100 train pixels, a quarter of them foreground; a class name that is HTML."""
     shard = ShardInfo(name="s", sha256="0" * 64, bytes=5000, rows=10, decoded_bytes=10000 * 4)
+    names = ("train", "val", "test")
     return Manifest(
         version="00001",
         task="binary",
@@ -32,7 +34,9 @@ def manifest() -> Manifest:
         ignore_index=None,
         channels=3,
         dtype="uint8",
-        splits={name: SplitInfo(rows=10, shards=(shard,)) for name in ("train", "val", "test")},
+        splits={
+            name: SplitInfo(rows=10, shards=(shard.model_copy(update={"name": name}),)) for name in names
+        },
         channel_stats=(ChannelStats(mean=70, std=40, p01=0, p50=60, p99=230),) * 3,
         sizes={"32x32": 30},
         class_pixels=(2500,),
@@ -69,11 +73,13 @@ def write_run(tmp_path: Path, manifest: Manifest) -> WriteRun:
         finished: bool = True,
         dice: list[float] | None = None,
         width: int = 4,
+        minutes: float = 0.0,
         fingerprint: str = "f" * 64,
     ) -> str:
         config = RunConfig(
             data=DataConfig(uri="s3://bucket/cells", batch_size=4, crop=32),
             model=ModelConfig(in_channels=3, num_classes=1, depth=3, width=width, image_classes=0),
+            train=TrainConfig(minutes=minutes),
             out=str(tmp_path / name),
         )
         run = RunDir(config.run_uri)

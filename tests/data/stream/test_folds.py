@@ -88,6 +88,14 @@ def test_fold_view_training_reads_the_rows_of_other_folds_alone(packed, world_si
         assert all(np.array_equal(seen[name], image) for name, image in pixels.items())
 
 
+def test_fold_view_class_pixels_are_of_as_many_rows_as_it_trains_on(packed):
+    _, manifest, groups = packed
+    counted = manifest.model_copy(update={"class_pixels": (1100, 1)})
+    view = fold_view(counted, groups, deal_groups(count_rows(groups), 3, 0), 0)
+    assert view.splits["train"].rows == 10
+    assert view.class_pixels == (1000, 1)
+
+
 def test_fold_view_rows_of_a_group_stay_together(packed):
     storage, manifest, groups = packed
     joined = {name: [group[-1] for group in found] for name, found in groups.items()}

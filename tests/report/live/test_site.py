@@ -49,6 +49,14 @@ def test_folder_lists_runs_with_their_latest_numbers(site: Site, write_run: Writ
     assert runs["rows"][0][0] == {"text": "a", "href": "/run/a"}
 
 
+def test_folder_says_how_far_runs_are_by_epochs_or_minutes(site: Site, write_run: WriteRun) -> None:
+    write_run("a", epochs=5)
+    timed = RunDir(write_run("b", minutes=10))
+    timed.write_metrics([{**timed.read_metrics()[-1], "epoch": 9}])
+    rows = next(b for b in _blocks(site.answer("/api/folder"))["blocks"] if b.get("title") == "Runs")["rows"]
+    assert [row[2] for row in rows] == ["5 of 20", "9 in 10 minutes"]
+
+
 def test_folder_empty_says_so(site: Site) -> None:
     blocks = _blocks(site.answer("/api/folder"))["blocks"]
     assert [block["rows"] for block in blocks] == [[], []]

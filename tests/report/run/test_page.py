@@ -8,11 +8,12 @@ import pytest
 
 from html_page import HtmlPage
 from unetpp.core.errors import InputError
+from unetpp.core.manifest import SplitInfo
 from unetpp.core.storage import open_storage
 from unetpp.inference.evaluate import evaluate
 from unetpp.report.run.data import load_run_data
 from unetpp.report.run.page import render_run_report, write_run_report
-from unetpp.report.run.sections import class_rows, next_commands, smallest_good_level
+from unetpp.report.run.sections import class_rows, dataset_facts, next_commands, smallest_good_level
 from untrained_run import write_untrained_run
 
 
@@ -82,6 +83,21 @@ def test_class_rows_give_share_of_train_pixels(write_run):
     (row,) = class_rows(load_run_data(write_run()))
     assert row["share"] == "25.0 %"
     assert row["colour"] == "#e63c3c"
+
+
+def test_facts_of_a_fold_count_the_shards_that_its_splits_share_once(write_run):
+    data = load_run_data(write_run())
+    (shard,) = data.manifest.splits["train"].shards
+    parts = {
+        split: SplitInfo(
+            rows=len(rows), shards=(shard.model_copy(update={"rows": len(rows), "selected": rows}),)
+        )
+        for split, rows in {"train": (0, 1, 2, 3, 4, 5, 6, 7), "val": (8, 9)}.items()
+    }
+    fold = data.manifest.model_copy(update={"splits": parts, "class_pixels": (2000,)})
+    found = dict(dataset_facts(replace(data, manifest=fold)))
+    assert found["Classes"].endswith("25.0 %")
+    assert found["Bytes"] == "4.88 KiB"
 
 
 @pytest.mark.parametrize(("dice", "level"), [([0.5, 0.9], 2), ([0.896, 0.9], 1), ([0.9, 0.5], 1), ([], None)])

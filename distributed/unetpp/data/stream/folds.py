@@ -3,6 +3,7 @@
 A fold is a view: a manifest whose splits select rows of the same shards, so nothing is packed again.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 from unetpp.core.errors import ConfigError
@@ -68,7 +69,8 @@ def fold_view(
 ) -> Manifest:
     """The dataset as one fold sees it: its own rows are the split val, those of all others train.
 
-    Statistics of pixels and classes stay those of the packed train split.
+    Statistics of pixels stay those of the packed train split, and so do the shares of the classes, whose
+    pixels are told for as many rows as the fold trains on.
 
     Args:
         manifest: as it was packed.
@@ -88,7 +90,10 @@ def fold_view(
         split: SplitInfo(rows=sum(shard.rows for shard in shards), shards=tuple(shards))
         for split, shards in parts.items()
     }
-    return manifest.model_copy(update={"splits": {**manifest.splits, **splits}})
+    counted = manifest.splits["train"] if "train" in manifest.splits else manifest.splits["val"]
+    # A class that occurs stays one that does.
+    pixels = tuple(math.ceil(count * splits["train"].rows / counted.rows) for count in manifest.class_pixels)
+    return manifest.model_copy(update={"splits": {**manifest.splits, **splits}, "class_pixels": pixels})
 
 
 def _folded_shards(manifest: Manifest) -> list[ShardInfo]:

@@ -137,7 +137,7 @@ def _run_cells(uri: str) -> list[str]:
     latest = epochs[-1] if epochs else {}
     return [
         "unfinished" if result is None else "finished",
-        f"{len(epochs)} of {config['train']['epochs']}",
+        sections.epochs_text(epochs, config["train"]),
         score(max(dice, default=None)),
         f"{latest['images_per_s']:.1f}" if latest else "–",
         percent(latest.get("data_wait")),

@@ -1,5 +1,6 @@
 """Everything a run's folder tells, read once; also from a run that was interrupted."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -51,10 +52,17 @@ class RunData:
 
     @property
     def train_pixels(self) -> int:
-        """Pixels of the train split, from the decoded bytes: an image value each and one mask byte."""
-        train = self.manifest.splits["train"]
-        bytes_per_px = self.manifest.channels * _ITEM_BYTES[self.manifest.dtype] + 1
-        return sum(shard.decoded_bytes for shard in train.shards) // bytes_per_px
+        """Pixels of the train split, from the decoded bytes: an image value each and one mask byte.
+
+        Of a shard that several splits have rows of, by the number of rows.
+        """
+        shards = [shard for split in self.manifest.splits.values() for shard in split.shards]
+        stored: Counter[str] = Counter()
+        for shard in shards:
+            stored[shard.name] += shard.rows
+        train = self.manifest.splits["train"].shards
+        decoded = sum(shard.decoded_bytes * shard.rows / stored[shard.name] for shard in train)
+        return round(decoded / (self.manifest.channels * _ITEM_BYTES[self.manifest.dtype] + 1))
 
     @property
     def best_epoch(self) -> dict[str, Any] | None:

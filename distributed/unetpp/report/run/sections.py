@@ -1,6 +1,6 @@
 """What a run's report says, as plain rows and text; no HTML."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unetpp.config.load import flatten
@@ -14,6 +14,7 @@ __all__ = [
     "class_rows",
     "config_rows",
     "dataset_facts",
+    "epochs_text",
     "headline",
     "level_rows",
     "next_commands",
@@ -43,18 +44,22 @@ def headline(data: RunData) -> list[tuple[str, str, str]]:
             ("Recall", score(values["recall"]), over),
             ("Dice per image", score(values["dice_per_image"]), "mean over images"),
         ]
-    train = data.config.train
-    planned = f"in {train.minutes:g} minutes" if train.minutes else f"of {train.epochs}"
     seconds = sum(float(epoch["seconds"]) for epoch in data.epochs)
     state = "finished" if data.result is not None else "unfinished"
     cards += [
-        ("Epochs", f"{epochs_done(data.epochs)} {planned}", state),
+        ("Epochs", epochs_text(data.epochs, data.config.train.model_dump()), state),
         ("Training", duration_text(seconds) if data.epochs else "–", "all finished epochs"),
     ]
     skipped = data.epochs[-1].get("nonfinite_steps", 0) if data.epochs else 0
     if skipped:
         cards.append(("Steps skipped", str(skipped), "for a NaN or Inf gradient; in no epoch's loss"))
     return cards
+
+
+def epochs_text(metrics: Sequence[Mapping[str, Any]], train: Mapping[str, Any]) -> str:
+    """How far a run is, of its epochs or its minutes; `train` is that section of its configuration."""
+    minutes = train.get("minutes")
+    return f"{epochs_done(metrics)} " + (f"in {minutes:g} minutes" if minutes else f"of {train['epochs']}")
 
 
 def _interval(values: Mapping[str, Any], name: str) -> str:
@@ -121,12 +126,14 @@ def dataset_facts(data: RunData) -> Facts:
     sizes = sorted(manifest.sizes.items(), key=lambda item: -item[1])
     shown = ", ".join(f"{size} ({rows})" for size, rows in sizes[:4])
     shares = zip(manifest.classes, _class_shares(data), strict=True)
+    # Splits of a fold are parts of the same shards.
+    held = {shard.name: shard.bytes for split in manifest.splits.values() for shard in split.shards}
     return [
         ("URI", data.config.data.uri),
         ("Task", manifest.task),
         ("Classes", ", ".join(f"{entry.name} {percent(share)}" for entry, share in shares)),
         ("Rows", ", ".join(f"{name} {split.rows}" for name, split in manifest.splits.items())),
-        ("Bytes", bytes_text(sum(s.bytes for split in manifest.splits.values() for s in split.shards))),
+        ("Bytes", bytes_text(sum(held.values()))),
         ("Sizes (rows)", shown + (f" and {len(sizes) - 4} more" if len(sizes) > 4 else "")),
         ("Pixels", f"{manifest.dtype}, channels: {manifest.channels}"),
         ("Version", manifest.version),
