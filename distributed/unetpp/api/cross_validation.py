@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from unetpp.api.training import Fit, train_run
 from unetpp.api.watchers import TrainWatcher
 from unetpp.config import RunConfig
-from unetpp.core.folds_folder import FoldsFolder
+from unetpp.core.folds_folder import HEADLINE_SCORES, FoldsFolder
 from unetpp.core.manifest import Manifest
 from unetpp.core.rundir import RunDir
 from unetpp.training.run.folds import Folds, new_folds, resumed_folds
@@ -18,7 +18,6 @@ __all__ = ["train_runs"]
 
 _SPLIT = "val"
 """Of a fold's run: the rows that it was not trained on."""
-_HEADLINE = ("dice", "iou", "dice_per_image", "iou_per_image")
 
 
 def train_runs(
@@ -107,5 +106,5 @@ def _summary(folds: Folds, results: list[dict[str, Any]], scores: dict[str, Any]
         "start_up_seconds": next((result["start_up_seconds"] for result in results), None),
         "images_per_s": round(sum(rates) / len(rates), 2) if rates else None,
         "best_epoch": None,
-        "metrics": {key: scores[key] for key in _HEADLINE if key in scores},
+        "metrics": {key: scores[key] for key in HEADLINE_SCORES if key in scores},
     }

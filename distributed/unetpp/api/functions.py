@@ -24,8 +24,8 @@ from unetpp.api.results import (
 from unetpp.api.tuning import load_sweep_request, tune_sweep
 from unetpp.config import load_config
 from unetpp.core.errors import ConfigError, InputError
+from unetpp.core.manifest import SPLITS
 from unetpp.data.pack.pack import PackListener
-from unetpp.data.pack.shard_plan import SPLITS
 from unetpp.inference.batch import PredictOptions
 from unetpp.inference.ensemble.load import Averaging
 from unetpp.inference.evaluate import evaluate as score_run

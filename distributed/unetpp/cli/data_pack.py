@@ -162,7 +162,7 @@ def _packed(images: Sequence[str], masks: Sequence[str], out: str, request: "Pac
 
 def _by_split(values: Sequence[str], flag: str) -> dict[str | None, str]:
     from unetpp.core.errors import InputError
-    from unetpp.data.pack.shard_plan import SPLITS
+    from unetpp.core.manifest import SPLITS
 
     found: dict[str | None, str] = {}
     for value in values:
@@ -199,13 +199,11 @@ def _note_rejections(result: "PackResult", out: str) -> None:
 
 
 def _summary(result: "PackResult", out: str, *, json: bool) -> dict[str, Any]:
+    from unetpp.core.manifest import SPLITS
     from unetpp.report.packing import PREVIEW
 
     manifest = result.manifest
-    splits = {
-        name: manifest.splits[name].rows if name in manifest.splits else 0
-        for name in ("train", "val", "test")
-    }
+    splits = {name: manifest.splits[name].rows if name in manifest.splits else 0 for name in SPLITS}
     return {
         "rows": sum(splits.values()),
         "rejected": len(result.rejections),

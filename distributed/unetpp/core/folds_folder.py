@@ -15,9 +15,11 @@ from typing import Any
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import Storage, open_storage
 
-__all__ = ["FOLDS_FILE", "FoldsFolder", "FoldsPlan", "fold_name"]
+__all__ = ["FOLDS_FILE", "HEADLINE_SCORES", "FoldsFolder", "FoldsPlan", "fold_name"]
 
 FOLDS_FILE = "folds.json"
+HEADLINE_SCORES = ("dice", "iou", "dice_per_image", "iou_per_image")
+"""Of all folds together and of each."""
 _DATASET = "dataset.json"
 _SCORES, _TABLE = "out_of_fold.json", "out_of_fold.parquet"
 
@@ -73,13 +75,6 @@ class FoldsFolder:
         """Keep the out-of-fold scores; the summary goes last."""
         self.storage.write(_TABLE, table)
         self._write_json(_SCORES, scores)
-
-    def read_scores(self) -> dict[str, Any] | None:
-        """The out-of-fold scores; None before the last fold has ended."""
-        if not self.storage.exists(_SCORES):
-            return None
-        scores: dict[str, Any] = json.loads(self.storage.read(_SCORES))
-        return scores
 
     def _write_json(self, name: str, value: Any) -> None:
         self.storage.write(name, json.dumps(value, indent=1).encode())

@@ -13,6 +13,7 @@ __all__ = [
     "MAX_LABELS",
     "READABLE_SCHEMAS",
     "SCHEMA_VERSION",
+    "SPLITS",
     "ChannelStats",
     "ClassInfo",
     "Instances",
@@ -26,6 +27,8 @@ SCHEMA_VERSION = 2
 """Of new datasets. Version 2 may code the images in shards; releases that know only version 1 refuse it."""
 READABLE_SCHEMAS = (1, SCHEMA_VERSION)
 MANIFEST_POINTER = "manifest.json"
+SPLITS = ("train", "val", "test")
+"""That a dataset may have, in the order in which they are listed."""
 MAX_LABELS = 7
 """Of a multilabel task; a mask holds a bit for each, and the top bit of its uint8 marks ignored pixels."""
 IGNORE = 255

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unetpp.core.manifest import IGNORE, Manifest
-from unetpp.data.preview import to_rgb
 
-__all__ = ["display_image", "error_map", "indexed_png", "mask_palette", "png"]
+__all__ = ["error_map", "indexed_png", "mask_palette", "png"]
 
 # Colour-blind safe (Okabe and Ito): false positives vermilion, false negatives blue.
 _CORRECT, _IGNORED = (235, 235, 235), (90, 90, 90)
@@ -34,14 +33,6 @@ def mask_palette(manifest: Manifest) -> Picture:
         for value in range(1, 1 << len(colours)):
             palette[value] = colours[[k for k in range(len(colours)) if value >> k & 1]].mean(axis=0)
     return palette
-
-
-def display_image(image: NDArray[np.generic], manifest: Manifest) -> Picture:
-    """An image (H, W, C) of any dtype as RGB; stretched between percentiles unless it is uint8."""
-    stats = manifest.channel_stats
-    if image.dtype == np.uint8:
-        return to_rgb(image, [0.0] * len(stats), [255.0] * len(stats))
-    return to_rgb(image, [s.p01 for s in stats], [s.p99 for s in stats])
 
 
 def error_map(truth: NDArray[np.uint8], mask: NDArray[np.uint8], manifest: Manifest) -> Picture:

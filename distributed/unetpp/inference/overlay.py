@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unetpp.core.manifest import Manifest
-from unetpp.data.preview import overlay, plane_shown
-from unetpp.inference.colours import display_image, error_map, png
+from unetpp.data.preview import overlay, plane_shown, stretched
+from unetpp.inference.colours import error_map, png
 
 __all__ = ["overlay_png", "panel_png"]
 
@@ -23,7 +23,7 @@ def panel_png(
 ) -> bytes:
     """Image, truth, prediction and error map in one PNG row; image (H, W, C), masks (H, W), or a volume."""
     image, truth, mask = plane_shown(image, truth, mask)
-    picture = display_image(image, manifest)
+    picture = stretched(image, manifest)
     parts = [
         picture,
         overlay(picture, truth, manifest),
@@ -39,7 +39,7 @@ def panel_png(
 def overlay_png(image: NDArray[np.generic], mask: NDArray[np.uint8], manifest: Manifest) -> bytes:
     """The image with the mask's colours over it, at the image's size."""
     image, mask = plane_shown(image, mask)
-    return png(overlay(display_image(image, manifest), mask, manifest))
+    return png(overlay(stretched(image, manifest), mask, manifest))
 
 
 def _fit(picture: NDArray[np.uint8], *, nearest: bool) -> NDArray[np.uint8]:

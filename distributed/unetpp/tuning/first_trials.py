@@ -24,7 +24,7 @@ from unetpp.tuning.study.study import CONFIG_ATTR
 
 __all__ = ["enqueue_default", "warm_start"]
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _REL_TOLERANCE = 1e-9
 _COMPARABLE = ("tune.metric", "tune.objectives")
 
@@ -52,7 +52,7 @@ def enqueue_default(study: optuna.Study, space: SearchSpace, config: RunConfig) 
         line = str(error).partition(": ")[0]
         outside = [str(error) if error.__cause__ is None else f"{line}: {error.__cause__}".rstrip(".")]
     if outside:
-        _LOG.info(
+        logger.info(
             "no trial is the base configuration, which lies outside the space: %s; choose its values "
             "inside to have it as the first trial",
             "; ".join(outside),
@@ -83,7 +83,7 @@ def warm_start(study: optuna.Study, urls: Sequence[str], space: SearchSpace) -> 
                 if copied is not None:
                     study.add_trial(copied)
                     added += 1
-    _LOG.info("%d earlier trials warm-start the study", added)
+    logger.info("%d earlier trials warm-start the study", added)
     return added
 
 

@@ -13,8 +13,6 @@ from unetpp.cli.terminal.output import SOME_FAILED, Json, emit, note
 __all__ = ["register"]
 
 _SHOWN_FAILURES = 20
-
-
 _MODELS = typer.Argument(
     metavar="RUN|FILE...", help="A run's folder or URI, or a file of export; of several the mean."
 )
@@ -28,9 +26,7 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def predict(
         models: Annotated[list[str], _MODELS],
-        source: Annotated[
-            str, typer.Argument(metavar="INPUT", help="Image file, folder, 'glob', packed dataset or URI.")
-        ],
+        source: Annotated[str, _INPUT],
         out: Annotated[str, typer.Option(help="Folder or URI for the masks.")],
         level: Annotated[int | None, typer.Option(help="Head to use [default: the deepest].")] = None,
         dilation: Dilation = None,

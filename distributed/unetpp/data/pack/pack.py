@@ -22,7 +22,7 @@ from typing import Protocol, TypeVar
 
 import unetpp
 from unetpp.core.errors import CorruptionError, ExistsError, InputError, StorageError
-from unetpp.core.manifest import MANIFEST_POINTER, Manifest, ShardInfo, SplitInfo
+from unetpp.core.manifest import MANIFEST_POINTER, SPLITS, Manifest, ShardInfo, SplitInfo
 from unetpp.core.provenance import command_line
 from unetpp.core.storage import Storage, open_storage, preflight
 from unetpp.data.dataset.contents import write_contents
@@ -41,7 +41,6 @@ from unetpp.data.pack.rejections import RejectionLimit, Rejections
 from unetpp.data.pack.runners import TaskRunner, run_here
 from unetpp.data.pack.scan import LabelledPair, ScannedPair, say_notes, scan_pair
 from unetpp.data.pack.shard_plan import (
-    SPLITS,
     PlannedShard,
     Settled,
     fingerprint,

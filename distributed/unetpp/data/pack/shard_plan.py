@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from unetpp.core.manifest import IGNORE
+from unetpp.core.manifest import IGNORE, SPLITS
 from unetpp.data.dataset.chunks import cut_by_bytes
 from unetpp.data.dataset.membership import Membership
 from unetpp.data.dataset.shard_size import target_bytes
@@ -27,7 +27,6 @@ from unetpp.data.sources.raster import Box
 from unetpp.data.sources.spacing import shape_of
 
 __all__ = [
-    "SPLITS",
     "PlannedRow",
     "PlannedShard",
     "Settled",
@@ -36,8 +35,6 @@ __all__ = [
     "plan_shards",
     "settle",
 ]
-
-SPLITS = ("train", "val", "test")
 
 _ROWS_VERSION = 1
 """Of what packing makes of the same files; how shards are stored does not count."""

@@ -11,13 +11,12 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from unetpp.core.folds_folder import HEADLINE_SCORES
 from unetpp.core.manifest import Manifest
 from unetpp.inference.evaluation.per_image import COUNTS, PerImage
 from unetpp.objective.metrics import SegmentationMetrics
 
 __all__ = ["out_of_fold"]
-
-_HEADLINE = ("dice", "iou", "dice_per_image", "iou_per_image")
 
 
 def out_of_fold(tables: Sequence[pa.Table], manifest: Manifest) -> tuple[dict[str, Any], pa.Table]:
@@ -43,7 +42,7 @@ def out_of_fold(tables: Sequence[pa.Table], manifest: Manifest) -> tuple[dict[st
         lines.add({**row, "certainty": {}}, row["group"], counts)
     scores = {key: value for key, value in _scores(whole, manifest).items() if key != "levels"}
     by_fold = [
-        {"fold": fold, "rows": len(table), **{key: _scores(table, manifest)[key] for key in _HEADLINE}}
+        {"fold": fold, "rows": len(table), **{key: _scores(table, manifest)[key] for key in HEADLINE_SCORES}}
         for fold, table in enumerate(tables)
     ]
     told = {"rows": len(whole), **scores, "intervals": lines.intervals(), "worst": lines.worst()}

@@ -16,9 +16,9 @@ from torch import Tensor
 from unetpp.core.errors import InputError, StorageError
 from unetpp.core.manifest import Manifest
 from unetpp.data.images.resize import resize_image
-from unetpp.data.preview import overlay
+from unetpp.data.preview import overlay, stretched
 from unetpp.data.sources.files import UnreadFileError
-from unetpp.inference.colours import display_image, png
+from unetpp.inference.colours import png
 from unetpp.inference.engines.network import Network
 from unetpp.inference.inputs import InputImage
 from unetpp.inference.many.reading import as_trained, open_ahead
@@ -88,7 +88,7 @@ def least_certain(
         key = (-told[measure], -number)
         if len(kept) == keep and key <= kept[0][:2]:
             continue
-        shown = display_image(np.asarray(pixels), manifest)
+        shown = stretched(np.asarray(pixels), manifest)
         decided = masks_from_logits(network.decision.apply(levels[-1], manifest), manifest.task)
         doubt = doubt_of([probabilities_from_logits(level, manifest.task)[0] for level in levels])
         entry = Doubted(

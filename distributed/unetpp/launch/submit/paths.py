@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from unetpp.core.errors import UserError
+from unetpp.core.manifest import SPLITS
 
 __all__ = ["SUBMITTABLE", "JobPaths", "VerbPaths", "relocate"]
 
 _MAX_INPUT_BYTES = 4 * 2**20
 _PLACES = ("data.uri", "out")
-_SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _each(value: Any, change: Callable[[str], str]) -> Any:
 def _named_place(value: str, decide: JobPaths) -> str:
     """`train=DIR` names a split of `data pack`, `data.uri=URI` the dataset of `evaluate`."""
     head, equals, tail = value.partition("=")
-    return f"{head}={decide.place(tail)}" if equals and head in (*_SPLITS, *_PLACES) else decide.place(value)
+    return f"{head}={decide.place(tail)}" if equals and head in (*SPLITS, *_PLACES) else decide.place(value)
 
 
 def _override(argument: str, decide: JobPaths) -> str:

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from unetpp.training.loop.collective import sum_over_ranks
 
 __all__ = ["CountedImages", "convert_bn"]
 
@@ -128,7 +129,7 @@ class _CountedBatchNorm(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         sums = _sums(x if mask is None else x[mask], eps)
         if sync:
-            sums = _summed(sums)
+            sums = sum_over_ranks(sums)
         count = sums[-1]
         mean, square = (sums[:-1] / count).chunk(2)
         mean, var = mean.to(weight.dtype), (square - mean * mean).clamp(min=0).to(weight.dtype)
@@ -148,7 +149,7 @@ class _CountedBatchNorm(torch.autograd.Function):
         # grad_x so far lacks what flows through the statistics: scale * (mean(g) + xhat * mean(g * xhat)).
         # The loss gives images that do not count no gradient, so that these sums lack them already.
         sums = torch.cat([grad_bias, grad_weight]).double()
-        mean_g, mean_g_xhat = ((_summed(sums) if ctx.sync else sums) / count).to(mean.dtype).chunk(2)
+        mean_g, mean_g_xhat = ((sum_over_ranks(sums) if ctx.sync else sums) / count).to(mean.dtype).chunk(2)
         inverse_std = torch.rsqrt(var + ctx.eps)
         slope = weight * inverse_std * inverse_std * mean_g_xhat
         offset = weight * inverse_std * mean_g - slope * mean
@@ -170,9 +171,3 @@ def _sums(x: Tensor, eps: float) -> Tensor:
     mean, var = mean.double(), (inverse_std.double() ** -2 - eps).clamp(min=0)
     count = mean.new_full((1,), x.numel() // x.shape[1])
     return torch.cat([mean * count, (var + mean * mean) * count, count])
-
-
-def _summed(values: Tensor) -> Tensor:
-    if dist.is_initialized() and dist.get_world_size() > 1:
-        dist.all_reduce(values)
-    return values

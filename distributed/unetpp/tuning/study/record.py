@@ -54,7 +54,7 @@ __all__ = [
     "own_trials",
 ]
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 Outcome = Literal["COMPLETE", "PRUNED", "FAIL", "INFEASIBLE"]
 
@@ -172,7 +172,7 @@ class TrialRecord:
         try:
             write()
         except optuna.exceptions.UpdateFinishedTrialError:
-            _LOG.debug("trial %d has finished and stays as it is", self.number)
+            logger.debug("trial %d has finished and stays as it is", self.number)
             self._ended = True
         return not self._ended
 

@@ -19,7 +19,7 @@ from unetpp.tuning.study.storage import open_storage_url, shown_url
 
 __all__ = ["CONFIG_ATTR", "SPACE_SHA256", "SPACE_SOURCE", "directions", "objectives_of", "open_study"]
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 SPACE_SHA256 = "space_sha256"
 SPACE_SOURCE = "space_source"
@@ -59,7 +59,7 @@ def open_study(storage_url: str, name: str, *, space: Space, config: RunConfig) 
     drawn = len(study.get_trials(deepcopy=False))
     if _CONFIG_HASH in study.user_attrs:
         _require_same(study, space, config, where)
-        _LOG.info("continuing %s with %d trials", where, drawn)
+        logger.info("continuing %s with %d trials", where, drawn)
     elif drawn:
         raise ConfigError(f"{where} was not started by unetpp and has trials; give another tune.study_name=")
     else:

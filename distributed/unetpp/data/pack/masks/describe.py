@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from unetpp.core.manifest import IGNORE
+from unetpp.core.manifest import IGNORE, SPLITS
 from unetpp.data.images.header import SampleError
 from unetpp.data.pack.labels import Labelling
 from unetpp.data.pack.masks.doubts import listed
@@ -19,7 +19,6 @@ from unetpp.data.sources.spacing import shape_of
 __all__ = ["describe"]
 
 _SHOWN_COLOURS = 4
-_SPLITS = ("train", "val", "test")
 
 
 def describe(
@@ -56,7 +55,7 @@ def describe(
         channels=channels,
         dtype=dtype,
         sizes=dict(Counter("x".join(map(str, shape_of(item.header))) for item in kept).most_common()),
-        splits={split: counted[split] for split in _SPLITS if counted[split]},
+        splits={split: counted[split] for split in SPLITS if counted[split]},
         rejected=rejected,
         warnings=(),
     )

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from unetpp.core.errors import InputError
+from unetpp.core.manifest import SPLITS
 
 __all__ = ["Member", "assign_splits", "kept_groups"]
 
 _STRATA = 5
-_PRECEDENCE = ("train", "val", "test")
 _TINY = 1e-9
 
 
@@ -44,7 +44,7 @@ def kept_groups(groups: Mapping[str, str], previous: Mapping[str, str]) -> dict[
     for sample, group in groups.items():
         if sample in previous:
             found.setdefault(group, set()).add(previous[sample])
-    return {group: min(splits, key=_PRECEDENCE.index) for group, splits in found.items()}
+    return {group: min(splits, key=SPLITS.index) for group, splits in found.items()}
 
 
 def assign_splits(
