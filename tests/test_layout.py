@@ -115,7 +115,7 @@ def _private_uses(tree: ast.Module) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.ImportFrom):
             names = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
         elif isinstance(node, ast.Attribute) and node.attr.startswith("_"):
-            is_own = node.attr in own and ast.unparse(node.value) in ("self", "cls", "super()")
+            is_own = node.attr in own and ast.unparse(node.value) in ("self", "cls", "other", "super()")
             # The methods of a named tuple are public, whatever they begin with.
             names = [] if is_own or node.attr in ("_replace", "_asdict", "_fields") else [node.attr]
         elif isinstance(node, ast.Call) and _called(node) in ("getattr", "setattr", "hasattr"):
@@ -156,7 +156,9 @@ def test_private_uses_are_found(source: str) -> None:
 
 
 def test_private_names_of_ones_own_are_no_such_use() -> None:
-    source = "class A:\n    def __init__(self): self._x = 1\n    def _y(self): return self._x + self._y()"
+    source = (
+        "class A:\n    def __init__(self): self._x = 1\n    def _y(self, other): return self._x + other._y()"
+    )
     assert [*_private_uses(ast.parse(source))] == []
 
 

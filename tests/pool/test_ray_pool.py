@@ -1,5 +1,6 @@
-"""Prediction by a pool on Ray: the bytes of one process, from and to S3, through kills, on real servers."""
+"""Prediction and evaluation by a pool on Ray: the bytes of one process, from and to S3, through kills."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,11 +13,12 @@ import pytest
 from PIL import Image
 
 from unetpp.api.predicting import predict_images
+from unetpp.cli.main import run as command
 from unetpp.core.errors import ConfigError, UserError
 from unetpp.core.storage import open_storage
 from unetpp.inference.batch import PredictOptions, predict_paths
 from unetpp.inference.inputs import find_images
-from unetpp.inference.many.options import Work
+from unetpp.inference.many.work import PredictWork
 from unetpp.pool.ray_pool import RayPool
 from untrained_run import write_untrained_run
 
@@ -99,9 +101,28 @@ def test_pool_writes_to_s3_what_one_process_writes(run, images, s3_server, tmp_p
 @pytest.mark.ray
 @pytest.mark.usefixtures("ray_cluster")
 def test_pool_on_a_model_that_its_nodes_cannot_read_says_so(images, tmp_path):
-    work = Work((str(tmp_path / "gone"),), str(tmp_path / "out"), PredictOptions())
+    work = PredictWork((str(tmp_path / "gone"),), str(tmp_path / "out"), PredictOptions())
     with pytest.raises(UserError, match="gone"):
         list(RayPool(1)(work, find_images(str(images)).images))
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_cluster")
+def test_evaluation_by_a_pool_tells_and_writes_what_one_process_does(tmp_path, capsys):
+    run = write_untrained_run(tmp_path, sizes=[(24, 24)] * 150)
+    found, lines = [], []
+    for workers in (0, 1, 2):
+        out = tmp_path / str(workers)
+        assert command(["evaluate", run, "--workers", str(workers), "--out", str(out), "--json"]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+        files = sorted(out.glob("evaluations/test/*"))
+        lines.append({path.name: path.read_bytes() for path in files})
+    assert found[0]["rows"] == 150
+    assert len(lines[0]) > 2
+    for shared, written_files in zip(found[1:], lines[1:], strict=True):
+        for told in ("dice", "intervals", "levels", "confusion", "certainty", "calibration", "worst"):
+            assert shared[told] == found[0][told]
+        assert written_files == lines[0]
 
 
 @pytest.mark.ray
@@ -111,7 +132,7 @@ def test_killed_command_is_resumed_and_nothing_is_predicted_twice(run, tmp_path)
     images = write_tiles(tmp_path / "in", KILLED_COUNT)
     predict_paths(run, str(images), str(tmp_path / "whole"))
     out = tmp_path / "out"
-    command = [
+    words = [
         sys.executable,
         "-m",
         "unetpp",
@@ -123,7 +144,7 @@ def test_killed_command_is_resumed_and_nothing_is_predicted_twice(run, tmp_path)
         "--workers",
         "2",
     ]
-    killed = subprocess.Popen(command)
+    killed = subprocess.Popen(words)
     limit = time.monotonic() + START_TIMEOUT_S
     while len(list(out.glob("*.png"))) < 8:
         assert time.monotonic() < limit
@@ -133,7 +154,7 @@ def test_killed_command_is_resumed_and_nothing_is_predicted_twice(run, tmp_path)
     killed.wait()
     before = {path.name: path.stat().st_mtime_ns for path in out.glob("*.png")}
     assert len(before) < KILLED_COUNT
-    subprocess.run([*command, "--resume"], check=True)
+    subprocess.run([*words, "--resume"], check=True)
     after = {path.name: path.stat().st_mtime_ns for path in out.glob("*.png")}
     assert {name: after[name] for name in before} == before
     assert written(out) == written(tmp_path / "whole")

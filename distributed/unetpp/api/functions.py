@@ -12,7 +12,7 @@ from unetpp.api.callbacks import Callback, watching
 from unetpp.api.cross_validation import train_runs
 from unetpp.api.exporting import MAX_DROP, export_for, export_one
 from unetpp.api.packing import Folders, PackRequest, pack_folders
-from unetpp.api.predicting import predict_images
+from unetpp.api.predicting import evaluate_models, predict_images
 from unetpp.api.results import (
     EvaluateResult,
     ExportResult,
@@ -28,8 +28,6 @@ from unetpp.core.manifest import SPLITS
 from unetpp.data.pack.pack import PackListener
 from unetpp.inference.batch import PredictOptions
 from unetpp.inference.ensemble.load import Averaging
-from unetpp.inference.evaluate import evaluate as score_run
-from unetpp.inference.evaluation.options import evaluate_options
 from unetpp.inference.masks.decide import listed_thresholds
 from unetpp.inference.predictor import Predictor
 from unetpp.inference.targets.candidates import Target
@@ -163,6 +161,9 @@ def evaluate(
     data: Place | None = None,
     level: int | None = None,
     dilation: Sequence[int] | None = None,
+    workers: int | None = None,
+    address: str | None = None,
+    gpus_per_worker: float | None = None,
     progress: bool = False,
     **options: Any,
 ) -> EvaluateResult:
@@ -174,6 +175,9 @@ def evaluate(
         data: another dataset.
         level: the deepest head that is used.
         dilation: of a run with `model.shared_dilations`.
+        workers: processes with the model each, on Ray, which share the split; by default this one scores it.
+        address: of a Ray cluster to work on.
+        gpus_per_worker: a share of one below 1; by default the GPUs are shared among the workers.
         progress: show a bar.
         options: of `evaluate_options`: tta, average_levels, thresholds, min_object_px, boundaries,
             fit_thresholds, out, and of what is done to images before they are scored attack, epsilon and
@@ -183,17 +187,10 @@ def evaluate(
         UserError: there is no such run, split or level, several differ, or images cannot be changed so.
     """
     uri = None if data is None else os.fspath(data)
-    asked = evaluate_options(**options)
+    where = {"split": split, "data_uri": uri, "level": level, "dilation": dilation}
+    shared = {"workers": workers, "address": address, "gpus_per_worker": gpus_per_worker}
     with _image_progress("evaluating", shown=progress) as on_rows:
-        scores = score_run(
-            _listed(run),
-            split=split,
-            data_uri=uri,
-            level=level,
-            dilation=dilation,
-            options=asked,
-            on_rows=on_rows,
-        )
+        scores = evaluate_models(_listed(run), where, options, shared, on_rows)
     return _pick(EvaluateResult, scores)
 
 

@@ -1,14 +1,15 @@
-"""Prediction of many images: by this process, or by a pool of workers on Ray."""
+"""Prediction of many images, and evaluation of a split: by this process, or by a pool of workers on Ray."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from unetpp.config.planning.hardware import available_cpus
-from unetpp.core.errors import ConfigError
-from unetpp.inference.batch import PredictOptions, Runner, predict_paths
+from unetpp.api.pool import pool
+from unetpp.inference.batch import PredictOptions, predict_paths
+from unetpp.inference.evaluate import evaluate
+from unetpp.inference.evaluation.options import evaluate_options
 
-__all__ = ["predict_images"]
+__all__ = ["evaluate_models", "predict_images"]
 
 
 def predict_images(
@@ -27,35 +28,40 @@ def predict_images(
         models: a run or an exported file; of several the mean.
         places: images, folder for the masks.
         options: see `PredictOptions`.
-        workers: processes with the model each; 0 or None is this one alone, None with an address as many as
-            the cluster has GPUs or, without, CPUs.
-        address: of a Ray cluster; None starts Ray here where there are workers.
-        gpus_per_worker: a share of one below 1; by default the GPUs are shared among the workers.
+        workers: see `pool`.
+        address: likewise.
+        gpus_per_worker: likewise.
         on_image: called with (images done, images in all).
 
     Raises:
         ConfigError: a number out of range.
         UserError: see `predict_paths`.
     """
-    if workers is not None and workers < 0:
-        raise ConfigError(f"--workers {workers} must be at least 0; 0 predicts in this process")
-    if gpus_per_worker is not None and gpus_per_worker < 0:
-        raise ConfigError(f"--gpus-per-worker {gpus_per_worker:g} must be at least 0")
-    with _runner(workers, address, gpus_per_worker) as run:
+    with pool(workers, address, gpus_per_worker) as run:
         return predict_paths(models, *places, options, run=run, on_image=on_image)
 
 
-@contextlib.contextmanager
-def _runner(
-    workers: int | None, address: str | None, gpus_per_worker: float | None
-) -> Iterator[Runner | None]:
-    if workers == 0 or (workers is None and address is None):
-        yield None
-        return
-    from unetpp.launch.connect import connected
-    from unetpp.pool.ray_pool import RayPool
+def evaluate_models(
+    models: Sequence[str],
+    where: Mapping[str, Any],
+    options: Mapping[str, Any],
+    shared: Mapping[str, Any],
+    on_rows: Callable[[int, int], None],
+) -> dict[str, Any]:
+    """What `evaluate` does, with so many processes.
 
-    # On a cluster a worker has the one CPU that it reserves.
-    threads = max(1, available_cpus() // workers) if workers and address is None else 1
-    with connected(address, workers=workers or 1):
-        yield RayPool.sized(workers, gpus_per_worker, threads=threads)
+    Args:
+        models: runs and exported files; of several the mean.
+        where: split, data_uri, level and dilation; None for the usual ones.
+        options: of `evaluate_options`.
+        shared: workers, address and gpus_per_worker, see `pool`.
+        on_rows: called with (rows done, rows in all).
+
+    Raises:
+        UserError: see `pool`, `evaluate_options` and `evaluate`.
+    """
+    dilation = where["dilation"]
+    asked = replace(evaluate_options(**options), dilation=None if dilation is None else tuple(dilation))
+    places = {key: where[key] for key in ("split", "data_uri", "level")}
+    with pool(**shared) as run:
+        return evaluate(models, **places, options=asked, run=run, on_rows=on_rows)

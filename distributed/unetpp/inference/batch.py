@@ -18,8 +18,9 @@ from unetpp.inference.engines.registry import files_of, is_export
 from unetpp.inference.ensemble.load import with_folds
 from unetpp.inference.inputs import ImageSet, InputImage, find_images, split_glob
 from unetpp.inference.many.journal import Journal
-from unetpp.inference.many.options import PredictOptions, Work
+from unetpp.inference.many.options import PredictOptions
 from unetpp.inference.many.packed import packed_images
+from unetpp.inference.many.work import PredictWork
 from unetpp.inference.many.worker import Outcome, Worker
 from unetpp.inference.masks.decide import Decision
 from unetpp.inference.outputs import own_outputs, refuse_existing, refuse_images
@@ -30,7 +31,7 @@ from unetpp.inference.writers.registry import finish, is_together, together, tra
 
 __all__ = ["PredictOptions", "Runner", "predict_paths"]
 
-Runner = Callable[[Work, Sequence[InputImage]], Iterator[Outcome]]
+Runner = Callable[[PredictWork, Sequence[InputImage]], Iterator[Outcome]]
 """Has images predicted, in other processes; gives an outcome for each in whatever order."""
 
 _MAX_STORAGE_FAILURES = 3
@@ -79,9 +80,10 @@ def predict_paths(
     predictor = export or load()  # after all that can be refused without the weights
     journal = Journal(target, _call(predictor, places, options))
     left = outputs.begin(journal)
+    work = PredictWork(places, target.uri, options)
+    outcomes = run(work, left) if run else Worker(predictor, target, options)(left)
     start = time.perf_counter()
-    worker = partial(run, Work(places, target.uri, options)) if run else Worker(predictor, target, options)
-    failed = _gather(worker(left), journal, len(images.images), len(left), options, on_image)
+    failed = _gather(outcomes, journal, len(images.images), len(left), options, on_image)
     seconds = time.perf_counter() - start
     finish(journal.records(image.name for image in images.images), target, manifest, options.format)
     reviewed = _review(places, images, target, options, predictor.decision)
@@ -91,7 +93,6 @@ def predict_paths(
         **_counts(len(images.images), len(left), len(failed), options.split),
         "failed": failed,
         "out": target.uri,
-        "level": predictor.level,
         "models": len(places),
         **_decided(predictor),
         **reviewed,
@@ -228,7 +229,6 @@ def _call(predictor: Predictor, places: Sequence[str], options: PredictOptions) 
     deciding = ("format", "probabilities", "overlay", "overwrite", "tta", "average_levels")
     return {
         "step": predictor.step,
-        "level": predictor.level,
         **_decided(predictor),
         "weights": [_weights_digest(place) for place in places],
         **{key: asked[key] for key in deciding},
@@ -253,10 +253,11 @@ def _places(models: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _decided(predictor: Predictor) -> dict[str, Any]:
-    """The network that was chosen among those that share weights, and how its logits are read."""
+    """The head, the network that was chosen among those that share weights, and how its logits are read."""
     decision = predictor.decision
     thresholds = list(decision.thresholds)
-    return {**predictor.chosen, "thresholds": thresholds, "min_object_px": decision.min_object_px}
+    how = {"thresholds": thresholds, "min_object_px": decision.min_object_px}
+    return {"level": predictor.level, **predictor.chosen, **how}
 
 
 def _weights_digest(place: str) -> str:

@@ -4,45 +4,37 @@ Memory does not grow with the split beyond one line of scores a sample.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import torch
 
-from unetpp.core.errors import ConfigError, InputError
+from unetpp.core.errors import InputError
 from unetpp.core.manifest import Manifest
 from unetpp.core.storage import Storage, open_storage
 from unetpp.data.dataset.manifests import choose_split, load_manifest, require_shards
-from unetpp.data.dataset.parquet import iter_samples
-from unetpp.data.dataset.sample import Sample
 from unetpp.data.stream.folds import FOLDED
 from unetpp.inference.device import pick_device
 from unetpp.inference.engines.network import Network
-from unetpp.inference.engines.registry import is_export
 from unetpp.inference.ensemble.load import refuse_repeated, with_folds
-from unetpp.inference.ensemble.members import mean_thresholds
-from unetpp.inference.evaluation.disturb import Disturb, disturber
 from unetpp.inference.evaluation.files import write_evaluation
 from unetpp.inference.evaluation.fitting import check_fitting, keep_fitted
 from unetpp.inference.evaluation.options import EvaluateOptions
 from unetpp.inference.evaluation.overlap import count_overlap
+from unetpp.inference.evaluation.parts import Part, cut_parts
 from unetpp.inference.evaluation.place import evaluation_place
-from unetpp.inference.evaluation.plan_stages import load_networks, plan_stages
-from unetpp.inference.evaluation.scorer import Measured, Scorer
+from unetpp.inference.evaluation.plan_stages import load_networks
 from unetpp.inference.evaluation.stages import Stage
-from unetpp.inference.masks.decide import Decision, decision_of
+from unetpp.inference.evaluation.tally import Tally
+from unetpp.inference.evaluation.work import EvaluateWork, PartScorer, Scored, in_order
 from unetpp.models.latency import measure_levels_s
-from unetpp.models.load import LoadedRun, load_run
 from unetpp.models.unetpp import UNetPlusPlus
 
-__all__ = ["check_dataset", "evaluate"]
+__all__ = ["Runner", "check_dataset", "evaluate"]
 
-_BATCH_PIXELS = 512 * 512
-"""Pixels that are predicted at once; samples of one size are joined up to this."""
-
-
+Runner = Callable[[EvaluateWork, Sequence[Part]], Iterator[Scored]]
+"""Has parts of the split scored, in other processes; gives what became of each in whatever order."""
 _DEFAULT = EvaluateOptions()
 
 
@@ -52,8 +44,8 @@ def evaluate(
     split: str | None = None,
     data_uri: str | None = None,
     level: int | None = None,
-    dilation: Sequence[int] | None = None,
     options: EvaluateOptions = _DEFAULT,
+    run: Runner | None = None,
     on_rows: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Any]:
     """Score the best checkpoint of a run, a file or several together, and write `evaluations/<split>`.
@@ -65,12 +57,12 @@ def evaluate(
         split: default `test`, or `val` where the dataset has no test rows.
         data_uri: the current version of this dataset; default the version that the first run was trained on.
         level: the deepest head that is used and reported; default the run's deepest.
-        dilation: of a run whose weights several vectors of dilations share, see `load_run`.
         options: what else.
+        run: by default this process predicts.
         on_rows: called with (rows done, rows in all).
 
     Returns:
-        split, rows, level, models, what `Scorer.scores` has, overlap (rows that were trained on), and more.
+        split, rows, level, models, what `Tally.scores` has, overlap (rows that were trained on), and more.
 
     Raises:
         InputError: no such split, the dataset does not fit the model, models differ, or shards are gone.
@@ -78,39 +70,36 @@ def evaluate(
     """
     named = [models] if isinstance(models, str) else list(models)
     places = with_folds(named)
-    refuse_repeated(places, dilation)
+    refuse_repeated(places, options.dilation)
     device = pick_device()
-    networks = load_networks(places, level, dilation, device)
+    networks = load_networks(places, level, options.dilation, device)
     split = check_fitting(networks, places, split, options) if options.fit_thresholds else split
-    stages = plan_stages(networks, places, options.averaging, _decision(networks, options))
     data, manifest, split = _open_dataset(networks, data_uri, split)
     options = _of_folds(named, split if data_uri is None else "", options) if places != named else options
-    scorer = Scorer(stages, manifest, device, Measured(options.tolerance, options.fit_thresholds))
-    disturb = disturber(options.disturbance, partial(_attacked, places, level, dilation), manifest, device)
-    samples, rows = iter_samples(data, manifest, split), manifest.splits[split].rows
-    seconds = _score_all(scorer, samples, disturb, on_rows, rows)
+    work = EvaluateWork(tuple(places), level, options, data.uri, manifest, split)
+    scorer = PartScorer(work, networks, device)
+    (tally, how), disturb = _score(scorer, work, run, on_rows), scorer.disturb
     summary: dict[str, Any] = {
         "split": split,
-        "rows": scorer.rows,
+        "rows": tally.rows,
         "models": places,
-        **_said(stages[-1], scorer),
+        **_said(scorer.stages[-1], tally),
+        **how,
         "overlap": _overlap(networks, data, manifest, split),
-        "disturbance": None if disturb is None else {**disturb.facts, "suffix": disturb.suffix},
+        "disturbance": disturb and {**disturb.facts, "suffix": disturb.suffix},
         "dataset": {"uri": data.uri, "version": manifest.version, "fingerprint": manifest.fingerprint},
-        "seconds": seconds,
-        "images_per_s": scorer.rows / seconds,
-        "latency": None if len(places) > 1 else _latency(networks[0], device),
+        "latency": None if len(places) > 1 or how["device"] != device.type else _latency(networks[0], device),
     }
     if options.fit_thresholds:
-        summary["fitted_thresholds"] = keep_fitted(networks[0], places[0], split, scorer.search)
+        summary["fitted_thresholds"] = keep_fitted(networks[0], places[0], split, tally.search)
     scored = (split, "" if disturb is None else disturb.suffix)
-    _write(*evaluation_place(places, stages[-1].network, scored, dilation, options), summary, scorer)
+    _write(*evaluation_place(places, scorer.stages[-1].network, scored, options), summary, tally)
     return summary
 
 
-def _write(target: Storage, name: str, summary: dict[str, Any], scorer: Scorer) -> None:
-    examples = {"best": scorer.examples.best(), "worst": scorer.examples.worst()}
-    write_evaluation(target, name, summary, scorer.per_image.lines, examples, scorer.per_image.parquet())
+def _write(target: Storage, name: str, summary: dict[str, Any], tally: Tally) -> None:
+    examples = {"best": tally.examples.best(), "worst": tally.examples.worst()}
+    write_evaluation(target, name, summary, tally.per_image.lines, examples, tally.per_image.parquet())
 
 
 def _of_folds(named: Sequence[str], own_split: str, options: EvaluateOptions) -> EvaluateOptions:
@@ -128,48 +117,34 @@ def _of_folds(named: Sequence[str], own_split: str, options: EvaluateOptions) ->
     return replace(options, out=named[0]) if options.out is None and len(named) == 1 else options
 
 
-def _attacked(places: Sequence[str], level: int | None, dilation: Sequence[int] | None) -> LoadedRun:
-    """The run whose gradients an attack follows."""
-    if len(places) > 1 or is_export(places[0]):
-        raise ConfigError("an attack follows the gradients of one run; name one run, or leave --attack out")
-    return load_run(places[0], level=level, dilation=dilation)
+def _score(
+    scorer: PartScorer, work: EvaluateWork, run: Runner | None, on_rows: Callable[[int, int], None]
+) -> tuple[Tally, dict[str, Any]]:
+    """The parts merged in the split's order; and device (type of the one used), seconds, images_per_s."""
+    parts, rows = cut_parts(work.manifest, work.split), work.manifest.splits[work.split].rows
+    scored = run(work, parts) if run else scorer(parts)
+    whole, device, started_s = scorer.tally(), "", time.perf_counter()
+    for part in in_order(scored):
+        whole.merge(part.tally)
+        device = part.device
+        on_rows(whole.rows, rows)
+    seconds = time.perf_counter() - started_s
+    return whole, {"device": device, "seconds": seconds, "images_per_s": whole.rows / seconds}
 
 
-def _score_all(
-    scorer: Scorer,
-    samples: Iterable[Sample],
-    disturb: Disturb | None,
-    on_rows: Callable[[int, int], None],
-    rows: int,
-) -> float:
-    """Score all samples; the seconds it took."""
-    start = time.perf_counter()
-    for batch in _same_size_batches(samples):
-        scorer.add(batch if disturb is None else disturb(batch))
-        on_rows(scorer.rows, rows)
-    return time.perf_counter() - start
-
-
-def _said(stage: Stage, scorer: Scorer) -> dict[str, Any]:
+def _said(stage: Stage, tally: Tally) -> dict[str, Any]:
     """What was scored, and its scores."""
     network, decision = stage.network, stage.decision
     return {
-        "level": scorer.level,
+        "level": tally.level,
         **network.chosen,
-        **scorer.scores(),
+        **tally.scores(),
         "thresholds": list(decision.thresholds),
         "min_object_px": decision.min_object_px,
-        "confusion": scorer.confusion(),
+        "confusion": tally.confusion(),
         "step": network.step,
         "window_px": network.window_px[-1],
-        "device": scorer.device.type,
     }
-
-
-def _decision(networks: Sequence[Network], options: EvaluateOptions) -> Decision:
-    """As asked for, else with the thresholds that the models were given."""
-    kept, manifest = mean_thresholds(networks), networks[0].manifest
-    return decision_of(options.thresholds, kept, options.min_object_px, manifest)
 
 
 def _open_dataset(
@@ -246,16 +221,3 @@ def _latency(network: Network, device: torch.device) -> dict[str, Any] | None:
     seconds = measure_levels_s(network.model, channels=channels, size_px=size_px, device=device)
     shown = size_px[0] if len(size_px) == 2 else list(size_px)
     return {"size_px": shown, "levels_s": {str(level): value for level, value in seconds.items()}}
-
-
-def _same_size_batches(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
-    """Join neighbours of one size, up to `_BATCH_PIXELS`."""
-    batch: list[Sample] = []
-    for sample in samples:
-        pixels = sample.mask.size
-        if batch and (sample.mask.shape != batch[0].mask.shape or (len(batch) + 1) * pixels > _BATCH_PIXELS):
-            yield batch
-            batch = []
-        batch.append(sample)
-    if batch:
-        yield batch

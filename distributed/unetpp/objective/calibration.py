@@ -37,6 +37,10 @@ class Calibration:
         weights = (None, chances.double(), right.double())
         self._sums += torch.stack([torch.bincount(bins, each, BINS).double() for each in weights]).cpu()
 
+    def merge(self, other: "Calibration") -> None:
+        """Add what another has accumulated."""
+        self._sums += other._sums
+
     def compute(self) -> dict[str, Any] | None:
         """ece, max_error, and bins [{probability, frequency, share}] of those that have pixels; or None."""
         pixels, chances, right = self._sums

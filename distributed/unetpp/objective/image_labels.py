@@ -39,6 +39,10 @@ class ImageLabelMetrics:
             self.confusion
         )
 
+    def merge(self, other: "ImageLabelMetrics") -> None:
+        """Add what another has accumulated."""
+        self.confusion += other.confusion
+
     def state(self) -> Tensor:
         """Everything accumulated, flat float64; workers' states add up."""
         return self.confusion.double().flatten()

@@ -69,6 +69,15 @@ class InstanceMetrics:
         self._intersection += intersection
         self._union += union
 
+    def merge(self, other: "InstanceMetrics") -> None:
+        """Add what another has accumulated."""
+        self._matches += other._matches
+        self._truths += other._truths
+        self._predictions += other._predictions
+        self._matched_iou += other._matched_iou
+        self._intersection += other._intersection
+        self._union += other._union
+
     def compute(self) -> dict[str, Any]:
         """f1 by threshold, pq, aji, truths and predictions; None where there is no object at all."""
         total = self._truths + self._predictions

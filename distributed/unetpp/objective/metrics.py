@@ -66,6 +66,12 @@ class SegmentationMetrics:
         self.image_sums += scores[:, counted].sum(1)
         return scores
 
+    def merge(self, other: "SegmentationMetrics") -> None:
+        """Add what another, of the same classes and levels, has accumulated."""
+        self.images += other.images
+        self.counts += other.counts
+        self.image_sums += other.image_sums
+
     def state(self) -> Tensor:
         """Everything accumulated, flat float64; workers' states add up, exactly below 2**53 pixels."""
         images = torch.tensor([self.images], dtype=torch.float64)

@@ -46,10 +46,25 @@ class OffsetSearch:
             step = self._every * max(1, flat.shape[1] // _PIXELS_AN_IMAGE)
             self._logits.append(flat[:, ::step].cpu().numpy())
             self._truth.append(mask[n].flatten()[counted][::step].long().cpu().numpy())
+        self._thin_out()
+
+    def merge(self, other: "OffsetSearch") -> None:
+        """Add what another has kept of images that come after these: what one alone would keep of all."""
+        while self._every < other._every:
+            self._halve()
+        every = self._every // other._every
+        self._logits += [each[:, ::every] for each in other._logits]
+        self._truth += [each[::every] for each in other._truth]
+        self._thin_out()
+
+    def _thin_out(self) -> None:
         while sum(map(len, self._truth)) > _PIXELS:
-            self._every *= 2
-            self._logits = [each[:, ::2] for each in self._logits]
-            self._truth = [each[::2] for each in self._truth]
+            self._halve()
+
+    def _halve(self) -> None:
+        self._every *= 2
+        self._logits = [each[:, ::2] for each in self._logits]
+        self._truth = [each[::2] for each in self._truth]
 
     def best(self) -> tuple[float, ...]:
         """The threshold of each class; one half of all where no other gains."""

@@ -36,6 +36,10 @@ class ThresholdSearch:
             codes = encoded.target[:, label][counted].long() * _BINS + bins[:, label][counted]
             by_truth += torch.bincount(codes, minlength=2 * _BINS).view(2, _BINS).cpu()
 
+    def merge(self, other: "ThresholdSearch") -> None:
+        """Add what another has accumulated."""
+        self._counts += other._counts
+
     def best(self) -> tuple[float, ...]:
         """The threshold of each label, in steps of 1 / 1000; one half of a label without a true pixel.
 

@@ -1,1 +1,1 @@
-"""Many images through a pool of models on Ray."""
+"""Much work through a pool of models on Ray."""

@@ -1,69 +1,77 @@
-"""Images through a pool of actors, each with the model; what an actor does with them does not know Ray.
+"""Items through a pool of actors, each with the model; what an actor does with them does not know Ray.
 
-Ray Data hands out the names of images: an actor reads, predicts and writes by itself. Neither pixels nor
-masks pass between processes, and memory is that of the actors.
+Ray Data hands out names of images or parts of a split: an actor reads, predicts and writes by itself. Neither
+pixels nor masks pass between processes, and memory is that of the actors.
 """
 
 import math
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import ray
 import ray.data
 import torch
 
 from unetpp.core.errors import UnetppError
-from unetpp.core.storage import open_storage
 from unetpp.data.ray_context import quiet_context
-from unetpp.inference.inputs import InputImage
-from unetpp.inference.many.options import Work
-from unetpp.inference.many.worker import Outcome, Worker
-from unetpp.inference.predictor import Predictor
 
-__all__ = ["RayPool"]
+__all__ = ["RayPool", "Work"]
 
 _MOST_TOGETHER = 32
-"""Images that an actor is given at once: a call takes about 5 ms, and progress is told by calls."""
+"""Items that an actor is given at once: a call takes about 5 ms, and progress is told by calls."""
 _LEAST_CALLS = 8
 """Of each actor, so that all end at about the same time."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+_Taken = TypeVar("_Taken", contravariant=True)
+_Given = TypeVar("_Given", covariant=True)
+
+
+class Work(Protocol[_Taken, _Given]):
+    """What is done with items; it travels to actors."""
+
+    def open(self) -> Callable[[Sequence[_Taken]], Iterable[_Given]]:
+        """Load what it takes; called once by each actor."""
+        ...
 
 
 @dataclass(frozen=True)
 class RayPool:
-    """A `Runner` on the connected Ray; a dead actor is replaced, and its images are predicted again."""
+    """A `Runner` on the connected Ray; a dead actor is replaced, and what it had is done again."""
 
     workers: int
     gpus_per_worker: float = 0.0
     threads: int = 1
     """Of each worker on a CPU."""
 
-    def __call__(self, work: Work, images: Sequence[InputImage]) -> Iterator[Outcome]:
-        """Outcomes in the order in which actors end their parts.
+    def __call__(self, work: Work[Item, Result], items: Sequence[Item]) -> Iterator[Result]:
+        """Results in the order in which actors end their parts.
 
         Raises:
             UnetppError: what an actor raised, such as a model that its node cannot read.
         """
-        if not images:
+        if not items:
             return
-        together = max(1, min(_MOST_TOGETHER, len(images) // (_LEAST_CALLS * self.workers)))
-        starts = range(0, len(images), together)
-        rows = [{"images": pickle.dumps(images[start : start + together])} for start in starts]
+        together = max(1, min(_MOST_TOGETHER, len(items) // (_LEAST_CALLS * self.workers)))
+        starts = range(0, len(items), together)
+        rows = [{"items": pickle.dumps(items[start : start + together])} for start in starts]
         quiet_context(preserve_order=False)
         dataset = ray.data.from_items(rows, override_num_blocks=len(rows))
-        predicted = dataset.map(
+        done = dataset.map(
             _Actor,
             fn_constructor_args=(work, self.threads),
             compute=ray.data.ActorPoolStrategy(size=min(self.workers, len(rows))),
             num_cpus=1,
             num_gpus=self.gpus_per_worker,
         )
-        for row in predicted.iter_rows():
-            result = pickle.loads(row["outcomes"])  # noqa: S301 - made by _Actor in this call, never stored
-            if isinstance(result, UnetppError):
-                raise result
-            yield from result
+        for row in done.iter_rows():
+            results = pickle.loads(row["results"])  # noqa: S301 - made by _Actor in this call, never stored
+            if isinstance(results, UnetppError):
+                raise results
+            yield from results
 
     @classmethod
     def sized(cls, workers: int | None, gpus_per_worker: float | None, *, threads: int = 1) -> "RayPool":
@@ -86,22 +94,17 @@ class RayPool:
 
 
 class _Actor:
-    """Loads the model with its first images; errors the program names travel as values."""
+    """Opens its work with its first items; errors the program names travel as values."""
 
-    def __init__(self, work: Work, threads: int) -> None:
+    def __init__(self, work: Work[Any, Any], threads: int) -> None:
         torch.set_num_threads(threads)
         self._work = work
-        self._worker: Worker | None = None
+        self._opened: Callable[[Sequence[Any]], Iterable[Any]] | None = None
 
     def __call__(self, row: dict[str, Any]) -> dict[str, bytes]:
-        images = pickle.loads(row["images"])  # noqa: S301 - made by RayPool in this call, never stored
+        items = pickle.loads(row["items"])  # noqa: S301 - made by RayPool in this call, never stored
         try:
-            self._worker = self._worker or self._load()
-            return {"outcomes": pickle.dumps(list(self._worker(images)))}
+            self._opened = self._opened or self._work.open()
+            return {"results": pickle.dumps(list(self._opened(items)))}
         except UnetppError as error:
-            return {"outcomes": pickle.dumps(error)}
-
-    def _load(self) -> Worker:
-        work = self._work
-        predictor = Predictor.of(work.models, **work.options.of_model)
-        return Worker(predictor, open_storage(work.out), work.options)
+            return {"results": pickle.dumps(error)}

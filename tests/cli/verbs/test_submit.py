@@ -140,7 +140,7 @@ def test_submit_tune_of_a_sweeps_folder_leaves_its_configuration_alone(accepting
     [
         (
             ["evaluate", "run", "data.uri=new", "--split", "test"],
-            "evaluate --split test {here}/run data.uri={here}/new",
+            "evaluate --split test --address auto {here}/run data.uri={here}/new",
             "{here}/run",
         ),
         (

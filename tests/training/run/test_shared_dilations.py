@@ -15,6 +15,7 @@ from unetpp.inference.engines.registry import load_engine
 from unetpp.inference.engines.weights import load_exported
 from unetpp.inference.evaluate import evaluate
 from unetpp.inference.evaluation.files import read_evaluations
+from unetpp.inference.evaluation.options import EvaluateOptions
 from unetpp.inference.export import export_run
 from unetpp.models.load import DILATION_FILE, load_run
 
@@ -94,7 +95,7 @@ def test_evaluate_a_vector_scores_what_validation_reported(trained, vector):
     run = RunDir(trained.run_uri)
     best = max(run.read_metrics(), key=lambda epoch: epoch["val"]["dice"])["val"]
     reported = next(c for c in best["candidates"] if tuple(c["dilation"]) == vector)["levels"]["2"]
-    scored = evaluate(trained.run_uri, split="val", dilation=vector)
+    scored = evaluate(trained.run_uri, split="val", options=EvaluateOptions(dilation=tuple(vector)))
     assert scored["dilation"] == list(vector)
     assert scored["levels"]["2"]["dice"] == reported["dice"]
     assert f"val-dilation{'.'.join(map(str, vector))}" in read_evaluations(run.storage)

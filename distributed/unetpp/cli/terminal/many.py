@@ -1,4 +1,4 @@
-"""Options of a prediction of many images."""
+"""Options of work on many images."""
 
 from typing import Annotated
 
@@ -28,5 +28,5 @@ Workers = Annotated[
 ]
 GpusPerWorker = Annotated[float | None, typer.Option(help="May be a share, as 0.5 [default: as there are].")]
 RayAddress = Annotated[
-    str | None, typer.Option(metavar="ADDRESS", help="Ray cluster to predict on [default: here].")
+    str | None, typer.Option(metavar="ADDRESS", help="Ray cluster to work on [default: here].")
 ]

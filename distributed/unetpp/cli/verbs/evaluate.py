@@ -10,6 +10,7 @@ from unetpp.cli.terminal.averaging import AverageLevels, MinObject, Threshold, T
 from unetpp.cli.terminal.dilation import Dilation, parse_dilation
 from unetpp.cli.terminal.disturbance import Attack, Corruption, Epsilon, Severity, Steps
 from unetpp.cli.terminal.evaluation import note_overlap, print_evaluation
+from unetpp.cli.terminal.many import GpusPerWorker, RayAddress, Workers
 from unetpp.cli.terminal.output import Json, emit, note
 from unetpp.core.commands import shown_command
 
@@ -48,6 +49,9 @@ def register(app: typer.Typer) -> None:
         corruption: Corruption = None,
         severity: Severity = None,
         out: Annotated[str | None, _OUT] = None,
+        workers: Workers = None,
+        gpus_per_worker: GpusPerWorker = None,
+        address: RayAddress = None,
         json: Json = False,
     ) -> None:
         """Score a run's best checkpoint and write evaluations/ into the run."""
@@ -57,17 +61,24 @@ def register(app: typer.Typer) -> None:
         measured = {"boundaries": tolerance or boundaries, "out": out}
         attacked = {"attack": attack, "epsilon": epsilon, "steps": steps}
         corrupted = {"corruption": corruption, "severity": severity}
-        _evaluate(models, where, masks | thresholds | measured | attacked | corrupted, json=json)
+        shared = {"workers": workers, "address": address, "gpus_per_worker": gpus_per_worker}
+        options = masks | thresholds | measured | attacked | corrupted
+        _evaluate(models, where, options, shared, json=json)
 
 
-def _evaluate(models: list[str], where: dict[str, Any], options: dict[str, Any], *, json: bool) -> None:
+def _evaluate(
+    models: list[str],
+    where: dict[str, Any],
+    options: dict[str, Any],
+    shared: dict[str, Any],
+    *,
+    json: bool,
+) -> None:
     places, data_uri = _places(models)
-    from unetpp.inference.evaluate import evaluate as score_models
-    from unetpp.inference.evaluation.options import evaluate_options
+    from unetpp.api.predicting import evaluate_models
 
-    asked = evaluate_options(**options)
     with ImageProgress("evaluating") as progress:
-        result = score_models(places, data_uri=data_uri, **where, options=asked, on_rows=progress)
+        result = evaluate_models(places, {"data_uri": data_uri, **where}, options, shared, progress)
     note_overlap(result)
     if json:
         emit(result, json=True)

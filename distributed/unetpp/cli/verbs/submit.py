@@ -51,7 +51,10 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option(help="Folder or URI for uploads of 100 MiB and more.")
         ] = None,
         gpus: Annotated[
-            float, typer.Option(min=0, help="GPUs for the job's own process: evaluate uses one.")
+            float,
+            typer.Option(
+                min=0, help="GPUs for the job's own process, which then evaluates or predicts alone."
+            ),
         ] = 0.0,
         json: Json = False,
     ) -> None:
@@ -114,7 +117,7 @@ def _submit(call: VerbCall, head: "HeadInfo", jobs: "Jobs", options: _Options, *
     from unetpp.launch.submit.upload import collect_upload, megabytes
 
     decide = JobPaths(same_machine=head.hostname == socket.gethostname(), neighbours=_neighbours(call))
-    parameters, run_uri, config_hash = _decided(call, decide)
+    parameters, run_uri, config_hash = _decided(call, decide, options.gpus)
     command = entrypoint(head.python, call.words, call.arguments({**parameters, "json": json}))
     upload = collect_upload(options.working_dir, decide.inputs)
     job_id = new_job_id(call.words)
@@ -148,7 +151,7 @@ def _continued_sweep(call: VerbCall) -> bool:
     return bool(call.parameters["resume"]) and not str(call.parameters["space"]).endswith(".py")
 
 
-def _decided(call: VerbCall, decide: "JobPaths") -> tuple[dict[str, Any], str, str]:
+def _decided(call: VerbCall, decide: "JobPaths", gpus: float) -> tuple[dict[str, Any], str, str]:
     """Parameters as the job gets them, the URI of what it makes, and the configuration's hash."""
     from unetpp.config import config_hash, flatten, load_config
     from unetpp.launch.submit.paths import SUBMITTABLE, relocate
@@ -157,11 +160,11 @@ def _decided(call: VerbCall, decide: "JobPaths") -> tuple[dict[str, Any], str, s
     parameters = relocate(SUBMITTABLE[call.words], call.parameters, decide)
     if call.words == ("data", "pack"):
         return {**parameters, "address": "auto"}, str(parameters["out"]), ""
-    if call.words == ("predict",):
-        pool = {} if parameters["workers"] == 0 else {"address": "auto"}
-        return {**parameters, **pool}, str(parameters["out"]), ""
-    if call.words == ("evaluate",):
-        return parameters, str(parameters["out"] or parameters["models"][0]), ""
+    if call.words in (("predict",), ("evaluate",)):
+        # A GPU for the job's own process is there to be used by it.
+        alone = parameters["workers"] == 0 or (parameters["workers"] is None and gpus > 0)
+        shared = {} if alone else {"address": "auto"}
+        return {**parameters, **shared}, str(parameters["out"] or parameters["models"][0]), ""
     if call.words == ("tune",) and _continued_sweep(call):
         from unetpp.core.storage import open_storage
         from unetpp.tuning.kept_space import require_local

@@ -39,6 +39,7 @@ __all__ = [
     "parse_shard",
     "read_shard",
     "samples_of",
+    "samples_of_shard",
     "shard_info",
 ]
 
@@ -243,12 +244,18 @@ def iter_samples(storage: Storage, manifest: Manifest, split: str) -> Iterator[S
         CorruptionError: see `read_shard`.
     """
     for shard in manifest.splits[split].shards:
-        samples = samples_of(read_shard(storage, shard))
-        if shard.selected is None:
-            yield from samples
-        else:
-            chosen = frozenset(shard.selected)
-            yield from (sample for row, sample in enumerate(samples) if row in chosen)
+        yield from samples_of_shard(storage, shard)
+
+
+def samples_of_shard(storage: Storage, shard: ShardInfo) -> Iterator[Sample]:
+    """Samples of a shard that belong to its split, in storage order.
+
+    Raises:
+        CorruptionError: see `read_shard`.
+    """
+    samples = samples_of(read_shard(storage, shard))
+    chosen = None if shard.selected is None else frozenset(shard.selected)
+    yield from (sample for row, sample in enumerate(samples) if chosen is None or row in chosen)
 
 
 def _schema_of(samples: Sequence[Sample]) -> pa.Schema:

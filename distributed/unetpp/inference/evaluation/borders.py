@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unetpp.core.errors import InputError
-from unetpp.core.manifest import Manifest
+from unetpp.core.manifest import Task
 from unetpp.data.dataset.sample import Sample
 from unetpp.objective.boundary.scores import BORDER_SCORES, Tolerance, border_scores
 
@@ -19,12 +19,13 @@ class Borders:
     """Accumulates what `border_scores` says of each image.
 
     Args:
-        manifest: of the evaluated dataset.
+        classes: their names.
+        task: how masks are read.
         tolerance: of the surface Dice.
     """
 
-    def __init__(self, manifest: Manifest, tolerance: Tolerance) -> None:
-        self._manifest, self._tolerance = manifest, tolerance
+    def __init__(self, classes: Sequence[str], task: Task, tolerance: Tolerance) -> None:
+        self._classes, self._task, self._tolerance = tuple(classes), task, tolerance
         self._scores: list[NDArray[np.float64]] = []
         self._all_in_mm = True
 
@@ -41,7 +42,7 @@ class Borders:
                 "give it in px"
             )
         self._all_in_mm &= spacing is not None
-        scores = border_scores(logits, mask, self._manifest.task, self._tolerance, spacing)
+        scores = border_scores(logits, mask, self._task, self._tolerance, spacing)
         self._scores.append(scores)
         return {
             name: value
@@ -49,18 +50,23 @@ class Borders:
             if value is not None
         }
 
+    def merge(self, other: "Borders") -> None:
+        """Add the images of another, which come after these."""
+        self._scores += other._scores
+        self._all_in_mm &= other._all_in_mm
+
     def compute(self) -> dict[str, Any]:
         """boundary_iou, surface_dice, hd95_px and, where every file tells its spacing, hd95_mm: means over
         images and classes that have the score, None where none has; borders: the tolerance, the same of each
         class, and without_distance: images times classes of which only one side has a border.
         """
-        stacked = np.stack(self._scores) if self._scores else np.empty((0, self._manifest.num_classes, 4))
+        stacked = np.stack(self._scores) if self._scores else np.empty((0, len(self._classes), 4))
         shown = BORDER_SCORES if self._all_in_mm else BORDER_SCORES[:3]
         means = dict(zip(shown, _means(stacked.reshape(-1, 4)), strict=False))
         one_sided = ~np.isnan(stacked[..., 0]) & np.isnan(stacked[..., 2])
         classes = [
-            {"name": entry.name, **dict(zip(shown, _means(stacked[:, k]), strict=False))}
-            for k, entry in enumerate(self._manifest.classes)
+            {"name": name, **dict(zip(shown, _means(stacked[:, k]), strict=False))}
+            for k, name in enumerate(self._classes)
         ]
         return {
             **means,

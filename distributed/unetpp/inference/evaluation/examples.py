@@ -1,16 +1,29 @@
 """The best and worst samples of an evaluation, kept while the others stream past."""
 
-import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 
-__all__ = ["Example", "Examples"]
+__all__ = ["Candidate", "Example", "Examples"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A scored sample."""
+
+    sample_id: str
+    dice: float
+    foreground_px: int
+    number: int
+    """Its place in the split."""
 
 
 @dataclass(frozen=True)
 class Example:
-    sample_id: str
-    dice: float
+    """A sample that is shown."""
+
+    scored: Candidate
     panel: bytes
     """PNG."""
 
@@ -20,38 +33,55 @@ class Examples:
 
     def __init__(self, keep: int) -> None:
         self._keep = keep
-        self._best: list[tuple[tuple[float, ...], Example]] = []
-        self._worst: list[tuple[tuple[float, ...], Example]] = []
-        self._seen = 0
+        self._held: dict[int, Example] = {}
 
-    def offer(self, sample_id: str, dice: float, foreground_px: int, draw: Callable[[], bytes]) -> None:
-        """Consider a sample; `draw` is called only if it is kept.
+    def offer(self, candidate: Candidate, draw: Callable[[], bytes]) -> Example | None:
+        """Consider a sample, in whatever order they come; None of one that is not kept.
 
         Of equal scores the sample with more foreground is kept: an empty image predicted empty shows nothing.
+
+        Args:
+            candidate: one that is offered again counts once.
+            draw: its panel; called only if it is kept and was not drawn before.
         """
-        # The running number makes every key unique: equal ones are never compared by their example.
-        best_key = (dice, foreground_px, -self._seen)
-        worst_key = (-dice, foreground_px, -self._seen)
-        self._seen += 1
-        wanted = [
-            (heap, key)
-            for heap, key in ((self._best, best_key), (self._worst, worst_key))
-            if len(heap) < self._keep or key > heap[0][0]
-        ]
-        if not wanted:
-            return
-        example = Example(sample_id, dice, draw())
-        for heap, key in wanted:
-            heapq.heappush(heap, (key, example))
-            if len(heap) > self._keep:
-                heapq.heappop(heap)
+        others = [example.scored for example in self._held.values() if example.scored != candidate]
+        kept = [self._first([*others, candidate], order) for order in (_best_first, _worst_first)]
+        wanted = {each.number for each in chain(*kept)}
+        if candidate.number not in wanted:
+            return None
+        example = self._held.get(candidate.number) or Example(candidate, draw())
+        self._held[candidate.number] = example
+        self._held = {number: each for number, each in self._held.items() if number in wanted}
+        return example
+
+    def merge(self, other: "Examples") -> None:
+        """Consider those that another keeps."""
+        for example in other._held.values():
+            self.offer(example.scored, partial(bytes, example.panel))
 
     def best(self) -> list[Example]:
         """Highest Dice first."""
-        return [example for _, example in sorted(self._best, key=lambda item: item[0], reverse=True)]
+        return self._shown(_best_first)
 
     def worst(self) -> list[Example]:
         """Lowest Dice first; samples that are among the best are left out."""
-        best_ids = {example.sample_id for _, example in self._best}
-        ordered = sorted(self._worst, key=lambda item: item[0], reverse=True)
-        return [example for _, example in ordered if example.sample_id not in best_ids]
+        best = self.best()
+        return [example for example in self._shown(_worst_first) if example not in best]
+
+    def _shown(self, order: "_Order") -> list[Example]:
+        scored = [example.scored for example in self._held.values()]
+        return [self._held[each.number] for each in self._first(scored, order)]
+
+    def _first(self, scored: list[Candidate], order: "_Order") -> list[Candidate]:
+        return sorted(scored, key=order)[: self._keep]
+
+
+_Order = Callable[[Candidate], tuple[float, ...]]
+
+
+def _best_first(scored: Candidate) -> tuple[float, ...]:
+    return -scored.dice, -scored.foreground_px, scored.number
+
+
+def _worst_first(scored: Candidate) -> tuple[float, ...]:
+    return scored.dice, -scored.foreground_px, scored.number

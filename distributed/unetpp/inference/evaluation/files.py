@@ -78,7 +78,8 @@ def write_evaluation(
         for number, example in enumerate(entries, start=1):
             file = f"{name}/{kind}-{number}.png"
             run.write(f"{_FOLDER}/{file}", example.panel)
-            listed[kind].append({"sample_id": example.sample_id, "dice": example.dice, "file": file})
+            scored = example.scored
+            listed[kind].append({"sample_id": scored.sample_id, "dice": scored.dice, "file": file})
     run.write(f"{_FOLDER}/{name}.json", json.dumps(summary | {"examples": listed}, indent=1).encode())
 
 

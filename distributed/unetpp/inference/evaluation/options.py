@@ -20,6 +20,8 @@ _UNDISTURBED = Disturbance()
 class EvaluateOptions:
     """What is measured and how masks are made, beside the network as it is."""
 
+    dilation: tuple[int, ...] | None = None
+    """Of a run whose weights several vectors of dilations share, see `load_run`."""
     averaging: Averaging = _ALONE
     """See `load_network`."""
     thresholds: tuple[float, ...] | None = None
@@ -47,7 +49,7 @@ def evaluate_options(
     out: str | None = None,
     **disturbance: Any,
 ) -> EvaluateOptions:
-    """From plain values, as a command line has them.
+    """From plain values, as a command line has them; all but `dilation`.
 
     Args:
         tta: see `Averaging`.

@@ -47,6 +47,12 @@ class PerImage:
         self._groups.append(group)
         self._counts.append(counts)
 
+    def merge(self, other: "PerImage") -> None:
+        """Add the images of another, which come after these."""
+        self.lines += other.lines
+        self._groups += other._groups
+        self._counts += other._counts
+
     def certainty(self) -> dict[str, dict[str, float]]:
         """How well each measure of certainty ranks the images by Dice, of those that rank them at all."""
         dice = np.array([line["dice"] for line in self.lines])

@@ -16,7 +16,6 @@ def evaluation_place(
     places: Sequence[str],
     network: Network,
     split_and_disturbance: tuple[str, str],
-    dilation: Sequence[int] | None,
     options: EvaluateOptions,
 ) -> tuple[Storage, str]:
     """Storage and name.
@@ -28,7 +27,7 @@ def evaluation_place(
     is_run = len(places) == 1 and not is_export(first)
     is_deepest = is_run and network.level == RunDir(first).read_config()["model"]["depth"]
     level = network.level if is_run and not is_deepest else None
-    name = evaluation_name(split, level, dilation, [*_marks(options), *filter(None, [disturbed])])
+    name = evaluation_name(split, level, options.dilation, [*_marks(options), *filter(None, [disturbed])])
     if options.out is not None:
         return open_storage(options.out), name
     if is_run:

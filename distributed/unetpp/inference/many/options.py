@@ -1,4 +1,4 @@
-"""What can be asked for of a prediction of many images, and what a process needs to do a part of it."""
+"""What can be asked for of a prediction of many images."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from unetpp.core.errors import ConfigError
 from unetpp.inference.ensemble.load import Averaging
 
-__all__ = ["PredictOptions", "Work"]
+__all__ = ["PredictOptions"]
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,3 @@ class PredictOptions:
         averaging = Averaging(tta=self.tta, levels=self.average_levels)
         decided = {"thresholds": self.thresholds, "min_object_px": self.min_object_px}
         return {"level": self.level, "dilation": self.dilation, "averaging": averaging, **decided}
-
-
-@dataclass(frozen=True)
-class Work:
-    """A call without its images; it travels to other processes."""
-
-    models: tuple[str, ...]
-    """Runs, and files that `export` wrote; of several the mean."""
-    out: str
-    """URI of the folder for the masks."""
-    options: PredictOptions
-    """With the writer chosen."""
