@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unetpp.config.encoders import STEM_CHANNELS, MBConv, encoder_rows
+from unetpp.models.gradients.depthwise_conv import depthwise_conv
 
 __all__ = ["EfficientNetLite", "InvertedResidual"]
 
@@ -57,7 +58,7 @@ class InvertedResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C_in, H, W) -> (N, C_out, H / stride, W / stride)."""
         inner = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
-        inner = F.relu6(self.depthwise(_same_size(inner, self.depthwise)), inplace=True)
+        inner = F.relu6(depthwise_conv(self.depthwise, _same_size(inner, self.depthwise)), inplace=True)
         out: Tensor = self.project(inner)
         return out + x if self.is_residual else out
 
