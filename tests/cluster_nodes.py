@@ -58,6 +58,8 @@ def _main(nodes: list[dict[str, Any]]) -> None:
     ensure_token()  # before Ray is imported
     from ray.cluster_utils import Cluster
 
+    from unetpp.compat.ray import few_processes
+
     cluster, root = Cluster(), tempfile.mkdtemp(prefix="nodes-", dir="/tmp")
     for index, node in enumerate(nodes):
         # The node's processes inherit it; where Ray itself keeps its files is another variable.
@@ -65,11 +67,15 @@ def _main(nodes: list[dict[str, Any]]) -> None:
         os.environ["RAY_TMPDIR"] = "/tmp"
         head = {} if index else {"include_dashboard": False}
         # A node that unpacks a driver's code deletes what lies there: other nodes must not work in it.
-        cluster.add_node(object_store_memory=150 * 2**20, temp_dir=f"{root}/{index}", **node, **head)
+        options = {"object_store_memory": 150 * 2**20, "temp_dir": f"{root}/{index}", **node, **head}
+        with few_processes():  # nobody asks these nodes for a page or a log
+            cluster.add_node(**options)
     sys.stdout.write(f"address {cluster.address}\n")
     sys.stdout.flush()
     sys.stdin.read()
-    cluster.shutdown()
+    # At once: a node that may end by itself takes 3 s, and nobody has anything left there.
+    for node in cluster.list_all_nodes()[::-1]:
+        cluster.remove_node(node, allow_graceful=False)
     shutil.rmtree(root, ignore_errors=True)
 
 

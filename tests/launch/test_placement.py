@@ -1,4 +1,4 @@
-"""Where a run's processes are put on a cluster of unlike nodes, and what happens when one is taken away."""
+"""What is planned for a cluster of unlike nodes, who runs where, and what if a node is taken away."""
 
 import contextlib
 import json
@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from autoscaling_cluster import autoscaling_cluster
 from cluster_nodes import described_nodes
 from fakes import write_dataset
 from unetpp.core.rundir import RunDir
+from verb_process import run_verbs
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(700)]
 
@@ -62,12 +62,19 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A head and nodes labelled gpu, cpu and full, each with a temporary folder of its own; one is full."""
+    """A head without CPUs and nodes labelled gpu, cpu and full, each with a temporary folder of its own.
+
+    Ray is told of GPUs that no driver knows; the disk of the last is full.
+    """
     root = tmp_path_factory.mktemp("nodes")
     folders = {name: root / name for name in ("head", "gpu", "cpu", "full")}
     for folder in folders.values():
         folder.mkdir()
-    nodes = [{"num_cpus": 2, "labels": {"kind": name}, "tmpdir": str(path)} for name, path in folders.items()]
+    nodes = [
+        {"num_cpus": 0 if name == "head" else 2, "labels": {"kind": name}, "tmpdir": str(path)}
+        | ({"num_gpus": 2} if name == "gpu" else {})
+        for name, path in folders.items()
+    ]
     with full_disk(folders["full"]), described_nodes(*nodes) as address:
         yield address, folders
 
@@ -86,65 +93,101 @@ def full_disk(folder: Path) -> Iterator[None]:
             subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def common_arguments(data: Path, address: str) -> tuple[str, ...]:
-    return (f"data.uri={data}", f"scale.address={address}", "train.epochs=2", *_SMALL, "--json")
-
-
-def test_labels_choose_who_trains_and_who_reads(cluster: Cluster, data: Path, tmp_path: Path) -> None:
-    address, folders = cluster
-    common = common_arguments(data, address)
-
-    def cached_on() -> list[str]:
-        """Nodes whose own temporary folder holds a cache: those where shards were read."""
-        return [name for name, path in folders.items() if list(path.rglob("entries/*.arrow"))]
-
-    trains, reads = "scale.labels={kind: gpu}", "data.labels={kind: cpu}"
-    apart, _ = finish(start("train", f"out={tmp_path / 'apart'}", trains, reads, *common))
-    assert cached_on() == ["cpu"]
-    together, _ = finish(start("train", f"out={tmp_path / 'together'}", trains, *common))
-    assert cached_on() == ["gpu", "cpu"]
-    assert apart["metrics"]["dice"] == together["metrics"]["dice"]
-
-
-def test_labels_choose_who_runs_a_trial(cluster: Cluster, data: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def answers(
+    cluster: Cluster, data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, "subprocess.CompletedProcess[str]"]:
+    """What verbs said on this cluster, by what was asked of them."""
     address, _ = cluster
-    space = write_space(tmp_path)
-    places = ("scale.labels={kind: cpu}", "tune.trials=1", f"data.cache_dir={tmp_path / 'cache'}")
-    out = f"out={tmp_path / 'sweep'}"
-    swept, _ = finish(start("tune", str(space), out, *places, *common_arguments(data, address)))
-    assert swept["trials"]["complete"] == 1
-
-
-def test_labels_of_no_node_are_refused(cluster: Cluster, data: Path, tmp_path: Path) -> None:
-    address, _ = cluster
-    for labels, said in (
-        ("scale.labels={kind: tpu}", "training needs places for 1 worker(s)"),
-        (
-            "data.labels={kind: tpu}",
-            "must mean a node of the cluster; none of its 4 node(s) has these labels",
+    folder = tmp_path_factory.mktemp("answers")
+    here = (f"data.uri={data}", f"scale.address={address}", "train.epochs=2", *_SMALL, "--json")
+    planned = (f"scale.address={address}", "--dataset", "5000x256x256x3", "--json")
+    verbs = {
+        "plan": ("plan", *planned),
+        "plan for kind cpu": ("plan", "scale.labels={kind: cpu}", *planned),
+        "train on no node": ("train", f"out={folder / 'no'}", "scale.labels={kind: tpu}", *here),
+        "read on no node": ("train", f"out={folder / 'no'}", "data.labels={kind: tpu}", *here),
+        "9 GPUs": (
+            "train",
+            f"out={folder / 'no'}",
+            *here,
+            "scale.gpu=true",
+            "scale.workers=9",
+            "data.batch_size=9",
         ),
-    ):
-        process = start("train", f"out={tmp_path / labels}", labels, *common_arguments(data, address))
-        _, errors = process.communicate(timeout=_DEADLINE_S)
-        assert process.returncode == 2
-        assert said in errors
+        "no head": ("train", f"out={folder / 'no'}", *here, "scale.address=127.0.0.1:9"),
+        "train on gpu, read on cpu": (
+            *("train", f"out={folder / 'apart'}", "scale.labels={kind: gpu}", "data.labels={kind: cpu}"),
+            *here,
+        ),
+        "train on full": ("train", f"out={folder / 'full'}", "scale.labels={kind: full}", *here),
+        "tune on cpu": (
+            *("tune", str(write_space(folder)), f"out={folder / 'sweep'}", "scale.labels={kind: cpu}"),
+            *("tune.trials=1", f"data.cache_dir={folder / 'cache'}", *here),
+        ),
+    }
+    said = dict(zip(verbs, run_verbs(*verbs.values()), strict=True))
+    assert not (folder / "no").exists()
+    return said
 
 
-def test_node_whose_disk_is_full_trains_without_its_cache(
-    cluster: Cluster, data: Path, tmp_path: Path
-) -> None:
-    address, folders = cluster
-    if not os.path.ismount(folders["full"]):
+def result_of(answer: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
+    assert answer.returncode == 0, answer.stderr
+    result: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+    return result
+
+
+def test_plan_from_a_head_that_offers_nothing_is_that_of_the_nodes(answers) -> None:
+    train, tune = result_of(answers["plan"])["plans"]
+    assert "1 node(s) do not tell their GPUs' memory: it sets no limit" in answers["plan"].stderr
+    assert (train["device"], train["precision"], train["batch_size"]) == ("1 GPU", "bf16", 16)
+    assert (tune["concurrent"], tune["cpus_per_worker"], tune["fits"]) == (2, 0.5, "no limit known")
+
+
+def test_plan_with_labels_is_that_of_the_nodes_they_mean(answers) -> None:
+    train, tune = result_of(answers["plan for kind cpu"])["plans"]
+    assert (train["device"], tune["concurrent"]) == ("CPU", 2)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("train on no node", "training needs places for 1 worker(s)"),
+        ("read on no node", "must mean a node of the cluster; none of its 4 node(s) has these labels"),
+        ("9 GPUs", "needs places for 9 worker(s)"),
+        ("no head", "no Ray cluster answers at scale.address=127.0.0.1:9"),
+    ],
+)
+def test_train_without_a_place_is_refused_and_claims_nothing(answers, asked: str, said: str) -> None:
+    assert answers[asked].returncode == 2
+    assert said in answers[asked].stderr
+
+
+def test_labels_choose_who_trains_and_who_reads(cluster: Cluster, answers) -> None:
+    assert result_of(answers["train on gpu, read on cpu"])["finished"]
+    # Nodes whose own temporary folder holds a cache: those where shards were read.
+    assert [name for name, path in cluster[1].items() if list(path.rglob("entries/*.arrow"))] == ["cpu"]
+
+
+def test_node_whose_disk_is_full_trains_without_its_cache(cluster: Cluster, answers) -> None:
+    full = cluster[1]["full"]
+    if not os.path.ismount(full):
         pytest.skip("filling a disk needs the right to mount one")
-    common = common_arguments(data, address)
-    result, errors = finish(start("train", f"out={tmp_path / 'run'}", "scale.labels={kind: full}", *common))
-    assert result["finished"]
-    assert f"no more shards are cached in {folders['full']}" in errors
-    assert "free some space or set data.cache_dir" in errors
+    result, said = result_of(answers["train on full"]), answers["train on full"].stderr
+    assert f"no more shards are cached in {full}" in said
+    assert "free some space or set data.cache_dir" in said
+    # Neither where it reads nor what it keeps changes what a run learns.
+    assert result["metrics"]["dice"] == result_of(answers["train on gpu, read on cpu"])["metrics"]["dice"]
 
 
+def test_sweep_says_how_long_it_takes_where_its_trials_run(answers) -> None:
+    assert result_of(answers["tune on cpu"])["trials"]["complete"] == 1
+    assert "s per epoch" in answers["tune on cpu"].stderr
+
+
+@pytest.mark.parametrize("compared", [False, pytest.param(True, marks=pytest.mark.nightly)])
 def test_node_about_to_be_taken_away_costs_no_failure_and_no_step(
-    cluster: Cluster, data: Path, tmp_path: Path
+    cluster: Cluster, data: Path, tmp_path: Path, compared: bool
 ) -> None:
     """The last test of this cluster: the node is lost."""
     address, _ = cluster
@@ -152,16 +195,19 @@ def test_node_about_to_be_taken_away_costs_no_failure_and_no_step(
         f"data.uri={data}", f"scale.address={address}", "scale.workers=2", "scale.cpus_per_worker=2",
         "scale.max_failures=0", "train.epochs=40", *_SMALL, "--json",
     )  # fmt: skip
-    whole = RunDir(str(tmp_path / "whole"))
-    finish(start("train", f"out={tmp_path / 'whole'}", *common))
     moved = RunDir(str(tmp_path / "moved"))
-    process = start("train", f"out={tmp_path / 'moved'}", *common)
+    if compared:
+        finish(start("train", f"out={tmp_path / 'whole'}", *common))
+    process = start("train", f"out={moved.uri}", *common)
     wait_for(lambda: len(moved.read_metrics()) >= 3, process)
     drain(address, node_of_a_worker(address))
     _, errors = finish(process)
     assert "this machine is about to be taken away; saving a checkpoint" in errors
-    assert [epoch["epoch"] for epoch in moved.read_metrics()] == list(range(1, 41))
-    assert last_weights(moved) == last_weights(whole)
+    epochs = moved.read_metrics()
+    assert [(epoch["epoch"], epoch["step"]) for epoch in epochs] == [(n, 16 * n) for n in range(1, 41)]
+    assert {epoch["images"] for epoch in epochs} == {64}
+    if compared:
+        assert last_weights(moved) == last_weights(RunDir(str(tmp_path / "whole")))
 
 
 def node_of_a_worker(address: str) -> str:
@@ -210,23 +256,3 @@ def last_weights(run: RunDir) -> bytes:
     assert found is not None
     weights: bytes = found[1]["model.safetensors"]
     return weights
-
-
-def test_sweep_waits_for_the_nodes_that_an_autoscaler_adds(data: Path, tmp_path: Path) -> None:
-    space = write_space(tmp_path)
-    with autoscaling_cluster(tmp_path, node_cpus=2, max_nodes=2) as address:
-        common = (
-            f"data.uri={data}", f"scale.address={address}", "scale.cpus_per_worker=2",
-            "train.epochs=2", "tune.trials=2", "tune.max_concurrent=2", "tune.scheduler=none", *_SMALL,
-            "--json",
-        )  # fmt: skip
-        refused = start("tune", str(space), f"out={tmp_path / 'no'}", *common)
-        _, errors = refused.communicate(timeout=_DEADLINE_S)
-        assert refused.returncode == 2
-        assert "training needs places for 1 worker(s) of 2 CPU" in errors
-        waiting = ("tune", str(space), f"out={tmp_path / 'sweep'}", "scale.autoscaling=true")
-        # As in a job, whose code is there: these nodes share a folder and would unpack over each other.
-        in_job = {"RAY_JOB_CONFIG_JSON_ENV_VAR": '{"runtime_env": {}}', "RAY_ADDRESS": address}
-        result, errors = finish(start(*waiting, *common, **in_job))
-        assert "0 of 2 workers have a place now; the others wait for nodes" in errors
-        assert result["trials"]["complete"] == 2
