@@ -20,7 +20,7 @@ test: test-quick
 test-quick: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m "not ($(SLOW))"
 
-# Every combination of options where `make test` tries every pair.
+# Every combination of options where `make test` tries every pair, and scenarios whose promise it shows elsewhere.
 test-nightly: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m nightly
 

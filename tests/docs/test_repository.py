@@ -38,6 +38,13 @@ def test_ci_runs_the_one_script_on_every_supported_python() -> None:
     assert job["steps"][-1]["run"] == ".ci/run"
 
 
+def test_what_make_test_leaves_to_the_night_runs_each_night() -> None:
+    workflow = _yaml(".github/workflows/nightly.yml")
+    # YAML reads the key `on` as true.
+    assert workflow[True]["schedule"]
+    assert workflow["jobs"]["nightly"]["steps"][-1]["run"] == "make test-nightly"
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_issue_form_asks_distinct_questions(form: str) -> None:
     body = _yaml(f".github/ISSUE_TEMPLATE/{form}.yml")["body"]
