@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from fakes import write_dataset
+from unetpp.cli.main import run
 
-_DEADLINE_S = 400
+_DEADLINE_S = 300
 _SPACE = 'def space(trial):\n    return {"loss.ce": trial.suggest_float("loss.ce", 0.1, 2.0)}\n'
 _DEPTH = 'def space(trial):\n    return {"model.depth": trial.suggest_int("model.depth", 1, 2)}\n'
 
@@ -21,16 +22,10 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "unetpp", *map(str, arguments)]
 
 
-def unetpp(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), capture_output=True, text=True, timeout=_DEADLINE_S, check=False
-    )
-
-
-def wait_for_epoch(run: Path, driver: subprocess.Popen[bytes]) -> None:
+def wait_for_epoch(trial: Path, driver: subprocess.Popen[bytes]) -> None:
     """Until a trial has ended an epoch."""
     deadline_s = time.monotonic() + _DEADLINE_S
-    while not (run / "metrics.jsonl").exists():
+    while not (trial / "metrics.jsonl").exists():
         assert driver.poll() is None
         assert time.monotonic() < deadline_s
         time.sleep(0.05)
@@ -38,8 +33,9 @@ def wait_for_epoch(run: Path, driver: subprocess.Popen[bytes]) -> None:
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_tune_population_is_refused_killed_resumed_and_reported(tmp_path):
+@pytest.mark.usefixtures("ray_cluster")
+@pytest.mark.timeout(400)
+def test_tune_population_is_refused_killed_resumed_and_reported(tmp_path, capfd):
     write_dataset(tmp_path / "data", {"train": 12, "val": 4})
     space, sweep = tmp_path / "space.py", tmp_path / "sweep"
     given = [
@@ -49,19 +45,21 @@ def test_tune_population_is_refused_killed_resumed_and_reported(tmp_path):
     ]  # fmt: skip
 
     space.write_text(_DEPTH)
-    refused = unetpp("tune", space, *given)
-    assert refused.returncode == 2
-    assert "this one searches model.depth" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    assert run(["tune", str(space), *given]) == 2
+    errors = capfd.readouterr().err
+    assert "this one searches model.depth" in errors
+    assert "Traceback" not in errors
     assert not sweep.exists() or not any(sweep.iterdir())
 
     space.write_text(_SPACE)
     with subprocess.Popen(command("tune", space, *given), start_new_session=True) as driver:
         wait_for_epoch(sweep / "trials" / "0001", driver)
         os.killpg(driver.pid, signal.SIGKILL)
-    done = unetpp("tune", "--resume", sweep, "--json")
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout.splitlines()[-1])
+    capfd.readouterr()
+    code = run(["tune", "--resume", str(sweep), "--json"])
+    output, errors = capfd.readouterr()
+    assert code == 0, errors
+    result = json.loads(output.splitlines()[-1])
     assert result["trials"]["complete"] == 3
     assert result["exploits"]
     for found in result["exploits"]:
@@ -71,7 +69,7 @@ def test_tune_population_is_refused_killed_resumed_and_reported(tmp_path):
         takeover = json.loads((sweep / "trials" / f"{found['trial']:04d}" / "takeover.json").read_text())
         assert takeover["done"]
 
-    assert unetpp("report", sweep).returncode == 0
+    assert run(["report", str(sweep)]) == 0
     page = (sweep / "report.html").read_text()
     assert "<h2>Population</h2>" in page
     assert page.count("with the weights of trial") >= len(result["exploits"])
