@@ -21,9 +21,7 @@ from unetpp.training.run.job import TrainJob, stream_plan
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_cluster"), pytest.mark.timeout(400)]
 
 ROWS = {"train": 102, "val": 21}
-TWO_WORKERS = {
-    "train": {"epochs": 2, "checkpoint_every_steps": 3}, "scale": {"workers": 2}, "model": {"dropout": 0.1},
-}  # fmt: skip
+TWO_WORKERS = {"train": {"epochs": 2, "checkpoint_every_steps": 3}, "scale": {"workers": 2}}
 
 
 class Recorder:
@@ -65,6 +63,7 @@ def curve(job) -> list[float]:
     return [value for epoch in epochs for value in (epoch["loss"], epoch["val"]["dice"])]
 
 
+@pytest.mark.nightly
 def test_fit_one_worker_equals_the_loop_without_ray(tmp_path, larger):
     here, on_ray = (job_for(tmp_path, larger, name) for name in ("here", "ray"))
     train(here)
@@ -84,20 +83,26 @@ def undisturbed(tmp_path_factory, larger) -> TrainJob:
     return job
 
 
-@pytest.mark.parametrize(
-    "model", [{"norm": "group"}, pytest.param({"norm": "batch"}, marks=pytest.mark.nightly)]
-)
-def test_fit_two_workers_give_the_loss_curve_of_one(tmp_path, larger, model):
-    # Batch statistics are shared, so that they too are those of the global batch.
-    training = {"sync_bn": model["norm"] == "batch", "epochs": 2}
+def test_fit_two_workers_give_the_loss_curve_of_one(tmp_path, larger, undisturbed):
+    one = job_for(tmp_path, larger, "one", train={"epochs": 2})
+    train(one)
+    assert curve(undisturbed) == pytest.approx(curve(one), rel=2e-3)
+    assert RunDir(undisturbed.run_uri).read_metrics()[0]["workers"] == 2
+
+
+@pytest.mark.nightly
+def test_fit_two_workers_share_the_statistics_of_the_global_batch(tmp_path, larger):
+    training = {"sync_bn": True, "epochs": 2}
     jobs = [
-        job_for(tmp_path, larger, f"w{workers}", model=model, train=training, scale={"workers": workers})
+        job_for(
+            tmp_path, larger, f"w{workers}",
+            model={"norm": "batch"}, train=training, scale={"workers": workers},
+        )
         for workers in (1, 2)
-    ]
+    ]  # fmt: skip
     for job in jobs:
         assert fit(job, Recorder())
     assert curve(jobs[1]) == pytest.approx(curve(jobs[0]), rel=2e-3)
-    assert RunDir(jobs[1].run_uri).read_metrics()[0]["workers"] == 2
 
 
 @pytest.mark.nightly
@@ -135,6 +140,7 @@ def scheduled(job: TrainJob) -> dict[tuple[int, int], list[str]]:
     return {(batch.epoch, batch.step): list(batch.sample_ids) for batch in batches if batch.split == "train"}
 
 
+@pytest.mark.nightly
 def test_fit_killed_inside_an_epoch_continues_with_the_next_global_batch(tmp_path, larger, recorded):
     training = {"epochs": 2, "checkpoint_every_steps": 2}
     job = job_for(tmp_path, larger, "killed", train=training, scale={"workers": 2, "max_failures": 0})
