@@ -25,6 +25,7 @@ from thin_objects import THIN_SETS
 
 from unetpp.api.machines import hardware_for
 from unetpp.config import load_config
+from unetpp.core.heap import keep_freed_memory
 from unetpp.core.rundir import RunDir
 from unetpp.inference.evaluate import evaluate
 from unetpp.training.run.prepare import new_run
@@ -39,6 +40,7 @@ def show_epoch(metrics: Mapping[str, Any]) -> None:
 def train_and_score(uri: str, out: str, minutes: float, overrides: list[str]) -> dict[str, Any]:
     """Train by the plan and score the best checkpoint; times are this process's CPU."""
     torch.set_num_threads(1)
+    keep_freed_memory()
     fields = [
         f"data.uri={uri}",
         f"out={out}",

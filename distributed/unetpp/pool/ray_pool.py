@@ -15,6 +15,7 @@ import ray.data
 import torch
 
 from unetpp.core.errors import UnetppError
+from unetpp.core.heap import keep_freed_memory
 from unetpp.data.ray_context import quiet_context
 
 __all__ = ["RayPool", "Work"]
@@ -98,6 +99,7 @@ class _Actor:
 
     def __init__(self, work: Work[Any, Any], threads: int) -> None:
         torch.set_num_threads(threads)
+        keep_freed_memory()
         self._work = work
         self._opened: Callable[[Sequence[Any]], Iterable[Any]] | None = None
 

@@ -25,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from unetpp.core.errors import InputError, UserError
+from unetpp.core.heap import keep_freed_memory
 from unetpp.serving.answers import check_form
 from unetpp.serving.options import ServeOptions
 from unetpp.serving.segmenter import RequestError, Segmentable, Segmenter, is_allowed
@@ -52,6 +53,7 @@ class _Replica:
 
     def __init__(self, settings: _Settings) -> None:
         torch.set_num_threads(settings.threads)
+        keep_freed_memory()
         options = settings.options
         self._settings = settings
         self._segmenter = Segmenter(settings.model, options.level, options.max_megapixels)

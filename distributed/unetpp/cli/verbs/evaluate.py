@@ -13,6 +13,7 @@ from unetpp.cli.terminal.evaluation import note_overlap, print_evaluation
 from unetpp.cli.terminal.many import GpusPerWorker, RayAddress, Workers
 from unetpp.cli.terminal.output import Json, emit, note
 from unetpp.core.commands import shown_command
+from unetpp.core.heap import keep_freed_memory
 
 __all__ = ["register"]
 
@@ -77,6 +78,7 @@ def _evaluate(
     places, data_uri = _places(models)
     from unetpp.api.predicting import evaluate_models
 
+    keep_freed_memory()
     with ImageProgress("evaluating") as progress:
         result = evaluate_models(places, {"data_uri": data_uri, **where}, options, shared, progress)
     note_overlap(result)

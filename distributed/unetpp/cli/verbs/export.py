@@ -9,6 +9,7 @@ import typer
 from unetpp.cli.terminal.dilation import Dilation, parse_dilation
 from unetpp.cli.terminal.output import Json, emit, note
 from unetpp.cli.terminal.tables import print_table
+from unetpp.core.heap import keep_freed_memory
 
 __all__ = ["register"]
 
@@ -69,6 +70,7 @@ def register(app: typer.Typer) -> None:
         """
         from unetpp.api.exporting import MAX_DROP, export_for, export_one
 
+        keep_freed_memory()
         if target is not None or max_drop is not None:
             _refuse_beside_target(
                 target,

@@ -9,6 +9,7 @@ from unetpp.cli.terminal.averaging import AverageLevels, MinObject, Threshold, T
 from unetpp.cli.terminal.dilation import Dilation, parse_dilation
 from unetpp.cli.terminal.many import Form, GpusPerWorker, RayAddress, Resume, Review, Split, Workers
 from unetpp.cli.terminal.output import SOME_FAILED, Json, emit, note
+from unetpp.core.heap import keep_freed_memory
 
 __all__ = ["register"]
 
@@ -73,6 +74,7 @@ def register(app: typer.Typer) -> None:
             **masks,
         )
         pool: dict[str, Any] = {"workers": workers, "address": address, "gpus_per_worker": gpus_per_worker}
+        keep_freed_memory()
         with ImageProgress("predicting") as progress:
             result = predict_images(models, (source, out), options, **pool, on_image=progress)
         _tell(result, json=json)

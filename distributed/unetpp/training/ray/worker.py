@@ -12,6 +12,7 @@ import ray.train.torch
 import ray.util
 import torch
 
+from unetpp.core.heap import keep_freed_memory
 from unetpp.core.logs import RedactSecrets, setup_logging
 from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.ray_stream import stream_batches
@@ -96,6 +97,7 @@ def run_worker(arguments: WorkerArguments) -> None:
     logging.getLogger("unetpp").addHandler(_BoardHandler(arguments["board"], session.rank))
     sharing = ray.train.get_context().get_local_world_size() * arguments["concurrent"]
     set_threads(arguments["job"].config, sharing)
+    keep_freed_memory()
     device = ray.train.torch.get_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)
