@@ -25,6 +25,7 @@ from unetpp.config.grid import GridShape
 from unetpp.core.errors import ConfigError
 from unetpp.models.blocks import BlockOptions, ConvBlock, Node
 from unetpp.models.encoders.efficientnet_lite import EfficientNetLite
+from unetpp.models.gradients.upsampling import enlarge_logits
 from unetpp.models.layers import Activation, Norm, pool_layer
 from unetpp.models.output import ImageHead, ModelOutput, segmentation_head
 from unetpp.models.upsample import Upsample
@@ -195,7 +196,7 @@ class UNetPlusPlus(nn.Module):
         logits: Tensor = self.heads[str(level)](features)
         if self.shape.stem_stride == 1:
             return logits
-        return F.interpolate(logits, scale_factor=float(self.shape.stem_stride), mode="bilinear")
+        return enlarge_logits(logits, self.shape.stem_stride)
 
     def _node(self, i: int, j: int, options: BlockOptions) -> nn.Module:
         width, dilation = self.shape.widths[i], self.dilation[i]

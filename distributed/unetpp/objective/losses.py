@@ -94,12 +94,13 @@ def tversky(
         present_only: average over the classes in the image, where classes exclude each other: an absent class
             is near 1 whatever is predicted, and its false positives are another's false negatives.
     """
-    p, y = probabilities(logits, softmax=softmax) * valid, target * valid
-    tp, fp, fn = (_sum(part) for part in (p * y, p * (1 - y), (1 - p) * y))
+    p = probabilities(logits, softmax=softmax) * valid
+    tp, predicted, actual = _sum(p * target), _sum(p), _sum(target)
+    fp, fn = predicted - tp, actual - tp
     score = (tp + _SMOOTH_PX) / (tp + alpha * fp + beta * fn + _SMOOTH_PX)
     if not (softmax and present_only):
         return (1 - score).mean(1)
-    present = (_sum(y) > 0).float()
+    present = (actual > 0).float()
     return ((1 - score) * present).sum(1) / present.sum(1).clamp(min=1)
 
 

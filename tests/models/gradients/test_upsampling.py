@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unetpp.models.gradients.upsampling import upsample_linear
+from unetpp.models.gradients.upsampling import enlarge_logits, upsample_linear
 
 CASES = [
     ((2, 2), (5, 7)),
@@ -54,3 +54,22 @@ def test_upsample_linear_bf16_gradient_is_as_near_as_torch_s_and_stays_channels_
 def test_upsample_linear_contiguous_images_equal_torch():
     x = torch.randn(2, 3, 4, 5, requires_grad=True)
     assert torch.equal(upsample_linear(x, (2, 2)), _reference(x, (2, 2)))
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+@pytest.mark.parametrize(("channels", "size"), [(1, (1, 1)), (1, (3, 8)), (11, (9, 6))], ids=str)
+def test_enlarged_logits_bf16_gradient_is_within_rounding_of_exact(factor, channels, size):
+    x = _images(size, torch.bfloat16, channels)
+    out = enlarge_logits(x, factor)
+    assert torch.equal(out, _reference(x, (factor, factor)))
+    grad = torch.randn_like(out)
+    (found,) = torch.autograd.grad(out, x, grad)
+    exact_x = x.detach().double().requires_grad_()
+    (exact,) = torch.autograd.grad(_reference(exact_x, (factor, factor)), exact_x, grad.double())
+    # Rounded twice, once along each axis.
+    torch.testing.assert_close(found.double(), exact, rtol=2**-6, atol=2**-5)
+
+
+def test_enlarged_logits_in_float32_are_torch_s():
+    x = _images((3, 4), torch.float32)
+    assert type(enlarge_logits(x, 2).grad_fn) is type(_reference(x, (2, 2)).grad_fn)

@@ -6,9 +6,13 @@ Between samples (align_corners=False) output 2k is x[k-1] / 4 + 3 x[k] / 4 and o
     g[2k-1] / 4 + 3 g[2k] / 4 + 3 g[2k+1] / 4 + g[2k+2] / 4,
 
 and the first and last x a further quarter of the first and last g.
+
+Of few channels, as logits have, and any factor s the gradient is the product with the matrices that
+interpolate each axis, which is fast in bf16: A of (size, s * size) gives A_h g A_w^T.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -18,7 +22,7 @@ from torch import Tensor
 from unetpp.models.gradients.applies import applies
 from unetpp.models.layers import channels_last
 
-__all__ = ["upsample_linear"]
+__all__ = ["enlarge_logits", "upsample_linear"]
 
 _TAPS = (0.25, 0.75, 0.75, 0.25)
 
@@ -30,6 +34,37 @@ def upsample_linear(x: Tensor, factors: Sequence[int]) -> Tensor:
         out: Tensor = apply(x, tuple(factors))
         return out
     return _interpolate(x, factors)
+
+
+def enlarge_logits(x: Tensor, factor: int) -> Tensor:
+    """(N, C, H, W) -> (N, C, factor * H, factor * W), bilinear; C few."""
+    if applies(x) and x.dtype == torch.bfloat16:
+        apply: Any = _EnlargeLogits.apply
+        out: Tensor = apply(x, factor)
+        return out
+    return _interpolate(x, (factor, factor))
+
+
+class _EnlargeLogits(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factor: int) -> Tensor:
+        ctx.factor = factor
+        return _interpolate(x, (factor, factor))
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        rows, columns = (
+            _interpolation(side // ctx.factor, ctx.factor, grad.dtype) for side in grad.shape[2:]
+        )
+        return rows @ (grad.contiguous() @ columns.T), None
+
+
+@lru_cache(maxsize=64)
+def _interpolation(size: int, factor: int, dtype: torch.dtype) -> Tensor:
+    """(size, factor * size): the share of each sample in each point between."""
+    shares = F.interpolate(torch.eye(size)[None], scale_factor=float(factor), mode="linear")
+    return shares[0].to(dtype)
 
 
 class _UpsampleLinear(torch.autograd.Function):
