@@ -22,10 +22,9 @@ from unetpp.inference.many.options import PredictOptions
 from unetpp.inference.many.packed import packed_images
 from unetpp.inference.many.work import PredictWork
 from unetpp.inference.many.worker import Outcome, Worker
-from unetpp.inference.masks.decide import Decision
 from unetpp.inference.outputs import own_outputs, refuse_existing, refuse_images
 from unetpp.inference.predictor import Predictor
-from unetpp.inference.review.rank import require_pictures
+from unetpp.inference.review.rank import Doubted, require_pictures
 from unetpp.inference.review.write import REVIEW_PAGE, write_review
 from unetpp.inference.writers.registry import finish, is_together, together, trained_writer
 
@@ -86,7 +85,7 @@ def predict_paths(
     failed = _gather(outcomes, journal, len(images.images), len(left), options, on_image)
     seconds = time.perf_counter() - start
     finish(journal.records(image.name for image in images.images), target, manifest, options.format)
-    reviewed = _review(places, images, target, options, predictor.decision)
+    reviewed = _review(images, target, journal, options)
     if not failed:
         journal.end()
     return {
@@ -130,17 +129,12 @@ def _counts(total: int, left: int, failed: int, split: str | None) -> dict[str, 
     return {**meant, "images": total, "predicted": left - failed, "resumed": total - left}
 
 
-def _review(
-    places: Sequence[str],
-    images: ImageSet,
-    target: Storage,
-    options: PredictOptions,
-    decision: Decision,
-) -> dict[str, str]:
-    """`review`, the page of the images that the first model is least certain of, where asked for."""
+def _review(images: ImageSet, target: Storage, journal: Journal, options: PredictOptions) -> dict[str, str]:
+    """`review`, the page of the images that the network is least certain of, where asked for."""
     if options.review is None:
         return {}
-    write_review(places[0], images.images, target, options, decision)
+    judged = (Doubted.from_json(name, values) for name, values in journal.reviews().items() if values)
+    write_review(images.images, judged, target, options.review)
     return {"review": f"{target.uri.rstrip('/')}/{REVIEW_PAGE}"}
 
 
@@ -174,7 +168,11 @@ class _Outputs:
         images = self._images.images
         if self._options.resume:
             if journal.load():
-                done = journal.done(self._own, needs_records=is_together(self._options.format))
+                needs = {
+                    "needs_records": is_together(self._options.format),
+                    "needs_reviews": self._options.review is not None,
+                }
+                done = journal.done(self._own, **needs)
                 return [image for image in images if image.name not in done]
             self._refuse_existing()
         journal.begin()
@@ -203,7 +201,9 @@ def _gather(
     storage_failures = 0
     for number, outcome in enumerate(outcomes, start=total - left + 1):
         if outcome.reason is None:
-            journal.add(outcome.name, outcome.record)
+            # An image that is read by parts is not judged, which is to be known, too.
+            doubted = outcome.doubted.to_json() if outcome.doubted else {}
+            journal.add(outcome.name, outcome.record, doubted if options.review else None)
             storage_failures = 0
         else:
             said = f"{outcome.name}: {outcome.reason}"
@@ -217,6 +217,7 @@ def _gather(
                     "failed, too; mend it, then go on with --resume"
                 )
         on_image(number, total)
+    journal.flush()
     if len(failed) == total:
         first = f"{failed[0]['file']}: {failed[0]['reason']}"
         raise InputError(f"none of {total} images could be predicted; {first}")
@@ -226,7 +227,7 @@ def _gather(
 def _call(predictor: Predictor, places: Sequence[str], options: PredictOptions) -> dict[str, Any]:
     """What decides the bytes of the masks."""
     asked = asdict(options)
-    deciding = ("format", "probabilities", "overlay", "overwrite", "tta", "average_levels")
+    deciding = ("format", "probabilities", "overlay", "overwrite", "tta", "average_levels", "review")
     return {
         "step": predictor.step,
         **_decided(predictor),

@@ -28,6 +28,7 @@ from unetpp.inference.masks.decide import NEVER
 from unetpp.inference.prediction import Prediction
 from unetpp.inference.windows import FittingWindows
 from unetpp.models.inference import predict_logits
+from unetpp.models.output import ModelOutput
 from unetpp.models.strips import predict_strips
 from unetpp.objective.counts import predicted_classes
 
@@ -129,6 +130,14 @@ class Predictor:
         """
         return self._each(images, self._predictions)
 
+    def predict_levels(
+        self, images: Sequence[NDArray[np.generic]]
+    ) -> list[tuple[Prediction, tuple[Tensor, ...]]]:
+        """What `predict` gives of each, and float32 logits (1, K, *size) of each level, at the size that the
+        network takes; a mean of levels or of networks has one.
+        """
+        return self._each(images, self._predictions_and_levels)
+
     def masks(self, images: Sequence[NDArray[np.generic]]) -> list[NDArray[np.uint8]]:
         """What `mask` gives of each; neighbours of one shape share passes, see `at_once`."""
         return self._each(images, self._only_masks)
@@ -193,7 +202,18 @@ class Predictor:
         return found
 
     def _predictions(self, pixels: NDArray[np.generic]) -> list[Prediction]:
-        logits = self._logits(pixels)
+        return self._told(self._logits(pixels))
+
+    def _predictions_and_levels(
+        self, pixels: NDArray[np.generic]
+    ) -> list[tuple[Prediction, tuple[Tensor, ...]]]:
+        levels = [level.float() for level in self._output(pixels).levels]
+        found = self._told(_sized(levels[-1], pixels.shape[1:-1]))
+        return [
+            (prediction, tuple(level[n : n + 1] for level in levels)) for n, prediction in enumerate(found)
+        ]
+
+    def _told(self, logits: Tensor) -> list[Prediction]:
         masks = self._masks(logits).cpu().numpy()
         probabilities = probabilities_from_logits(logits, self.manifest.task).cpu().numpy()
         return [Prediction(*pair, self.manifest) for pair in zip(masks, probabilities, strict=True)]
@@ -213,7 +233,11 @@ class Predictor:
     @torch.inference_mode()
     def _logits(self, pixels: NDArray[np.generic]) -> Tensor:
         """float32 (N, K, *size) of images (N, *size, C), at the images' own size."""
-        size = pixels.shape[1:-1]
+        return _sized(self._output(pixels).levels[-1].float(), pixels.shape[1:-1])
+
+    @torch.inference_mode()
+    def _output(self, pixels: NDArray[np.generic]) -> ModelOutput:
+        """Of images (N, *size, C), at the size that the network takes."""
         if self.resized_px is not None:
             side_px = self.resized_px
             pixels = np.stack([resize_image(image, side_px, side_px) for image in pixels])
@@ -222,18 +246,20 @@ class Predictor:
         batch = torch.from_numpy(np.ascontiguousarray(pixels)).movedim(-1, 1).to(windows.blend_on)
         normalised = self._normalise.to(windows.blend_on)(batch)
         with self._autocast(self.device):
-            output = predict_logits(
+            return predict_logits(
                 self.model,
                 normalised,
                 window_px=windows.size_px,
                 least_px=self._least_px,
                 device=self.device,
             )
-        logits = output.levels[-1].float()
-        if logits.shape[2:] == size:
-            return logits
-        shrinks = any(side < found for side, found in zip(size, logits.shape[2:], strict=True))
-        return F.interpolate(logits, size, mode="bilinear", antialias=shrinks)
+
+
+def _sized(logits: Tensor, size: Sequence[int]) -> Tensor:
+    if logits.shape[2:] == tuple(size):
+        return logits
+    shrinks = any(side < found for side, found in zip(size, logits.shape[2:], strict=True))
+    return F.interpolate(logits, tuple(size), mode="bilinear", antialias=shrinks)
 
 
 def check_image(image: NDArray[np.generic], manifest: Manifest) -> NDArray[np.generic]:

@@ -7,11 +7,12 @@ Shapes: Z planes, H height, W width, C image channels, K classes.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from unetpp.core.errors import InputError
 from unetpp.core.manifest import Manifest, Task
@@ -35,6 +36,8 @@ class Result:
 
     mask: NDArray[np.uint8]
     probabilities: NDArray[np.uint8] | None
+    levels: tuple[Tensor, ...] = ()
+    """Of a picture where they were asked for, see `Predictor.predict_levels`."""
 
 
 def prepared(pixels: NDArray[Any], header: Header, space: Space, manifest: Manifest) -> NDArray[Any]:
@@ -67,7 +70,12 @@ def check_any(pixels: NDArray[Any], manifest: Manifest) -> NDArray[Any]:
 
 
 def segment(
-    predictor: Predictor, pixels: NDArray[Any], grid: tuple[int, ...], *, probabilities: bool
+    predictor: Predictor,
+    pixels: NDArray[Any],
+    grid: tuple[int, ...],
+    *,
+    probabilities: bool,
+    levels: bool = False,
 ) -> Result:
     """Predict an image as `prepared` and `check_any` leave it.
 
@@ -76,27 +84,39 @@ def segment(
         pixels: H W C or Z H W C.
         grid: sizes (Z,) H, W of the image's own grid.
         probabilities: whether they are asked for.
+        levels: likewise, of a picture.
     """
+    if levels:
+        ((found, of_levels),) = predictor.predict_levels([pixels])
+        at_grid = _at_grid(_mask_and_probabilities(found), predictor, grid, probabilities=probabilities)
+        return replace(at_grid, levels=of_levels)
     if not probabilities and pixels.shape[:-1] == grid:
         return Result(_by_slices(predictor, pixels, predictor.mask), None)
-    both = _by_slices(predictor, pixels, lambda plane: _mask_and_probabilities(predictor, plane))
+    both = _by_slices(predictor, pixels, lambda plane: _mask_and_probabilities(predictor.predict(plane)))
+    return _at_grid(both, predictor, grid, probabilities=probabilities)
+
+
+def _at_grid(
+    both: NDArray[np.uint8], predictor: Predictor, grid: tuple[int, ...], *, probabilities: bool
+) -> Result:
+    """Of mask and probabilities (Z) H W 1+K."""
     mask, quantised = both[..., 0], both[..., 1:]
-    if pixels.shape[:-1] != grid:
+    if mask.shape != grid:
         quantised = resample_image(quantised, grid)
         mask = _decided(quantised, predictor)
     return Result(mask, quantised if probabilities else None)
 
 
 def segment_pictures(
-    predictor: Predictor, pictures: Sequence[NDArray[Any]], *, probabilities: bool
+    predictor: Predictor, pictures: Sequence[NDArray[Any]], *, probabilities: bool, levels: bool = False
 ) -> list[Result]:
     """What `segment` gives of pictures H W C that are predicted at their own size; of one shape together."""
+    if levels:
+        both = predictor.predict_levels(pictures)
+        return [Result(found.mask, _packed(found) if probabilities else None, each) for found, each in both]
     if not probabilities:
         return [Result(mask, None) for mask in predictor.masks(pictures)]
-    return [
-        Result(found.mask, np.ascontiguousarray(np.moveaxis(_quantised(found), 0, -1)))
-        for found in predictor.predict_many(pictures)
-    ]
+    return [Result(found.mask, _packed(found)) for found in predictor.predict_many(pictures)]
 
 
 def fullest_slice(
@@ -120,10 +140,14 @@ def _by_slices(
     return np.ascontiguousarray(volume_of(found, slicing))
 
 
-def _mask_and_probabilities(predictor: Predictor, plane: NDArray[Any]) -> NDArray[np.uint8]:
+def _mask_and_probabilities(found: Prediction) -> NDArray[np.uint8]:
     """H W 1+K."""
-    found = predictor.predict(plane)
     return np.stack([found.mask, *_quantised(found)], axis=-1)
+
+
+def _packed(found: Prediction) -> NDArray[np.uint8]:
+    """H W K."""
+    return np.ascontiguousarray(np.moveaxis(_quantised(found), 0, -1))
 
 
 def _quantised(found: Prediction) -> NDArray[np.uint8]:

@@ -1,10 +1,8 @@
 """An evaluation whose parts several processes share gives the bytes of one, in whatever order parts end."""
 
-import pickle
-import random
-
 import pytest
 
+from fake_pool import FakePool
 from unetpp.core.errors import CorruptionError
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
@@ -17,21 +15,6 @@ from unetpp.inference.masks.kept import kept_thresholds
 
 SIZES = [(24, 24)] * 4 + [(20, 33), (24, 24), (24, 24), (17, 9), (24, 24)]
 TIMES = {"seconds", "images_per_s", "cpu_ms", "latency"}
-
-
-class FakePool:
-    """Processes in this one: each gets what has travelled, and parts end in no order."""
-
-    def __init__(self, workers):
-        self.workers = workers
-        self.parts = 0
-
-    def __call__(self, work, parts):
-        opened = [pickle.loads(pickle.dumps(work)).open() for _ in range(self.workers)]
-        shuffled = random.Random(self.workers).sample(parts, len(parts))
-        for turn, part in enumerate(shuffled):
-            self.parts += 1
-            yield from pickle.loads(pickle.dumps(list(opened[turn % self.workers]([part]))))
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +60,7 @@ def test_evaluation_shared_among_processes_equals_that_of_one_to_the_bit(make_ru
             on_rows=lambda done, total, told=told: told.append((done, total)),
         )
         assert [done for done, _ in told] == [2, 4, 6, 8, 9]
-        assert pool is None or pool.parts == 5
+        assert pool is None or pool.items == 5
         found.append(timeless(summary))
         written.append(files(out))
         kept.append(kept_thresholds(RunDir(run), 3, 2))

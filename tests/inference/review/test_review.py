@@ -1,20 +1,24 @@
 """The images of a review are the least certain ones, and its page shows them without a network."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from fake_pool import FakePool
 from unetpp.core.errors import ConfigError, ExistsError, InputError
 from unetpp.core.rundir import RunDir
 from unetpp.inference.batch import PredictOptions, predict_paths
 from unetpp.inference.device import pick_device
 from unetpp.inference.ensemble.load import load_member
 from unetpp.inference.export import export_run
-from unetpp.inference.inputs import find_images
-from unetpp.inference.review.rank import doubt_of, least_certain
+from unetpp.inference.predictor import masks_from_logits
+from unetpp.inference.review.rank import doubt_of
+from unetpp.models.inference import predict_logits
+from unetpp.objective.certainty import certainty
 
 
 @pytest.fixture
@@ -28,17 +32,100 @@ def images(tmp_path):
     return root
 
 
+def shown(out):
+    """Names and certainties on the page, in its order."""
+    page = (out / "review/index.html").read_text()
+    found = re.findall(r"<figcaption>\d+\. (\d\.png), certainty ([\d.]+)", page)
+    return [name for name, _ in found], [float(value) for _, value in found]
+
+
+@pytest.fixture
+def predicted(monkeypatch):
+    """Numbers of images of the passes through a network."""
+    passes = []
+
+    def counting(model, images, **options):
+        passes.append(len(images))
+        return predict_logits(model, images, **options)
+
+    monkeypatch.setattr("unetpp.inference.predictor.predict_logits", counting)
+    return passes
+
+
 @pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
-def test_least_certain_are_the_first_of_all_in_order(make_run, images, task):
-    device = pick_device()
-    network = load_member(make_run(task), None, None, device, every_level=True)
-    found = find_images(str(images)).images
-    ranked = least_certain(network, device, found, 10)
-    assert len(ranked) == 5
-    assert [entry.certainty for entry in ranked] == sorted(entry.certainty for entry in ranked)
-    assert {entry.measure for entry in ranked} == {"levels"}
-    two = least_certain(network, device, found, 2)
-    assert [entry.image.name for entry in two] == [entry.image.name for entry in ranked[:2]]
+def test_review_shows_the_least_certain_in_order_and_predicts_each_image_once(
+    make_run, images, tmp_path, task, predicted
+):
+    run = make_run(task)
+    network = load_member(run, None, None, pick_device(), every_level=True)
+    expected = {}
+    for path in sorted(images.glob("[0-9].png")):
+        pixels = torch.from_numpy(np.array(Image.open(path))).movedim(-1, 0)[None]
+        with torch.inference_mode():
+            levels = [level.float() for level in network.outputs(pixels.to(pick_device())).levels]
+        masks = masks_from_logits(levels[-1], task)
+        expected[path.name] = certainty(levels, masks, task)[0, 0].item()
+    for keep in (10, 2):
+        del predicted[:]
+        out = tmp_path / str(keep)
+        predict_paths(run, str(images), str(out), PredictOptions(review=keep))
+        names, certain = shown(out)
+        assert names == sorted(expected, key=lambda name: (expected[name], name))[:keep]
+        assert certain == pytest.approx([expected[name] for name in names], abs=6e-4)
+        assert sum(predicted) == 5
+    predict_paths(run, str(images), str(tmp_path / "plain"))
+    for path in (tmp_path / "plain").glob("*.png"):
+        assert (out / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("options", [{}, {"tta": True, "probabilities": True}, {"format": "coco"}])
+def test_review_by_a_pool_is_that_of_one_process(make_run, images, tmp_path, options):
+    run, asked = make_run(), PredictOptions(review=2, **options)
+    predict_paths(run, str(images), str(tmp_path / "alone"), asked)
+    predict_paths(run, str(images), str(tmp_path / "pool"), asked, run=FakePool(3))
+    alone, pool = (
+        {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        for root in (tmp_path / "alone", tmp_path / "pool")
+    )
+    assert {name for name in alone if ".predict" not in str(name)} >= {Path("review/index.html")}
+    for name in alone.keys() | pool.keys():
+        if ".predict" not in str(name):
+            assert alone[name] == pool[name]
+
+
+def test_review_of_an_ensemble_shows_the_masks_of_the_mean_by_its_confidence(make_run, images, tmp_path):
+    runs = [make_run(), make_run(name="other", width=6)]
+    predict_paths(runs, str(images), str(tmp_path / "out"), PredictOptions(review=1))
+    assert "by its confidence" in (tmp_path / "out/review/index.html").read_text()
+
+
+def test_killed_prediction_with_a_review_is_gone_on_with_and_nothing_known_is_predicted_again(
+    make_run, images, tmp_path, monkeypatch, predicted
+):
+    run = make_run()
+    (images / "broken.png").unlink()
+    predict_paths(run, str(images), str(tmp_path / "whole"), PredictOptions(review=3))
+    monkeypatch.setattr("unetpp.inference.many.journal._RECORDS_AT_ONCE", 2)
+
+    def dying(done, _total):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict_paths(run, str(images), str(tmp_path / "out"), PredictOptions(review=3), on_image=dying)
+    del predicted[:]
+    result = predict_paths(run, str(images), str(tmp_path / "out"), PredictOptions(review=3, resume=True))
+    assert result["resumed"] == 2
+    assert sum(predicted) == 3
+    for name in ("review/index.html", "0.png", "4.png"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_resume_that_asks_for_another_review_is_refused(make_run, images, tmp_path):
+    run = make_run()
+    predict_paths(run, str(images), str(tmp_path / "out"))  # one image is broken: the call is not over
+    with pytest.raises(ExistsError, match="review was None; now it is 1"):
+        predict_paths(run, str(images), str(tmp_path / "out"), PredictOptions(review=1, resume=True))
 
 
 def test_doubt_is_where_levels_differ_and_of_one_level_where_it_is_undecided():

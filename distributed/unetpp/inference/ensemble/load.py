@@ -23,12 +23,14 @@ __all__ = ["Averaging", "averaged", "load_member", "load_network", "refuse_repea
 
 @dataclass(frozen=True)
 class Averaging:
-    """What a prediction is the mean of, beside several networks."""
+    """What a prediction is the mean of, beside several networks, and what it tells."""
 
     tta: bool = False
     """Views: the flips and quarter turns that the training's augmentation had."""
     levels: bool = False
     """Levels of the nested network, up to the one that is asked for."""
+    every_level: bool = False
+    """Whether the network also gives its shallower levels, as far as it is no mean of levels or networks."""
 
 
 _ALONE = Averaging()
@@ -62,8 +64,9 @@ def load_network(
     """
     places = with_folds(places)
     refuse_repeated(places, dilation)
+    every = averaging.levels or averaging.every_level
     members = [
-        averaged(load_member(place, level, dilation, device, every_level=averaging.levels), place, averaging)
+        averaged(load_member(place, level, dilation, device, every_level=every), place, averaging)
         for place in places
     ]
     network = ensemble_of(members, places)

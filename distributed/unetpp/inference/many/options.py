@@ -50,6 +50,7 @@ class PredictOptions:
     @property
     def of_model(self) -> dict[str, Any]:
         """Those of `Predictor.of`."""
-        averaging = Averaging(tta=self.tta, levels=self.average_levels)
+        every_level = self.review is not None
+        averaging = Averaging(self.tta, self.average_levels, every_level)
         decided = {"thresholds": self.thresholds, "min_object_px": self.min_object_px}
         return {"level": self.level, "dilation": self.dilation, "averaging": averaging, **decided}

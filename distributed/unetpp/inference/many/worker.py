@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from unetpp.inference.objects.find import Objects, find_objects
 from unetpp.inference.outputs import mask_name, overlay_name, probabilities_name
 from unetpp.inference.overlay import overlay_png
 from unetpp.inference.predictor import Predictor
+from unetpp.inference.review.rank import Doubted, Reviewer
 from unetpp.inference.strips import segment_large
 from unetpp.inference.volumes import (
     STEPS,
@@ -57,6 +58,8 @@ class Outcome:
     """Whether a storage is at fault, rather than the image."""
     record: Any = None
     """What the writer keeps for the files for all images; JSON."""
+    doubted: Doubted | None = None
+    """How certain the network is, where a review is asked for; None of an image that is read by parts."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,22 @@ class _Ready:
         return self.pixels.ndim == 3 and self.pixels.shape[:-1] == shape_of(self.opened.header)
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """A result, and how certain the network is of it where that is asked for."""
+
+    result: Result
+    doubted: Doubted | None
+
+
 class Worker:
     """Gives an `Outcome` for each image, once its outputs are written."""
 
     def __init__(self, predictor: Predictor, target: Storage, options: PredictOptions) -> None:
         self._predictor, self._target, self._options = predictor, target, options
         self._manifest = predictor.manifest
+        keep = options.review
+        self._review = None if keep is None else Reviewer(predictor.manifest, predictor.decision, keep)
 
     def __call__(self, images: Iterable[InputImage]) -> Iterator[Outcome]:
         """In about the images' order; an image that fails does not keep the others."""
@@ -132,19 +145,28 @@ class Worker:
         else:
             return
         for ready, result in zip(held, results, strict=True):
-            yield ready.image, ready.opened, result
+            yield ready.image, ready.opened, self._judged(ready, result)
+
+    def _judged(self, ready: _Ready, result: Result | Outcome) -> _Judged | Outcome:
+        if isinstance(result, Outcome):
+            return result
+        if self._review is None:
+            return _Judged(result, None)
+        doubted = self._review(ready.image.name, ready.pixels, result.levels)
+        return _Judged(replace(result, levels=()), doubted)
 
     def _alone(self, ready: _Ready) -> Result | Outcome:
         grid = shape_of(ready.opened.header)
         try:
-            return segment(self._predictor, ready.pixels, grid, probabilities=self._needs_chances(ready))
+            asked = {"probabilities": self._needs_chances(ready), "levels": self._review is not None}
+            return segment(self._predictor, ready.pixels, grid, **asked)
         except _FAILURES as error:
             return _failed(ready.image, error)
 
     def _together(self, held: list[_Ready]) -> list[Result | Outcome]:
-        chances = any(map(self._needs_chances, held))
+        asked = {"probabilities": any(map(self._needs_chances, held)), "levels": self._review is not None}
         try:
-            found = segment_pictures(self._predictor, [ready.pixels for ready in held], probabilities=chances)
+            found = segment_pictures(self._predictor, [ready.pixels for ready in held], **asked)
         except _FAILURES as error:
             if len(held) > 1:
                 return [result for ready in held for result in self._together([ready])]
@@ -157,9 +179,10 @@ class Worker:
     def _with_objects(self, image: InputImage, opened: Opened) -> bool:
         return needs_objects(image.files[0], self._options.format) and opened.header.planes is None
 
-    def _finish(self, image: InputImage, opened: Opened, result: Result) -> Outcome:
+    def _finish(self, image: InputImage, opened: Opened, judged: _Judged) -> Outcome:
         """Encode and write."""
         assert opened.pixels is not None
+        result = judged.result
         valid, manifest = opened.pixels.valid, self._manifest
         try:
             with_objects = self._with_objects(image, opened)
@@ -176,7 +199,7 @@ class Worker:
                 self._target.write(overlay_name(image), overlay_png(*shown, manifest))
         except _FAILURES as error:
             return _failed(image, error)
-        return Outcome(image.name, record=record)
+        return Outcome(image.name, record=record, doubted=judged.doubted)
 
     def _objects(self, result: Result, valid: NDArray[np.bool_] | None) -> Objects:
         """Of what the mask has; where borders tell objects apart it has no part in them."""

@@ -55,15 +55,16 @@ def review_page(entries: Sequence[Doubted], total: int) -> str:
 
 
 def _figure(number: int, entry: Doubted) -> str:
-    name = escape(entry.image.name, quote=True)
+    name = escape(entry.name, quote=True)
     pairs = (
         "<div class='pair {kind}'><img alt='{name}' src='{one}'>"
         "<img alt='{kind} of {name}' src='{other}'></div>"
     )
-    one = _uri(entry.picture)
+    assert entry.pictures is not None
+    one, masked, doubt = map(_uri, entry.pictures)
     shown = "".join(
-        pairs.format(kind=kind, name=name, one=one, other=_uri(data))
-        for kind, data in (("mask", entry.masked), ("doubt", entry.doubt))
+        pairs.format(kind=kind, name=name, one=one, other=other)
+        for kind, other in (("mask", masked), ("doubt", doubt))
     )
     return (
         f"<figure data-show='mask'>{shown}"

@@ -3,29 +3,27 @@
 Shapes: H height, W width, C channels, K classes.
 """
 
-import heapq
+import base64
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unetpp.core.errors import InputError, StorageError
+from unetpp.core.errors import InputError
 from unetpp.core.manifest import Manifest
 from unetpp.data.images.resize import resize_image
 from unetpp.data.preview import overlay, stretched
-from unetpp.data.sources.files import UnreadFileError
 from unetpp.inference.colours import png
-from unetpp.inference.engines.network import Network
-from unetpp.inference.inputs import InputImage
-from unetpp.inference.many.reading import as_trained, open_ahead
+from unetpp.inference.masks.decide import Decision
 from unetpp.inference.predictor import masks_from_logits, probabilities_from_logits
 from unetpp.objective.certainty import CERTAINTIES, certainty
 
-__all__ = ["Doubted", "doubt_of", "least_certain", "require_pictures"]
+__all__ = ["Doubted", "LeastCertain", "Reviewer", "doubt_of", "require_pictures"]
 
 _DIMMED = 0.35
 _DOUBT = (255, 60, 30)
@@ -33,15 +31,44 @@ _DOUBT = (255, 60, 30)
 
 @dataclass(frozen=True)
 class Doubted:
-    """An image, and PNGs of it: as it is, with its mask, and with what is doubted."""
+    """How certain a network is of an image; and, where it may be shown, PNGs of it."""
 
-    image: InputImage
+    name: str
     certainty: float
     measure: str
     """Of `CERTAINTIES`: `levels`, or `confidence` of a network of one level."""
-    picture: bytes
-    masked: bytes
-    doubt: bytes
+    pictures: tuple[bytes, bytes, bytes] | None = None
+    """As it is, with its mask, and with what is doubted."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for a journal."""
+        drawn = self.pictures and [base64.b64encode(picture).decode() for picture in self.pictures]
+        return {"certainty": self.certainty, "measure": self.measure, "pictures": drawn}
+
+    @classmethod
+    def from_json(cls, name: str, values: dict[str, Any]) -> "Doubted":
+        """What `to_json` gave."""
+        one, masked, doubt = map(base64.b64decode, values["pictures"] or ("", "", ""))
+        drawn = (one, masked, doubt) if values["pictures"] else None
+        return cls(name, values["certainty"], values["measure"], drawn)
+
+
+class LeastCertain:
+    """The `keep` least certain images of those that were offered, in whatever order; no more are held."""
+
+    def __init__(self, keep: int) -> None:
+        self._keep = keep
+        self._held: list[Doubted] = []
+
+    def offer(self, doubted: Doubted) -> bool:
+        """Whether it is one of them so far; an image that is offered again counts once."""
+        others = [each for each in self._held if each.name != doubted.name]
+        self._held = sorted([*others, doubted], key=lambda each: (each.certainty, each.name))[: self._keep]
+        return doubted in self._held
+
+    def listed(self) -> list[Doubted]:
+        """The least certain first."""
+        return list(self._held)
 
 
 def require_pictures(manifest: Manifest) -> None:
@@ -54,56 +81,49 @@ def require_pictures(manifest: Manifest) -> None:
         raise InputError("--review shows pictures, this model segments volumes; leave it out")
 
 
-@torch.inference_mode()
-def least_certain(
-    network: Network, device: torch.device, images: Iterable[InputImage], keep: int
-) -> list[Doubted]:
-    """The `keep` least certain images, the least certain first; no more are held.
-
-    Images that cannot be read or are read by parts only are left out.
+class Reviewer:
+    """Judges images while they are predicted, and draws those that may be among the least certain.
 
     Args:
-        network: of pictures, with every level, see `network_of_run`; of one level alone its confidence
-            ranks. Masks are drawn as it decides on them.
-        device: of the network.
-        images: pictures.
-        keep: how many.
+        manifest: of the network's training data.
+        decision: how masks are made, and so drawn.
+        keep: how many are shown in the end. What is none of the least certain here is none of them all.
     """
-    manifest = network.manifest
-    kept: list[tuple[float, int, Doubted]] = []
-    for number, (image, opened) in enumerate(open_ahead(images, manifest)):
-        try:
-            found = opened.result()
-            if found.pixels is None:
-                continue
-            pixels = as_trained(image, found, manifest)
-        except (InputError, StorageError, UnreadFileError):
-            continue
-        if manifest.resized_px is not None:
-            pixels = resize_image(pixels, manifest.resized_px, manifest.resized_px)
-        levels = _levels(network, device, pixels)
+
+    def __init__(self, manifest: Manifest, decision: Decision, keep: int) -> None:
+        self._manifest, self._decision = manifest, decision
+        self._least = LeastCertain(keep)
+
+    @torch.inference_mode()
+    def __call__(self, name: str, pixels: NDArray[np.generic], levels: Sequence[Tensor]) -> Doubted:
+        """Judge an image.
+
+        Args:
+            name: of the image.
+            pixels: H W C, as the network took it.
+            levels: logits (1, K, H, W) of each level, shallow to deep; of one alone its confidence ranks.
+        """
+        manifest = self._manifest
         masks = masks_from_logits(levels[-1], manifest.task)
         told = dict(zip(CERTAINTIES, certainty(levels, masks, manifest.task)[0].tolist(), strict=True))
         measure = "confidence" if math.isnan(told["levels"]) else "levels"
-        key = (-told[measure], -number)
-        if len(kept) == keep and key <= kept[0][:2]:
-            continue
+        doubted = Doubted(name, told[measure], measure)
+        if not self._least.offer(doubted):
+            return doubted
+        return Doubted(name, told[measure], measure, self._drawn(pixels, levels))
+
+    def _drawn(self, pixels: NDArray[np.generic], levels: Sequence[Tensor]) -> tuple[bytes, bytes, bytes]:
+        manifest = self._manifest
+        if manifest.resized_px is not None:
+            pixels = resize_image(pixels, manifest.resized_px, manifest.resized_px)
         shown = stretched(np.asarray(pixels), manifest)
-        decided = masks_from_logits(network.decision.apply(levels[-1], manifest), manifest.task)
+        decided = masks_from_logits(self._decision.apply(levels[-1], manifest), manifest.task)
         doubt = doubt_of([probabilities_from_logits(level, manifest.task)[0] for level in levels])
-        entry = Doubted(
-            image,
-            told[measure],
-            measure,
-            png(shown),
-            png(overlay(shown, decided[0].cpu().numpy(), manifest)),
-            png(_with_doubt(shown, doubt)),
-        )
-        (heapq.heappushpop if len(kept) == keep else heapq.heappush)(kept, (*key, entry))
-    return [entry for *_, entry in sorted(kept, key=lambda item: item[:2], reverse=True)]
+        masked = overlay(shown, decided[0].cpu().numpy(), manifest)
+        return png(shown), png(masked), png(_with_doubt(shown, doubt))
 
 
-def doubt_of(chances: list[Tensor]) -> NDArray[np.float32]:
+def doubt_of(chances: Sequence[Tensor]) -> NDArray[np.float32]:
     """float32 (H, W), 0 to 1: how far the shallower levels' probabilities (K, H, W) are from the deepest's.
 
     Of one level alone, how far its largest probability, or that of yes or no, is from certainty.
@@ -114,12 +134,6 @@ def doubt_of(chances: list[Tensor]) -> NDArray[np.float32]:
         return np.asarray((1 - largest).numpy(), dtype=np.float32)
     apart = torch.stack([(level - deepest).abs().amax(0) for level in others]).mean(0)
     return np.asarray(apart.numpy(), dtype=np.float32)
-
-
-def _levels(network: Network, device: torch.device, pixels: NDArray[np.generic]) -> list[Tensor]:
-    # (H, W, C) -> (1, C, H, W)
-    batch = torch.from_numpy(np.array(pixels)).movedim(-1, 0)[None].to(device)
-    return [level.float() for level in network.outputs(batch).levels]
 
 
 def _with_doubt(shown: NDArray[np.uint8], doubt: NDArray[np.float32]) -> NDArray[np.uint8]:
