@@ -101,19 +101,22 @@ def write_untrained_run(
     resized_px: int | None = None,
     name: str = "run",
     width: int = 4,
+    depth: int = 2,
 ) -> str:
     """Write `<name>-data` and a run with one checkpoint of random weights; returns the run's URI."""
     sizes = sizes or [(24, 24), (24, 24), (20, 33), (17, 9)]
     data = folder / f"{name}-data"
-    return write_run_of(write_splits(data, task, sizes, resized_px), data, folder / name, width=width)
+    return write_run_of(
+        write_splits(data, task, sizes, resized_px), data, folder / name, width=width, depth=depth
+    )
 
 
-def write_run_of(manifest: Manifest, data: Path, out: Path, *, width: int = 4) -> str:
+def write_run_of(manifest: Manifest, data: Path, out: Path, *, width: int = 4, depth: int = 2) -> str:
     """Write a run with one checkpoint of random weights on a packed dataset; returns the run's URI."""
     model = ModelConfig(
         in_channels=manifest.channels,
         num_classes=manifest.num_classes,
-        depth=2,
+        depth=depth,
         width=width,
         image_classes=0,
         spatial_dims=manifest.spatial_dims,

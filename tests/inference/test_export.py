@@ -60,7 +60,9 @@ def test_export_program_runs_other_sizes_than_it_was_traced_with(make_run, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+@pytest.mark.parametrize(
+    "task", ["binary", "multiclass", pytest.param("multilabel", marks=pytest.mark.nightly)]
+)
 def test_onnx_file_predicts_what_its_run_does_and_says_what_it_is(make_run, folder, tmp_path, task):
     run, out = make_run(task), tmp_path / "m.onnx"
     found = export_run(run, out, licence="CC0-1.0")

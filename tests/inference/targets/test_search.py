@@ -54,7 +54,7 @@ def test_target_chooses_within_pytorch_and_writes_card_and_picture(make_run, tmp
 @pytest.mark.slow
 def test_target_without_an_ending_measures_every_engine(make_run, tmp_path, monkeypatch):
     monkeypatch.setattr(search_module, "_SCORED", 2)
-    found = export_for(make_run(), tmp_path / "m", "cpu", max_drop=0.5)
+    found = export_for(make_run(depth=1), tmp_path / "m", "cpu", max_drop=0.5)
     kinds = {(row["engine"], row["precision"].partition(",")[0]) for row in found["table"]}
     assert kinds == {
         *(("PyTorch", precision) for precision in ("fp32", "bf16")),

@@ -44,7 +44,7 @@ def test_batch_norm_over_two_ranks_in_an_uneven_last_batch_is_that_of_one(tmp_pa
 def test_minutes_of_two_ranks_end_together_validated(tmp_path, val_rows):
     uri = str(tmp_path / "data")
     manifest = write_dataset(uri, {"train": 13, "val": val_rows})
-    config = tiny_config(uri, train={"minutes": 0.05}).model_copy(update={"out": str(tmp_path / "run")})
+    config = tiny_config(uri, train={"minutes": 0.02}).model_copy(update={"out": str(tmp_path / "run")})
     job = start_run(config, manifest)
     assert run_ranks(WORLD, tmp_path / "store", run_rank, job) == {0}
     last = RunDir(job.run_uri).read_metrics()[-1]
