@@ -7,7 +7,7 @@ other programs use the machine processor time says more: that of all processes o
 of each tile beyond those of the row before, against that of the bare model.
 
     python benchmarks/predict_scale.py --work build/predict-scale --counts 100 1000 10000 --kill 1000
-    python benchmarks/predict_scale.py --work build/predict-scale --counts 500 --run RUN
+    python benchmarks/predict_scale.py --work build/predict-scale --side 128 --network 4 32 --counts 100 500
 """
 
 import argparse
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from common import markdown, s3_server, unetpp
 from PIL import Image
-from process_memory import MemorySampler, processor_seconds
+from process_memory import MemorySampler, processor_seconds_of
 
 from unetpp.data.synthetic import make_cells
 
@@ -53,13 +53,16 @@ def main() -> None:
         "--kill", type=int, default=0, help="of these counts the one whose call is killed, too"
     )
     parser.add_argument("--side", type=int, default=256, help="of a tile, in pixels")
+    parser.add_argument(
+        "--network", nargs=2, type=int, default=[2, 16], help="depth and width of the small one"
+    )
     arguments = parser.parse_args()
     work: Path = arguments.work
-    run = arguments.run or _small_run(work)
+    run = arguments.run or _small_run(work, *arguments.network)
     tiles = _tiles(work, arguments.side, _channels(run))
     served = work / "served"
     rows, before = [], _bare(run, tiles)
-    cpu_s, counted = 0.0, 0
+    cpu_s, counted = dict.fromkeys(("", _DRIVER, _ACTOR), 0.0), 0
     shutil.rmtree(served, ignore_errors=True)
     for count in {*arguments.counts, arguments.kill} - {0}:
         _link(tiles, served / "bench" / f"tiles-{count}", count)
@@ -68,25 +71,32 @@ def main() -> None:
             result, memory, taken_s = _predict(run, count, env)
             after = _bare(run, tiles)
             rate, bare, bare_ms = result["images_per_s"], (before[0] + after[0]) / 2, min(before[1], after[1])
-            own_ms = 1000 * (taken_s - cpu_s) / (count - counted)
-            cpu = [f"{own_ms:.1f}", f"{bare_ms:.1f}", f"{bare_ms / own_ms:.2f}"] if counted else ["-"] * 3
+            each_ms = [
+                1000 * (taken_s[key] - cpu_s[key]) / (count - counted) for key in (_ACTOR, _DRIVER, "")
+            ]
+            shares = [bare_ms / each_ms[0], bare_ms / sum(each_ms)]
+            told = [*(f"{ms:.1f}" for ms in (*each_ms, bare_ms)), *(f"{share:.2f}" for share in shares)]
+            cpu = told if counted else ["-"] * len(told)
             peaks = [f"{memory.peak_of[title] / 2**20:.0f}" for title in (_DRIVER, _ACTOR)]
             rows.append([count, f"{rate:.1f}", f"{bare:.1f}", f"{rate / bare:.2f}", *cpu, *peaks])
             before, cpu_s, counted = after, taken_s, count
             print(rows[-1], flush=True)
         told = _killed(run, arguments.kill, served, env) if arguments.kill else ""
-    rates, times = ("images/s", "bare model", "ratio"), ("CPU ms a further tile", "bare model", "ratio")
+    rates = ("images/s", "bare model", "ratio")
+    times = ("CPU ms a further tile: workers", "driver", "Ray", "bare model", "of the workers", "of all")
     print(markdown(["tiles", *rates, *times, "driver, MiB", "largest worker, MiB"], rows))
     print(told)
 
 
-def _small_run(work: Path) -> str:
-    run, data, cells = work / "run", work / "dataset", work / "cells"
+def _small_run(work: Path, depth: int, width: int) -> str:
+    run, data, cells = work / f"run-{depth}-{width}", work / "dataset", work / "cells"
     if not run.exists():
+        shutil.rmtree(cells, ignore_errors=True)
         make_cells(cells, count=32, size_px=64, seed=0)
         images, masks = str(cells / "images"), str(cells / "masks")
         unetpp("data", "pack", "--images", images, "--masks", masks, "--out", str(data), "--overwrite")
-        unetpp("train", f"data.uri={data}", f"out={run}", "model.depth=2", "model.width=16", "train.epochs=1")
+        network = (f"model.depth={depth}", f"model.width={width}")
+        unetpp("train", f"data.uri={data}", f"out={run}", *network, "train.epochs=1")
     return str(run)
 
 
@@ -129,14 +139,17 @@ def _command(run: str, count: int, out: str, *options: str) -> list[str]:
     ]
 
 
-def _predict(run: str, count: int, env: dict[str, str]) -> tuple[dict[str, Any], MemorySampler, float]:
-    """Result, memory, and seconds of processor time of all processes."""
+def _predict(
+    run: str, count: int, env: dict[str, str]
+) -> tuple[dict[str, Any], MemorySampler, dict[str, float]]:
+    """Result, memory, and seconds of processor time of the driver, the workers and Ray's other processes."""
     command = _command(run, count, f"masks-{count}", "--overwrite")
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **env})
-    cpu_s = 0.0
+    cpu_s: dict[str, float] = {}
     with MemorySampler(process.pid, (_DRIVER, _ACTOR), every_s=5.0) as memory:
         while process.poll() is None:
-            cpu_s = max(cpu_s, processor_seconds(process.pid))
+            for title, taken_s in processor_seconds_of(process.pid, (_DRIVER, _ACTOR)).items():
+                cpu_s[title] = max(cpu_s.get(title, 0.0), taken_s)
             time.sleep(_POLL_S)
     assert process.stdout is not None
     return json.loads(process.stdout.read().splitlines()[-1]), memory, cpu_s

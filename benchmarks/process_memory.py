@@ -46,11 +46,18 @@ def tree_bytes(root: int) -> int:
 
 def processor_seconds(root: int) -> float:
     """Processor time of a process tree so far; an ended process counts through its parent."""
-    total_s = 0.0
+    return sum(processor_seconds_of(root, ()).values())
+
+
+def processor_seconds_of(root: int, titles: tuple[str, ...]) -> dict[str, float]:
+    """The same, of the processes whose title contains a word, by word; of all others under the empty one."""
+    total_s = dict.fromkeys(("", *titles), 0.0)
     for process in _tree(root):
         with contextlib.suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
-            total_s += times.user + times.system + times.children_user + times.children_system
+            name = _title(process) if titles else ""
+            word = next((title for title in titles if title in name), "")
+            total_s[word] += times.user + times.system + times.children_user + times.children_system
     return total_s
 
 

@@ -82,6 +82,20 @@ def test_folder_that_is_no_run_is_refused(images, tmp_path, capsys, verb):
     assert refused(capsys, ["no run at", "name the folder `unetpp train` wrote"])
 
 
+@pytest.mark.parametrize("verb", ["predict", "evaluate"])
+def test_mistake_is_told_before_workers_are_started(good, images, tmp_path, capsys, monkeypatch, verb):
+    def started(*_, **__):
+        pytest.fail("Ray was started")
+
+    monkeypatch.setattr("unetpp.api.pool.available_cpus", started)
+    assert call(verb, good, images, tmp_path / "out", "--workers", "-1") == 2
+    monkeypatch.undo()
+    monkeypatch.setattr("unetpp.launch.connect.connected", started)
+    for place, options in ((tmp_path, ()), (good, ("--level", "7"))):
+        assert call(verb, place, images, tmp_path / "out", "--workers", "2", *options) == 2
+    assert refused(capsys, ["--workers -1 must be at least 0", "no run at"])
+
+
 def test_unreadable_files_among_many_are_listed_and_the_others_predicted(good, tmp_path, capsys):
     folder = tmp_path / "images"
     folder.mkdir()
