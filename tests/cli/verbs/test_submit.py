@@ -174,6 +174,20 @@ def test_submit_of_any_verb_names_its_places_and_what_it_makes(accepting, tmp_pa
     assert accepting.metadata[0]["run"] == makes.format(here=tmp_path)
 
 
+@pytest.mark.parametrize("verb", [["evaluate", "run"], ["predict", "run", "in", "--out", "masks"]])
+def test_submitted_verb_is_shared_unless_its_own_process_is_to_do_it(accepting, verb):
+    alone = (["--gpus", "1", *verb], [*verb, "--workers", "0"])
+    shared = (verb, ["--gpus", "1", *verb, "--workers", "2"])
+    for given in (*alone, *shared):
+        assert run(["submit", "--no-wait", *given]) == 0
+    assert ["--address auto" in entrypoint for entrypoint in accepting.entrypoints] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+
+
 @pytest.mark.parametrize("words", SUBMITTABLE)
 def test_parameters_whose_paths_are_decided_are_those_of_the_verb(words):
     paths = SUBMITTABLE[words]
