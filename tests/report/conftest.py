@@ -15,7 +15,7 @@ from unetpp.config.sections.train import TrainConfig
 from unetpp.core.manifest import ChannelStats, ClassInfo, Manifest, ShardInfo, SplitInfo
 from unetpp.core.rundir import RunDir
 from unetpp.inference.colours import png
-from unetpp.inference.evaluation.examples import Example
+from unetpp.inference.evaluation.examples import Candidate, Example
 from unetpp.inference.evaluation.files import write_evaluation
 
 WriteRun = Callable[..., str]
@@ -133,5 +133,6 @@ def _write_test_evaluation(run: RunDir, dice: list[float], fingerprint: str) -> 
         "images_per_s": 5.0,
         "latency": {"size_px": 32, "levels_s": {"1": 0.001, "2": 0.002, "3": 0.004}},
     }
-    examples = {"best": [Example("s0", dice[0], panel)], "worst": [Example("s1", dice[1], panel)]}
+    best, worst = (Example(Candidate(f"s{n}", dice[n], 9, n), panel) for n in (0, 1))
+    examples = {"best": [best], "worst": [worst]}
     write_evaluation(run.storage, "test", summary, lines, examples)
