@@ -13,7 +13,7 @@ from typing import Any
 
 from common import markdown, unetpp
 
-from unetpp.core.trial_folders import trial_uri
+from unetpp.core.places import trial_uri
 from unetpp.report.numbers import count_text, duration_text
 from unetpp.report.sweep.data import SweepData, load_sweep_data
 from unetpp.report.sweep.figures import pareto_svg

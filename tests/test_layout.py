@@ -28,6 +28,28 @@ def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+def test_comments_and_docstrings_name_modules_that_exist() -> None:
+    dotted = {".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in MODULES}
+    dotted |= {".".join(path.relative_to(SOURCE).parent.parts) for path in MODULES}
+    known = {path.name for path in MODULES}
+    stale = []
+    for path in MODULES:
+        for note in _notes(path):
+            files = re.findall(r"see (?:[\w/]+/)?(\w+\.py)", note)
+            names = re.findall(r"`(unetpp(?:\.[a-z_]+)+)", note)
+            stale += [(_name(path), file) for file in files if file not in known]
+            stale += [(_name(path), name) for name in names if not {name, name.rpartition(".")[0]} & dotted]
+    assert stale == []
+
+
+def _notes(path: Path) -> Iterator[str]:
+    """Texts and comments of a module."""
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+    yield from re.findall(r"#.*$", path.read_text(encoding="utf-8"), re.MULTILINE)
+
+
 def test_source_root_is_no_package() -> None:
     assert not (SOURCE / "__init__.py").exists()
 

@@ -14,8 +14,8 @@ from optuna.trial import TrialState
 
 from fakes import write_dataset
 from sweeps import Recorder, start_sweep
+from unetpp.core.places import trial_uri
 from unetpp.core.rundir import RunDir
-from unetpp.core.trial_folders import trial_uri
 from unetpp.tuning.ray.trainable import TrialContext, run_trial
 from unetpp.tuning.results.leaderboard import sweep_summary
 from unetpp.tuning.study.epochs import epoch_records, trial_seconds

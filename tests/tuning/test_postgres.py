@@ -12,10 +12,10 @@ from programs import postgresql
 from sweeps import Recorder, epoch_metrics, play_trial, start_sweep
 from unetpp.config import RunConfig
 from unetpp.core.errors import ConfigError, ExistsError, StorageError
+from unetpp.core.places import trial_uri
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
 from unetpp.core.storage.retry import Retry
-from unetpp.core.trial_folders import trial_uri
 from unetpp.report.sweep.page import write_sweep_report
 from unetpp.tuning.folder import load_started, load_sweep
 from unetpp.tuning.study.patient_storage import PatientStorage

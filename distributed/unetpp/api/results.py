@@ -119,7 +119,7 @@ class TuneResult(_Shown):
     @property
     def best_run(self) -> str | None:
         """URI of the best trial's run."""
-        from unetpp.core.trial_folders import trial_uri
+        from unetpp.core.places import trial_uri
 
         return None if self.best is None else trial_uri(self.sweep, self.best["trial"])
 

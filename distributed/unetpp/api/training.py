@@ -47,7 +47,7 @@ def train_run(
         fit: by default on Ray.
 
     Returns:
-        See `train.run.result.summarise`; `finished` is False after a clean stop.
+        See `unetpp.training.run.result.summarise`; `finished` is False after a clean stop.
 
     Raises:
         UserError: something the caller can fix, such as a run that another process works on.

@@ -61,8 +61,7 @@ def tune_sweep(config: RunConfig, space: Space, watcher: SweepWatcher, *, resume
     Returns:
         sweep, finished, causes [(cause, count)] of trials without a result, confirmed if there is one, cost
         {gpu_hours, price} of the trials where a price is given, next_hour (see `NextHour`) once enough trials
-        ended, and see
-        `tune.results.leaderboard.sweep_summary`.
+        ended, and what `unetpp.tuning.results.leaderboard.sweep_summary` has.
 
     Raises:
         UserError: something the caller can fix, such as a sweep that another process works on.

@@ -13,14 +13,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from unetpp.core.manifest import Manifest
+from unetpp.core.places import DATASET_COPY, FOLDS_FILE, fold_name
 from unetpp.core.storage import Storage, open_storage
 
-__all__ = ["FOLDS_FILE", "HEADLINE_SCORES", "FoldsFolder", "FoldsPlan", "fold_name"]
+__all__ = ["HEADLINE_SCORES", "FoldsFolder", "FoldsPlan"]
 
-FOLDS_FILE = "folds.json"
 HEADLINE_SCORES = ("dice", "iou", "dice_per_image", "iou_per_image")
 """Of all folds together and of each."""
-_DATASET = "dataset.json"
 _SCORES, _TABLE = "out_of_fold.json", "out_of_fold.parquet"
 
 
@@ -36,11 +35,6 @@ class FoldsPlan:
     """Fields that were given, by their dotted keys."""
 
 
-def fold_name(number: int) -> str:
-    """Folder of a fold's run in that of the cross-validation."""
-    return f"fold-{number}"
-
-
 class FoldsFolder:
     """Typed access to the files of a cross-validation."""
 
@@ -54,14 +48,14 @@ class FoldsFolder:
 
     def create(self, plan: FoldsPlan, manifest: Manifest) -> None:
         """Write what is decided; the plan goes last and vouches for the rest."""
-        self.storage.write(_DATASET, manifest.model_dump_json(indent=1).encode())
+        self.storage.write(DATASET_COPY, manifest.model_dump_json(indent=1).encode())
         self._write_json(FOLDS_FILE, asdict(plan))
 
     def read_plan(self) -> FoldsPlan:
         return FoldsPlan(**json.loads(self.storage.read(FOLDS_FILE)))
 
     def read_dataset(self) -> Manifest:
-        return Manifest.model_validate_json(self.storage.read(_DATASET))
+        return Manifest.model_validate_json(self.storage.read(DATASET_COPY))
 
     def fold_uri(self, number: int) -> str:
         """Where the run of a fold is."""

@@ -23,15 +23,13 @@ import yaml
 
 from unetpp.core.checkpoints import CheckpointStore
 from unetpp.core.errors import ExistsError, InputError
-from unetpp.core.folds_folder import FoldsFolder, fold_name
 from unetpp.core.manifest import Manifest
+from unetpp.core.places import DATASET_COPY, RUN_CONFIG, misplaced, require_free_of_others
 from unetpp.core.storage import Storage, open_storage
 
-__all__ = ["RUN_CONFIG", "RunDir", "epochs_done"]
+__all__ = ["RunDir", "epochs_done"]
 
-RUN_CONFIG = "config.yaml"
 _DECISIONS = "decisions.json"
-_DATASET = "dataset.json"
 _PROVENANCE = "provenance.json"
 _METRICS = "metrics.jsonl"
 _RESULT = "result.json"
@@ -61,27 +59,22 @@ class RunDir:
         """Return self.
 
         Raises:
-            InputError: no run was started here, or the runs of a cross-validation were.
+            InputError: no run was started here.
         """
         if self.exists():
             return self
-        if FoldsFolder(self.uri).exists():
-            raise InputError(
-                f"{self.uri} holds a cross-validation, a run for each fold, where one run is needed; name "
-                f"{self.uri.rstrip('/')}/{fold_name(0)} or another of its folds"
-            )
-        raise InputError(
-            f"no run at {self.uri}: {RUN_CONFIG} is missing; name the folder `unetpp train` wrote"
-        )
+        missing = misplaced(self.storage, "run") or f"no run at {self.uri}: {RUN_CONFIG} is missing"
+        raise InputError(f"{missing}; name the folder `unetpp train` wrote")
 
     def require_new(self) -> None:
         """Check that nothing was started here.
 
         Raises:
-            ExistsError: a run is here already.
+            ExistsError: a run is here already, or another kind of result.
         """
         if self.exists():
             raise self._exists_error()
+        require_free_of_others(self.storage, "run")
 
     def create(
         self,
@@ -104,7 +97,7 @@ class RunDir:
         """
         self.require_new()
         self._write_json(_DECISIONS, decisions)
-        self.storage.write(_DATASET, manifest.model_dump_json(indent=1).encode())
+        self.storage.write(DATASET_COPY, manifest.model_dump_json(indent=1).encode())
         self._write_json(_PROVENANCE, provenance)
         if initial is not None:
             self.storage.write(_INITIAL, initial)
@@ -128,7 +121,7 @@ class RunDir:
         return decisions
 
     def read_dataset(self) -> Manifest:
-        return Manifest.model_validate_json(self.storage.read(_DATASET))
+        return Manifest.model_validate_json(self.storage.read(DATASET_COPY))
 
     def read_provenance(self) -> dict[str, Any]:
         provenance: dict[str, Any] = json.loads(self.storage.read(_PROVENANCE))

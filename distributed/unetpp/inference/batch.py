@@ -11,6 +11,7 @@ from typing import Any
 
 from unetpp.core.errors import InputError, StorageError
 from unetpp.core.manifest import Manifest
+from unetpp.core.places import kind_at, require_free_of_others
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
 from unetpp.data.dataset.manifests import choose_split, is_dataset, load_manifest
@@ -117,6 +118,8 @@ def _images(source: str, manifest: Manifest, options: PredictOptions) -> tuple[I
     if storage is not None and is_dataset(storage):
         split = choose_split(load_manifest(storage), options.split)
         return packed_images(storage, split, manifest), replace(options, split=split)
+    if storage is not None and (kind := kind_at(storage)) is not None:
+        raise InputError(f"INPUT {source} holds a {kind}, not images; name their folder, file or pattern")
     if options.split is not None:
         raise InputError(
             f"--split {options.split} chooses in a packed dataset, which {source} is not; leave it out"
@@ -153,9 +156,10 @@ class _Outputs:
 
         Raises:
             InputError: images and masks would get mixed up.
-            ExistsError: an output exists.
+            ExistsError: an output exists, or a dataset, a run or a sweep.
         """
         refuse_images(self._target, self._images, self._names)
+        require_free_of_others(self._target, "masks")
         if not self._options.resume:
             self._refuse_existing()
 

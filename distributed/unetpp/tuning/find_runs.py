@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-from unetpp.core.rundir import RUN_CONFIG
+from unetpp.core.places import RUN_CONFIG, SWEEP_CONFIG, TRIALS
 from unetpp.core.storage import Storage, open_storage
-from unetpp.core.trial_folders import TRIALS
-from unetpp.tuning.folder import SWEEP_CONFIG
 
 __all__ = ["RunListing", "find_results"]
 

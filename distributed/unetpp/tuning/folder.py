@@ -3,7 +3,7 @@
 sweep.yaml         base configuration with the `tune` section
 dataset.json       the dataset manifest that every trial reads
 space/             the search space as it was run
-study.db           the study, unless tune.storage names another place; see study_file.py
+study.db           the study, unless tune.storage names another place; see study/file.py
 owners/            which process works on the sweep, see core/ownership/ownership.py
 trials/NNNN/       one run folder a trial, see core/rundir.py
 confirm/           the runs of a confirmation and its result, see confirm.py
@@ -21,9 +21,9 @@ from unetpp.config.run import RunConfig
 from unetpp.config.stored import stored_config
 from unetpp.core.errors import ConfigError, InputError
 from unetpp.core.manifest import Manifest
+from unetpp.core.places import DATASET_COPY, SWEEP_CONFIG, misplaced, trial_uri
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
-from unetpp.core.trial_folders import trial_uri
 from unetpp.data.dataset.manifests import load_manifest, require_shards
 from unetpp.tuning.kept_space import kept_space
 from unetpp.tuning.optuna_logs import route_logs
@@ -39,7 +39,6 @@ from unetpp.tuning.study.storage import (
 from unetpp.tuning.study.study import SPACE_SHA256, SPACE_SOURCE
 
 __all__ = [
-    "SWEEP_CONFIG",
     "changes_since",
     "load_started",
     "load_sweep",
@@ -53,9 +52,6 @@ __all__ = [
     "study_url",
     "write_dataset",
 ]
-
-SWEEP_CONFIG = "sweep.yaml"
-_DATASET = "dataset.json"
 
 
 def load_sweep(uri: str) -> tuple[RunConfig, optuna.Study]:
@@ -91,7 +87,7 @@ def read_base(folder: Storage) -> RunConfig:
 
 def write_dataset(folder: Storage, manifest: Manifest) -> None:
     """Keep the version of the dataset that the sweep starts with."""
-    folder.write(_DATASET, manifest.model_dump_json(indent=1).encode())
+    folder.write(DATASET_COPY, manifest.model_dump_json(indent=1).encode())
 
 
 def read_dataset(folder: Storage, data: Storage) -> Manifest:
@@ -100,8 +96,8 @@ def read_dataset(folder: Storage, data: Storage) -> Manifest:
     Raises:
         InputError: shards of it are gone.
     """
-    if folder.exists(_DATASET):
-        manifest = Manifest.model_validate_json(folder.read(_DATASET))
+    if folder.exists(DATASET_COPY):
+        manifest = Manifest.model_validate_json(folder.read(DATASET_COPY))
     elif (first := RunDir(trial_uri(folder.uri, 0))).exists():
         # Started by a release that kept it with the trials only.
         manifest = first.read_dataset()
@@ -196,4 +192,5 @@ def study_name(config: RunConfig) -> str:
 
 def no_sweep(folder: Storage, fix: str) -> InputError:
     """The error for a folder without a sweep."""
-    return InputError(f"no sweep at {folder.uri}: {SWEEP_CONFIG} is missing; {fix}")
+    missing = misplaced(folder, "sweep") or f"no sweep at {folder.uri}: {SWEEP_CONFIG} is missing"
+    return InputError(f"{missing}; {fix}")

@@ -20,8 +20,8 @@ from optuna.trial import FrozenTrial, TrialState
 from unetpp.config.run import RunConfig
 from unetpp.config.sections.model import ModelConfig
 from unetpp.config.stored import stored_config
+from unetpp.core.places import trial_uri
 from unetpp.core.rundir import RunDir
-from unetpp.core.trial_folders import trial_uri
 from unetpp.models.build import build_model
 from unetpp.tuning.study.epochs import epoch_records, kept_levels
 from unetpp.tuning.study.levels import headline

@@ -23,8 +23,8 @@ from unetpp.config.dilations import Network, scored_networks
 from unetpp.config.planning.feasibility import check
 from unetpp.config.stored import stored_config
 from unetpp.core.errors import ConfigError
+from unetpp.core.places import trial_uri
 from unetpp.core.rundir import RunDir
-from unetpp.core.trial_folders import trial_uri
 from unetpp.models.cost import count_cost, network_signatures
 from unetpp.tuning.inherit import Inheritance
 from unetpp.tuning.planning.budget import budget_of

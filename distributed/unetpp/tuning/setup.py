@@ -8,12 +8,13 @@ from unetpp.config.planning.shares import worker_memory_bytes
 from unetpp.config.planning.timed.plan import open_fields_decided
 from unetpp.core.errors import ExistsError, InputError
 from unetpp.core.manifest import Manifest
+from unetpp.core.places import SWEEP_CONFIG, require_free_of_others
 from unetpp.core.storage import Storage, open_storage, preflight
 from unetpp.data.dataset.manifests import lacks_split, load_manifest
 from unetpp.data.dataset.mask_facts import plan_facts
 from unetpp.data.dataset.scorable import require_scorable
 from unetpp.training.run.create import named_encoder, require_sources
-from unetpp.tuning.folder import SWEEP_CONFIG, no_sweep, read_dataset, require_no_password
+from unetpp.tuning.folder import no_sweep, read_dataset, require_no_password
 from unetpp.tuning.population.searched import require_loss_alone
 from unetpp.tuning.space.shared import search_space
 from unetpp.tuning.space.space import SearchSpace, Space, check_space
@@ -52,7 +53,7 @@ def plan_sweep(config: RunConfig, space: Space, hardware: Hardware, *, resume: b
 
     Raises:
         ConfigError: the space or the configuration breaks a rule, or no trial finds a place.
-        ExistsError: a sweep is there and `resume` is not set.
+        ExistsError: `resume` is not set and a sweep is there, or another kind of result.
         InputError: `resume` is set and no sweep is there, or the validation split cannot be scored.
         StorageError: the dataset or the folder cannot be used.
     """
@@ -72,6 +73,7 @@ def plan_sweep(config: RunConfig, space: Space, hardware: Hardware, *, resume: b
     if resume != storage.exists(SWEEP_CONFIG):
         raise no_sweep(storage, "leave --resume out to start one") if resume else sweep_exists(storage)
     if not resume:
+        require_free_of_others(storage, "sweep")
         require_sources(config)
     manifest = read_dataset(storage, data) if resume else load_manifest(data)
     planned: tuple[Decision, ...] = ()

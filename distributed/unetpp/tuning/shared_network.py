@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from unetpp.config.dilations import Dilation
 from unetpp.core.errors import ConfigError
-from unetpp.core.trial_folders import trial_uri
+from unetpp.core.places import trial_uri
 from unetpp.tuning.folder import load_sweep
 from unetpp.tuning.results.leaderboard import leaderboard, sharing_rows
 

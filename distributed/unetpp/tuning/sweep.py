@@ -22,11 +22,11 @@ from unetpp.config.planning.placement import (
 from unetpp.config.sections.train import ScaleConfig
 from unetpp.core.errors import ExistsError
 from unetpp.core.ownership import Claim, Ownership
+from unetpp.core.places import SWEEP_CONFIG
 from unetpp.core.storage import Storage, open_storage
 from unetpp.training.ray.metrics_export import Exporter
 from unetpp.tuning.first_trials import enqueue_default, warm_start
 from unetpp.tuning.folder import (
-    SWEEP_CONFIG,
     study_name,
     study_url,
     write_dataset,

@@ -17,8 +17,8 @@ from optuna.trial import TrialState
 from cluster_nodes import ray_nodes
 from fakes import write_dataset
 from unetpp.cli.main import run
+from unetpp.core.places import trial_uri
 from unetpp.core.rundir import RunDir
-from unetpp.core.trial_folders import trial_uri
 
 _DEADLINE_S = 300
 _SPACE = 'def space(trial):\n    return {"optim.lr": trial.suggest_float("optim.lr", 1e-4, 1e-1, log=True)}\n'

@@ -17,9 +17,9 @@ import pytest
 from optuna.trial import TrialState
 
 from fakes import write_dataset
+from unetpp.core.places import trial_uri
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
-from unetpp.core.trial_folders import trial_uri
 from unetpp.report.sweep.data import load_sweep_data
 from unetpp.tuning.folder import load_sweep
 

@@ -7,9 +7,9 @@ import pytest
 from sweep_results import finish, record_epoch, results
 from unetpp.config import dump_yaml, load_config, replace
 from unetpp.core.manifest import Manifest
+from unetpp.core.places import SWEEP_CONFIG, trial_uri
 from unetpp.core.rundir import RunDir
-from unetpp.core.trial_folders import trial_uri
-from unetpp.tuning.folder import SWEEP_CONFIG, study_name
+from unetpp.tuning.folder import study_name
 from unetpp.tuning.space.space import load_space
 from unetpp.tuning.study.study import open_study
 

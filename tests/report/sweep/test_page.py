@@ -14,15 +14,15 @@ from unetpp.config import RunConfig, dump_yaml, load_config, replace
 from unetpp.config.load import flatten
 from unetpp.core.errors import InputError
 from unetpp.core.manifest import Manifest
+from unetpp.core.places import SWEEP_CONFIG, trial_uri
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
-from unetpp.core.trial_folders import trial_uri
 from unetpp.report.sweep.data import load_sweep_data
 from unetpp.report.sweep.page import render_sweep_report, write_sweep_report
 from unetpp.report.sweep.parallel_coordinates import positions
 from unetpp.report.sweep.sections import cost_facts, headline_cards, leader_rows, sweep_commands, varied
 from unetpp.tuning.first_trials import enqueue_default
-from unetpp.tuning.folder import SWEEP_CONFIG, study_name, study_url
+from unetpp.tuning.folder import study_name, study_url
 from unetpp.tuning.results.confirmed import write_confirmed
 from unetpp.tuning.space.apply import apply
 from unetpp.tuning.space.space import load_space

@@ -43,6 +43,7 @@ def register(app: typer.Typer) -> None:
         ] = False,
     ) -> None:
         """Serve a live page of runs, sweeps, curves and predictions; needs no other server."""
+        from unetpp.core.errors import InputError
         from unetpp.core.logs import setup_logging
         from unetpp.core.storage import open_storage, preflight
         from unetpp.launch.local_cluster.state import read_state
@@ -53,6 +54,8 @@ def register(app: typer.Typer) -> None:
         storage = open_storage(uri)
         if not storage.is_local:
             preflight(storage, write=False)
+        elif storage.local_path().is_file():
+            raise InputError(f"{uri} is a file; name a folder with runs and sweeps, or one of them")
         state = None if cluster is None else read_state(cluster)
         head = state.urls["ray"] if state is not None else _url(address)
         server = LiveServer(Site(uri, cluster=_nodes(head), pages=_pages(state)), port)

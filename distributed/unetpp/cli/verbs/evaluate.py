@@ -77,6 +77,8 @@ def _evaluate(
 ) -> None:
     places, data_uri = _places(models)
     from unetpp.api.predicting import evaluate_models
+    from unetpp.core.places import kind_at
+    from unetpp.core.storage import open_storage
 
     keep_freed_memory()
     with ImageProgress("evaluating") as progress:
@@ -86,7 +88,8 @@ def _evaluate(
         emit(result, json=True)
         return
     print_evaluation(result)
-    if len(places) == 1:
+    # An exported file and a cross-validation have no page.
+    if len(places) == 1 and kind_at(open_storage(places[0])) == "run":
         note(f"report: {shown_command('report', places[0])}")
 
 

@@ -26,12 +26,12 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Write a page: of a run its scores, curves and examples; of a sweep its leaderboard and trials."""
         from unetpp.core.errors import InputError
-        from unetpp.core.folds_folder import FoldsFolder
+        from unetpp.core.places import RUN_CONFIG, SWEEP_CONFIG, misplaced
         from unetpp.core.rundir import RunDir
         from unetpp.core.storage import open_storage
-        from unetpp.tuning.folder import SWEEP_CONFIG
 
-        if open_storage(uri).exists(SWEEP_CONFIG):
+        storage = open_storage(uri)
+        if storage.exists(SWEEP_CONFIG):
             from unetpp.report.sweep.page import write_sweep_report
 
             emit({"sweep": uri, "report": write_sweep_report(uri, out)}, json=json)
@@ -40,9 +40,9 @@ def register(app: typer.Typer) -> None:
 
             emit({"run": uri, "report": write_run_report(uri, out)}, json=json)
         else:
-            if FoldsFolder(uri).exists():
+            if misplaced(storage, "run"):
                 RunDir(uri).require()
             raise InputError(
-                f"no run and no sweep at {uri}: neither config.yaml nor {SWEEP_CONFIG} is there; "
+                f"no run and no sweep at {uri}: neither {RUN_CONFIG} nor {SWEEP_CONFIG} is there; "
                 "name the folder `unetpp train` or `unetpp tune` wrote"
             )

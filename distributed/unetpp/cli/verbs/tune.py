@@ -69,7 +69,7 @@ def _no_result(causes: list[tuple[str, int]]) -> str:
 
 
 def _print_best(result: dict[str, Any]) -> None:
-    from unetpp.core.trial_folders import trial_uri
+    from unetpp.core.places import trial_uri
     from unetpp.tuning.kept_space import resume_command
     from unetpp.tuning.results.confirmed import winner_run
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 from uuid import uuid4
 
-from unetpp.core.process_start import same_start, started_at
+from unetpp.core.ownership.process_start import same_start, started_at
 from unetpp.core.provenance import command_line
 
 __all__ = ["OwnerRecord"]

@@ -35,7 +35,7 @@ class ShardReader:
 
     def __init__(self, storage: Storage, manifest: Manifest, cache: ShardCache | None) -> None:
         self._storage, self._cache = storage, cache
-        # Full, the cache keeps what it has of this dataset instead of exchanging it (see cache_policy.py).
+        # Full, the cache keeps what it has of this dataset instead of exchanging it (see eviction.py).
         self._members = frozenset(
             shard.sha256 for split in manifest.splits.values() for shard in split.shards
         )

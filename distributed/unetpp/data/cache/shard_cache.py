@@ -1,6 +1,6 @@
 """Shards decoded once for all workers and all trials of a machine, as memory-mapped Arrow files.
 
-    entries/<sha256>.arrow     a shard (see cache_entry.py); its modification time is its last use
+    entries/<sha256>.arrow     a shard (see entry.py); its modification time is its last use
     entries/<sha256>.writing   a shard being written by the holder of its lock, or left by a killed one
     locks/<xxx>                locks of the shards whose sha256 starts so; `room` guards the total size
     quarantine/                bytes that never matched their digest

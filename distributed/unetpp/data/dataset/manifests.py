@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from unetpp.core.errors import CorruptionError, ExistsError, InputError
 from unetpp.core.manifest import MANIFEST_POINTER, READABLE_SCHEMAS, Manifest
+from unetpp.core.places import misplaced
 from unetpp.core.storage import Storage
 
 __all__ = [
@@ -138,10 +139,9 @@ def _current(storage: Storage) -> str:
     try:
         data = storage.read(MANIFEST_POINTER)
     except FileNotFoundError as error:
-        raise InputError(
-            f"no packed dataset at {storage.uri}: {MANIFEST_POINTER} is missing; "
-            "name a folder or URI that `unetpp data pack` wrote"
-        ) from error
+        missing = f"no packed dataset at {storage.uri}: {MANIFEST_POINTER} is missing"
+        missing = misplaced(storage, "packed dataset") or missing
+        raise InputError(f"{missing}; name a folder or URI that `unetpp data pack` wrote") from error
     try:
         name = json.loads(data)["manifest"]
     except (ValueError, KeyError, TypeError) as error:

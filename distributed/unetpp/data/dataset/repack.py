@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from unetpp.core.errors import ExistsError
 from unetpp.core.manifest import SCHEMA_VERSION, Manifest, ShardInfo, SplitInfo
+from unetpp.core.places import require_free_of_others
 from unetpp.core.provenance import command_line
 from unetpp.core.storage import Storage
 from unetpp.data.dataset.chunks import cut_by_bytes
@@ -25,12 +26,13 @@ def repack(
 
     Raises:
         InputError: there is no dataset at the source.
-        ExistsError: there is one at the target.
+        ExistsError: there is one at the target, or another kind of result.
         CorruptionError: a shard of the source is missing or damaged.
     """
     manifest = load_manifest(source)
     if list_versions(target):
         raise ExistsError(f"{target.uri} holds a dataset already; name another --out")
+    require_free_of_others(target, "packed dataset")
     total, done = sum(split.rows for split in manifest.splits.values()), 0
     splits: dict[str, SplitInfo] = {}
     for name, split in manifest.splits.items():

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from unetpp.core.errors import InputError
+from unetpp.core.places import kind_at
 from unetpp.data.annotations.annotation import Annotation, Entry, Survey
 from unetpp.data.annotations.find import find_annotations
 from unetpp.data.annotations.pairing import pair_entries
@@ -212,7 +213,11 @@ def _list(uri: str, what: str, reading: Reading) -> dict[str, FileRef]:
     storage = source_storage(uri)
     if not storage.exists():
         raise InputError(f"{what} folder {uri} does not exist; correct the path")
+    if storage.is_local and storage.local_path().is_file():
+        raise InputError(f"--{what} {uri} must be a folder, it is a file; name the folder it lies in")
     refs = {ref.path: replace(ref, root=uri, reading=reading) for ref in list_sources(storage)}
     if not refs:
-        raise InputError(f"{what} folder {uri} holds no file ending in {', '.join(suffixes())}")
+        found = kind_at(storage)
+        instead = f"; it holds a {found}, not the files it was made of" if found else ""
+        raise InputError(f"{what} folder {uri} holds no file ending in {', '.join(suffixes())}{instead}")
     return refs

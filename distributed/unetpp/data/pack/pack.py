@@ -23,6 +23,7 @@ from typing import Protocol, TypeVar
 import unetpp
 from unetpp.core.errors import CorruptionError, ExistsError, InputError, StorageError
 from unetpp.core.manifest import MANIFEST_POINTER, SPLITS, Manifest, ShardInfo, SplitInfo
+from unetpp.core.places import require_free_of_others
 from unetpp.core.provenance import command_line
 from unetpp.core.storage import Storage, open_storage, preflight
 from unetpp.data.dataset.contents import write_contents
@@ -131,7 +132,8 @@ def pack(
     Raises:
         InputError: nothing can be packed, what the masks mean is not clear, no class could be learned from
             them, or more files than `max_rejected` cannot be packed.
-        ExistsError: a dataset is there and `overwrite` is not set, or another packer finished first.
+        ExistsError: a dataset is there and `overwrite` is not set, another kind of result is, or another
+            packer finished first.
         StorageError: a source or `out` cannot be used; finished shards are kept for the next attempt.
     """
     options.check()
@@ -186,6 +188,8 @@ def _check_absent(storage: Storage, *, overwrite: bool) -> None:
         raise ExistsError(
             f"{storage.uri} holds a dataset already; use another --out, or --overwrite for a new version"
         )
+    if not storage.exists(MANIFEST_POINTER):
+        require_free_of_others(storage, "packed dataset")
 
 
 def _previous_membership(storage: Storage) -> Membership:

@@ -13,9 +13,10 @@ from types import FrameType
 
 from unetpp.core.errors import UserError
 from unetpp.core.logs import setup_logging
+from unetpp.core.places import SWEEP_CONFIG
 from unetpp.core.storage import open_storage
 from unetpp.tuning.find_runs import find_results
-from unetpp.tuning.folder import SWEEP_CONFIG, read_base, reading_url
+from unetpp.tuning.folder import read_base, reading_url
 from unetpp.tuning.study.storage import existing_file
 
 __all__ = ["follow", "newest_study"]

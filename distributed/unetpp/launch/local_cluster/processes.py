@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from unetpp.core.errors import UnetppError
-from unetpp.core.process_start import same_start, started_at
+from unetpp.core.ownership.process_start import same_start, started_at
 
 __all__ = ["ProcessRecord", "is_running", "log_tail", "spawn", "stop"]
 

@@ -11,9 +11,9 @@ from urllib.parse import unquote
 
 from unetpp.core.errors import UnetppError
 from unetpp.core.logs import redact
+from unetpp.core.places import trial_of
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
-from unetpp.core.trial_folders import trial_of
 from unetpp.report.live.blocks import Block
 from unetpp.report.live.samples import SamplePredictions
 from unetpp.report.live.views import folder_view, page_path, run_view, sweep_view

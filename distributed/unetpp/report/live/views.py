@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 from unetpp.core.errors import UnetppError
 from unetpp.core.logs import redact
+from unetpp.core.places import trial_uri
 from unetpp.core.rundir import RunDir
-from unetpp.core.trial_folders import trial_uri
 from unetpp.report.live.blocks import Block, Points, cards, chart, link, message, table
 from unetpp.report.numbers import duration_text, percent, score
 from unetpp.report.run import sections

@@ -13,9 +13,9 @@ from unetpp.config.run import RunConfig
 from unetpp.config.sections.base import AUTO
 from unetpp.config.sections.tune import ObjectiveName
 from unetpp.config.stored import stored_config
+from unetpp.core.places import trial_uri
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage
-from unetpp.core.trial_folders import trial_uri
 from unetpp.tuning.folder import load_sweep
 from unetpp.tuning.kept_space import space_name
 from unetpp.tuning.results.confirmed import called_best, holds, read_confirmed, winner_run

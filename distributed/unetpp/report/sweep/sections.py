@@ -11,7 +11,7 @@ from unetpp.config.dilations import Dilation
 from unetpp.config.load import flatten
 from unetpp.core.commands import shown_command
 from unetpp.core.logs import redact
-from unetpp.core.trial_folders import trial_uri
+from unetpp.core.places import trial_uri
 from unetpp.report.numbers import count_text, duration_text, percent, score, significant
 from unetpp.report.sweep.data import Outcome, SweepData, TrialData
 from unetpp.tuning.kept_space import resume_command

@@ -16,7 +16,7 @@ from typing import Any
 import ray
 from ray.util import metrics as ray_metrics
 
-from unetpp.core.trial_folders import trial_of
+from unetpp.core.places import trial_of
 
 __all__ = ["METRICS", "Exporter", "Metric", "RunMetrics", "folder_name"]
 

@@ -15,9 +15,9 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 
 from unetpp.compat.ray_train import Trainer
 from unetpp.core.errors import UnetppError, own_error
+from unetpp.core.places import trial_of
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import Storage, open_storage
-from unetpp.core.trial_folders import trial_of
 from unetpp.training.ray.board import ProgressBoard, remove_placement_groups, start_beside_caller
 from unetpp.training.ray.entry import WorkerArguments, train_worker
 from unetpp.training.ray.failures import WorkerFailureCallback

@@ -8,6 +8,7 @@ from unetpp.config import RunConfig, given_fields, load_config, replace
 from unetpp.core.errors import ConfigError, ExistsError, InputError
 from unetpp.core.folds_folder import FoldsFolder, FoldsPlan
 from unetpp.core.manifest import Manifest
+from unetpp.core.places import require_free_of_others
 from unetpp.core.rundir import RunDir
 from unetpp.core.storage import open_storage, preflight
 from unetpp.data.dataset.manifests import load_manifest
@@ -60,7 +61,7 @@ def new_folds(config: RunConfig) -> Folds:
     Raises:
         ConfigError: there are fewer groups than folds.
         InputError: the dataset cannot be used, or a fold could not be scored.
-        ExistsError: a run or a cross-validation was started at the place.
+        ExistsError: something was started or packed at the place.
         StorageError: the dataset or the folder cannot be used.
     """
     dataset = readable_dataset(config)
@@ -110,4 +111,4 @@ def _require_new(folder: FoldsFolder) -> None:
             f"a cross-validation exists at {folder.uri}; use --resume to go on with it or another out= for "
             "a new one"
         )
-    RunDir(folder.uri).require_new()
+    require_free_of_others(folder.storage, "cross-validation")

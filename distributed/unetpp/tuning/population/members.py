@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 
 from unetpp.config.run import RunConfig
 from unetpp.config.sections.loss import LossConfig
-from unetpp.core.trial_folders import trial_uri
+from unetpp.core.places import trial_uri
 from unetpp.tuning.population.rule import Population
 from unetpp.tuning.population.searched import peers_digest
 from unetpp.tuning.population.takeover import Takeover

@@ -16,8 +16,8 @@ from unetpp.config.dilations import Dilation
 from unetpp.config.sections.train import TrainConfig
 from unetpp.config.stored import stored_config
 from unetpp.core.manifest import Manifest
+from unetpp.core.places import trial_uri
 from unetpp.core.rundir import RunDir
-from unetpp.core.trial_folders import trial_uri
 from unetpp.inference.evaluate import evaluate
 from unetpp.inference.evaluation.files import evaluation_name, read_per_image
 from unetpp.objective.statistics.paired import compare_paired, corrected

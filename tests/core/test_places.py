@@ -2,7 +2,7 @@
 
 import pytest
 
-from unetpp.core.trial_folders import trial_of, trial_uri
+from unetpp.core.places import trial_of, trial_uri
 
 
 @pytest.mark.parametrize("sweep", ["", "sweep", "/data/sweep", "s3://bucket/sweeps/one"])
