@@ -25,7 +25,7 @@ from thin_objects import THIN_SETS
 
 from unetpp.api.machines import hardware_for
 from unetpp.config import load_config
-from unetpp.core.heap import keep_freed_memory
+from unetpp.core.process_memory import keep_freed_memory
 from unetpp.core.rundir import RunDir
 from unetpp.inference.evaluate import evaluate
 from unetpp.training.run.prepare import new_run

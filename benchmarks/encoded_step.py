@@ -66,7 +66,7 @@ def least_ms(depth: int, width: int, stride: int, classes: int) -> float:
     from unetpp.training.loop.optim import build_optimizer
 
     try:
-        from unetpp.core.heap import keep_freed_memory
+        from unetpp.core.process_memory import keep_freed_memory
     except ImportError:
         pass  # of a version in which workers did not do so
     else:

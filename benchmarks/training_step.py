@@ -121,7 +121,7 @@ def _serve(name: str, precision: str, size_px: int, batch: int) -> None:
     torch.manual_seed(0)
     if name == "unetpp":
         # As workers do.
-        importlib.import_module("unetpp.core.heap").keep_freed_memory()
+        importlib.import_module("unetpp.core.process_memory").keep_freed_memory()
     network, step = _network(name)
     images = torch.randn(batch, 3, size_px, size_px).to(memory_format=torch.channels_last)
     masks = torch.randint(0, 2, (batch, size_px, size_px), dtype=torch.uint8)

@@ -24,7 +24,7 @@ from hypothesis import settings
 
 from programs import PROGRAMS
 from unetpp.core.cpu_speed import CpuSpeed, bf16_units, remember_cpu_speed
-from unetpp.core.garbage import spare_lasting_objects
+from unetpp.core.process_memory import spare_lasting_objects
 
 _START_TIMEOUT_S = 30.0
 _IN_MEMORY = Path("/dev/shm")

@@ -15,8 +15,8 @@ import typer
 import unetpp
 from unetpp.cli.terminal.output import STOPPED, error_line, note
 from unetpp.core.errors import UnetppError
-from unetpp.core.garbage import spare_lasting_objects
 from unetpp.core.logs import redact
+from unetpp.core.process_memory import spare_lasting_objects
 from unetpp.core.waiting_threads import wait_passively
 
 __all__ = ["build_app", "main", "run"]

@@ -23,7 +23,7 @@ from unetpp.compat.ray import (
 )
 from unetpp.config.planning.hardware import available_cpus
 from unetpp.core.errors import UserError
-from unetpp.core.garbage import SPARE_LASTING_OBJECTS
+from unetpp.core.process_memory import SPARE_LASTING_OBJECTS
 from unetpp.launch.priority import WORKER_PRIORITY
 from unetpp.launch.submit.runtime_env import CLUSTER_ENVIRONMENT, STATE_TRACKING, build_runtime_env
 from unetpp.launch.submit.upload import collect_upload

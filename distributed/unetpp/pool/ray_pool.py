@@ -15,7 +15,7 @@ import ray.data
 import torch
 
 from unetpp.core.errors import UnetppError
-from unetpp.core.heap import keep_freed_memory
+from unetpp.core.process_memory import keep_freed_memory
 from unetpp.data.ray_context import quiet_context
 
 __all__ = ["RayPool", "Work"]

@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from unetpp.core.errors import InputError, UserError
-from unetpp.core.heap import keep_freed_memory
+from unetpp.core.process_memory import keep_freed_memory
 from unetpp.serving.answers import check_form
 from unetpp.serving.options import ServeOptions
 from unetpp.serving.segmenter import RequestError, Segmentable, Segmenter, is_allowed

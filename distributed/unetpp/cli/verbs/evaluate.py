@@ -13,7 +13,7 @@ from unetpp.cli.terminal.evaluation import note_overlap, print_evaluation
 from unetpp.cli.terminal.many import GpusPerWorker, RayAddress, Workers
 from unetpp.cli.terminal.output import Json, emit, note
 from unetpp.core.commands import shown_command
-from unetpp.core.heap import keep_freed_memory
+from unetpp.core.process_memory import keep_freed_memory
 
 __all__ = ["register"]
 

@@ -9,7 +9,7 @@ import typer
 from unetpp.cli.terminal.dilation import Dilation, parse_dilation
 from unetpp.cli.terminal.output import Json, emit, note
 from unetpp.cli.terminal.tables import print_table
-from unetpp.core.heap import keep_freed_memory
+from unetpp.core.process_memory import keep_freed_memory
 
 __all__ = ["register"]
 

@@ -9,7 +9,7 @@ from unetpp.cli.terminal.averaging import AverageLevels, MinObject, Threshold, T
 from unetpp.cli.terminal.dilation import Dilation, parse_dilation
 from unetpp.cli.terminal.many import Form, GpusPerWorker, RayAddress, Resume, Review, Split, Workers
 from unetpp.cli.terminal.output import SOME_FAILED, Json, emit, note
-from unetpp.core.heap import keep_freed_memory
+from unetpp.core.process_memory import keep_freed_memory
 
 __all__ = ["register"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unetpp.core.errors import UserError
-from unetpp.core.garbage import SPARE_LASTING_OBJECTS
+from unetpp.core.process_memory import SPARE_LASTING_OBJECTS
 from unetpp.core.storage import Storage
 from unetpp.core.waiting_threads import PASSIVE_WAITING
 from unetpp.launch.submit.upload import UPLOAD_LIMIT_BYTES, Upload, megabytes, write_zip

@@ -12,8 +12,8 @@ import ray.train.torch
 import ray.util
 import torch
 
-from unetpp.core.heap import keep_freed_memory
 from unetpp.core.logs import RedactSecrets, setup_logging
+from unetpp.core.process_memory import keep_freed_memory
 from unetpp.data.stream.batch import HostBatch
 from unetpp.data.stream.ray_stream import stream_batches
 from unetpp.data.stream.stream_plan import Position, StreamPlan

@@ -1,4 +1,4 @@
-"""What lasts is left alone until and at exit; what is thrown away is collected."""
+"""What lasts is left alone until and at exit, what is thrown away is collected; freed blocks serve again."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 _CYCLE = """
 import sys
-from unetpp.core.garbage import spare_lasting_objects
+from unetpp.core.process_memory import spare_lasting_objects
 
 class Node:
     def __init__(self):
@@ -38,3 +38,24 @@ def test_file_that_is_left_open_is_written_to_its_end(tmp_path):
     text = "x" * 100_000
     printed(f"spare_lasting_objects()\nkept = open({os.fspath(tmp_path / 'a')!r}, 'w')\nkept.write({text!r})")
     assert (tmp_path / "a").read_text() == text
+
+
+_FAULTS = """
+import resource
+import torch
+from unetpp.core.process_memory import keep_freed_memory
+
+def new_pages():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(16 * 2**20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
+@pytest.mark.parametrize(("call", "again"), [("", True), ("keep_freed_memory()", False)])
+def test_pages_of_a_freed_tensor_are_kept(call, again):
+    rounds = "for _ in range(8): new_pages()\nprint(min(new_pages() for _ in range(8)))"
+    code = f"{_FAULTS}\n{call}\n{rounds}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (int(done.stdout) > 1000) == again
