@@ -1,14 +1,13 @@
-"""One training for all depths and dilations on the command line: refused, run, resumed, confirmed."""
+"""One training for all depths and dilations on the command line: refused, run, resumed, exported."""
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 
 import pytest
 
 from fakes import write_dataset
+from unetpp.cli.main import run
 
-_DEADLINE_S = 400
 _SPACE = """
 def space(trial):
     depth = trial.suggest_int("model.depth", 1, 2)
@@ -21,20 +20,30 @@ def space(trial):
 """
 
 
-def unetpp(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "unetpp", *map(str, arguments), "--json"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=_DEADLINE_S, check=False)
+@pytest.fixture
+def unetpp(capfd) -> Callable[..., tuple[int, str, str]]:
+    """Exit code, last line of output, and errors of a command."""
 
+    def call(*arguments: object) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = run([*map(str, arguments), "--json"])
+        output, errors = capfd.readouterr()
+        return code, (output.splitlines() or [""])[-1], errors
 
-def result_of(done: subprocess.CompletedProcess[str]) -> dict:
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return call
 
 
 @pytest.mark.ray
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_tune_one_shot_is_refused_run_resumed_confirmed_and_exported(tmp_path):
+@pytest.mark.usefixtures("ray_cluster")
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("confirm", [0, pytest.param(1, marks=pytest.mark.nightly)])
+def test_tune_one_shot_is_refused_run_resumed_and_exported(tmp_path, unetpp, confirm):
+    def result_of(*arguments: object) -> dict:
+        code, output, errors = unetpp(*arguments)
+        assert code == 0, errors
+        return json.loads(output)
+
     write_dataset(tmp_path / "data", {"train": 12, "val": 4})
     space, sweep = tmp_path / "space.py", tmp_path / "sweep"
     given = [
@@ -43,13 +52,13 @@ def test_tune_one_shot_is_refused_run_resumed_confirmed_and_exported(tmp_path):
     ]  # fmt: skip
 
     space.write_text('def space(trial):\n    return {"loss.ce": trial.suggest_float("loss.ce", 0.0, 1.0)}\n')
-    refused = unetpp("tune", space, *given)
-    assert refused.returncode == 2
-    assert "needs a space that returns model.dilation" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    code, _, errors = unetpp("tune", space, *given)
+    assert code == 2
+    assert "needs a space that returns model.dilation" in errors
+    assert "Traceback" not in errors
 
     space.write_text(_SPACE)
-    first = result_of(unetpp("tune", space, *given))
+    first = result_of("tune", space, *given)
     # Level 1 is the same at every vector; level 2 has three.
     assert sorted((c["level"], c["dilation"]) for c in first["candidates"]) == [
         (1, [1, 1]),
@@ -59,12 +68,13 @@ def test_tune_one_shot_is_refused_run_resumed_confirmed_and_exported(tmp_path):
     ]
     assert all(c["latency_s"] > 0 and c["params"].keys() == {"loss.ce"} for c in first["candidates"])
 
-    again = result_of(unetpp("tune", "--resume", sweep, "tune.trials=2", "tune.confirm=1"))
+    again = result_of("tune", "--resume", sweep, "tune.trials=2", f"tune.confirm={confirm}")
     assert len(again["candidates"]) == 8
     assert {c["trial"] for c in again["candidates"]} == {0, 1}
-    assert len(again["confirmed"]["candidates"]) == 1
-    assert again["best"]["dilation"] == again["confirmed"]["candidates"][0]["dilation"]
+    if confirm:
+        assert len(again["confirmed"]["candidates"]) == 1
+        assert again["best"]["dilation"] == again["confirmed"]["candidates"][0]["dilation"]
 
     out = tmp_path / "m.safetensors"
-    written = result_of(unetpp("export", sweep, "--candidate", 0, "--out", out))
+    written = result_of("export", sweep, "--candidate", 0, "--out", out)
     assert (written["level"], written["max_abs_diff"]) == (again["candidates"][0]["level"], 0.0)

@@ -1,4 +1,4 @@
-"""A population on the command line: refused, run, killed with -9, resumed, reported."""
+"""A population on the command line: refused, run, reported; at night also killed with -9 and resumed."""
 
 import json
 import os
@@ -35,7 +35,8 @@ def wait_for_epoch(trial: Path, driver: subprocess.Popen[bytes]) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster")
 @pytest.mark.timeout(400)
-def test_tune_population_is_refused_killed_resumed_and_reported(tmp_path, capfd):
+@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.nightly)])
+def test_tune_population_is_refused_run_and_reported(tmp_path, capfd, killed):
     write_dataset(tmp_path / "data", {"train": 12, "val": 4})
     space, sweep = tmp_path / "space.py", tmp_path / "sweep"
     given = [
@@ -52,11 +53,12 @@ def test_tune_population_is_refused_killed_resumed_and_reported(tmp_path, capfd)
     assert not sweep.exists() or not any(sweep.iterdir())
 
     space.write_text(_SPACE)
-    with subprocess.Popen(command("tune", space, *given), start_new_session=True) as driver:
-        wait_for_epoch(sweep / "trials" / "0001", driver)
-        os.killpg(driver.pid, signal.SIGKILL)
+    if killed:
+        with subprocess.Popen(command("tune", space, *given), start_new_session=True) as driver:
+            wait_for_epoch(sweep / "trials" / "0001", driver)
+            os.killpg(driver.pid, signal.SIGKILL)
     capfd.readouterr()
-    code = run(["tune", "--resume", str(sweep), "--json"])
+    code = run(["tune", *(["--resume", str(sweep)] if killed else [str(space), *given]), "--json"])
     output, errors = capfd.readouterr()
     assert code == 0, errors
     result = json.loads(output.splitlines()[-1])
