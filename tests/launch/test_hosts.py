@@ -106,6 +106,7 @@ def test_hosts_only_documented_ports_can_be_reached(cluster: Cluster):
     assert cluster.head.listening() <= node_ports | _HEAD_METRICS | set(_HEAD_PORTS.values())
 
 
+@pytest.mark.nightly
 def test_hosts_train_with_a_worker_on_each(cluster: Cluster):
     result = cluster.unetpp(
         "train", "data.uri=s3://bucket/data", "out=s3://bucket/runs/first",
@@ -118,6 +119,7 @@ def test_hosts_train_with_a_worker_on_each(cluster: Cluster):
     assert [json.loads(line)["workers"] for line in lines] == [2, 2]
 
 
+@pytest.mark.nightly
 def test_hosts_sweep_with_a_trial_on_each(cluster: Cluster, tmp_path: Path):
     result = cluster.unetpp(
         "tune", str(_smoke(tmp_path)), "data.uri=s3://bucket/data", "out=s3://bucket/sweeps/first",

@@ -162,7 +162,7 @@ def test_tune_without_what_it_needs_exits_2(tmp_path, monkeypatch, capfd, argume
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(600)
 def test_tune_on_a_cluster_counts_places_on_nodes_and_refuses_what_no_node_holds(tmp_path):
     write_dataset(tmp_path / "data", {"train": 16, "val": 4})

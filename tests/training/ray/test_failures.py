@@ -107,6 +107,7 @@ def test_fit_on_a_damaged_shard_is_not_tried_again_and_keeps_its_error(tmp_path,
     assert starts(tmp_path / "starts") == 1
 
 
+@pytest.mark.nightly
 def test_fit_that_nothing_of_its_validation_counts_in_is_a_mistake_to_mend(tmp_path, replace_worker):
     replace_worker(counting(tmp_path / "starts"))
     job = job_for(tmp_path, {"train": 18, "val": 4}, mask_value=IGNORE)
