@@ -21,8 +21,8 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
         **os.environ,
         "XDG_STATE_HOME": str(folder / "state"),
         "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
-        # What is measured can be read a second later; by default after 10 s.
-        "RAY_metrics_report_interval_ms": "1000",
+        # What is measured can be read two seconds later, as often as it is asked for; by default after 10 s.
+        "RAY_metrics_report_interval_ms": "2000",
     }
     for name in ("RAY_AUTH_TOKEN", "RAY_ADDRESS", "RAY_worker_niceness"):
         environment.pop(name, None)

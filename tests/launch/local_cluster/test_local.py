@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -23,10 +24,35 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 _PERIOD_S = 900
 
 
+@dataclass(frozen=True)
+class Disturbed:
+    """A run on two nodes whose job was killed, and that lost a node when it went on."""
+
+    run: RunDir
+    killed_code: int
+    last: int
+    """Epoch; there are enough after the losses for several readings of its metrics."""
+    result: dict[str, Any]
+    said: str
+
+
 @pytest.fixture(scope="module")
-def trained(cluster: LocalCluster) -> dict[str, Any]:
-    """Result of a run on two nodes; it lasts for several readings of its metrics."""
-    return cluster.shell("train", *cluster.training("run", "scale.workers=2", "train.epochs=20"))
+def disturbed(cluster: LocalCluster) -> Disturbed:
+    training = cluster.training("run", "scale.workers=2", "scale.max_failures=3")
+    run = RunDir(str(cluster.out / "run"))
+    process = cluster.submit("train", *training, "train.epochs=1000")
+    wait_until(lambda: len(run.read_metrics()) >= 2, "two epochs", process)
+    (driver,) = _job_processes(run.uri)
+    os.kill(driver, signal.SIGKILL)
+    killed_code = process.wait()
+    before = len(run.read_metrics())
+    last = before + 20
+    process = cluster.submit("train", *training, f"train.epochs={last}", "--resume")
+    wait_until(lambda: len(run.read_metrics()) > before, "another epoch", process)
+    kill_raylet(cluster, _busiest(cluster, "RayTrainWorker"))
+    result = finish(process, cluster.shell.log)["result"]
+    _mend(cluster)
+    return Disturbed(run, killed_code, last, result, cluster.shell.log.read_text())
 
 
 def session_members(leader: int) -> dict[int, str]:
@@ -49,8 +75,9 @@ def kill_raylet(cluster: LocalCluster, node: str) -> None:
 
 
 def alive_nodes(cluster: LocalCluster) -> int:
-    nodes: int = cluster.status()["nodes"]["alive"]
-    return nodes
+    status, body = get(f"{cluster.url('ray')}/nodes?view=summary", cluster.shell.token)
+    assert status == 200
+    return sum(node["raylet"].get("state") == "ALIVE" for node in json.loads(body)["data"]["summary"])
 
 
 def finish(process: subprocess.Popen[str], log: Path) -> dict[str, Any]:
@@ -79,14 +106,22 @@ def test_request_without_token_is_refused(cluster: LocalCluster) -> None:
     assert get(f"{cluster.url('ray')}/api/jobs/", cluster.shell.token)[0] == 200
 
 
-def test_train_over_two_nodes_is_followed_by_the_page(cluster: LocalCluster, trained: dict[str, Any]) -> None:
-    assert trained["finished"]
+def test_job_killed_and_then_a_node_resumed_run_loses_no_epoch(disturbed: Disturbed) -> None:
+    assert disturbed.killed_code == 2
+    assert "was killed; what it stored is kept: submit train again with --resume" in disturbed.said
+    assert disturbed.result["finished"]
+    assert "training was interrupted" in disturbed.said
+    epochs = [epoch["epoch"] for epoch in disturbed.run.read_metrics()]
+    assert epochs == list(range(1, disturbed.last + 1))
+
+
+def test_train_over_two_nodes_is_followed_by_the_page(cluster: LocalCluster, disturbed: Disturbed) -> None:
     status, body = get(f"{cluster.url('page')}/api/folder")
     assert status == 200
     assert b"/run/run" in body
     status, body = get(f"{cluster.url('page')}/api/cluster")
     (nodes,) = json.loads(body)["blocks"]
-    assert [row[1] for row in nodes["rows"]] == ["ALIVE"] * 3
+    assert [row[1] for row in nodes["rows"]].count("ALIVE") == 3
 
 
 def test_token_is_in_no_page_and_no_log(cluster: LocalCluster) -> None:
@@ -98,7 +133,7 @@ def test_token_is_in_no_page_and_no_log(cluster: LocalCluster) -> None:
 
 @pytest.mark.prometheus
 def test_every_expression_of_a_board_has_data_after_a_run_and_a_sweep(
-    cluster: LocalCluster, trained: dict[str, Any], tmp_path: Path
+    cluster: LocalCluster, disturbed: Disturbed, tmp_path: Path
 ) -> None:
     space = write_space(tmp_path)
     cluster.shell("tune", space, *cluster.training("seen-sweep", "tune.trials=2", "train.epochs=3"))
@@ -118,6 +153,7 @@ def test_every_expression_of_a_board_has_data_after_a_run_and_a_sweep(
     assert missing() == set()
 
 
+@pytest.mark.nightly
 def test_second_cluster_without_prometheus_leaves_the_first_alone(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
@@ -156,31 +192,8 @@ def test_node_killed_during_packing_dataset_is_whole(cluster: LocalCluster, tmp_
     _mend(cluster)
 
 
-def test_job_killed_and_then_a_node_resumed_run_loses_no_epoch(cluster: LocalCluster) -> None:
-    training = cluster.training("killed", "scale.workers=2", "scale.max_failures=3")
-    run = RunDir(str(cluster.out / "killed"))
-    process = cluster.submit("train", *training, "train.epochs=1000")
-    wait_until(lambda: len(run.read_metrics()) >= 2, "two epochs", process)
-    (driver,) = _job_processes(run.uri)
-    os.kill(driver, signal.SIGKILL)
-    assert process.wait() == 2
-    assert (
-        "was killed; what it stored is kept: submit train again with --resume"
-        in cluster.shell.log.read_text()
-    )
-
-    before = len(run.read_metrics())
-    last = before + 8
-    process = cluster.submit("train", *training, f"train.epochs={last}", "--resume")
-    wait_until(lambda: len(run.read_metrics()) > before, "another epoch", process)
-    kill_raylet(cluster, _busiest(cluster, "RayTrainWorker"))
-    assert finish(process, cluster.shell.log)["result"]["finished"]
-    assert [epoch["epoch"] for epoch in run.read_metrics()] == list(range(1, last + 1))
-    assert "training was interrupted" in cluster.shell.log.read_text()
-    _mend(cluster)
-
-
 def test_node_killed_during_sweep_finishes(cluster: LocalCluster, tmp_path: Path) -> None:
+    """The node stays away: what follows needs no more than two."""
     space = write_space(tmp_path)
     process = cluster.submit(
         "tune", space,
@@ -192,13 +205,12 @@ def test_node_killed_during_sweep_finishes(cluster: LocalCluster, tmp_path: Path
     result = finish(process, cluster.shell.log)
     assert result["result"]["trials"]["complete"] == 3
     assert all(len(trial.read_metrics()) == 10 for trial in trials)
-    _mend(cluster)
 
 
 def test_down_leaves_no_process_and_no_port_and_twice_is_fine(cluster: LocalCluster) -> None:
     job = cluster.submit("train", *cluster.training("left", "train.epochs=1000"))
     run = RunDir(str(cluster.out / "left"))
-    wait_until(run.read_metrics, "an epoch of a job", job)
+    wait_until(lambda: _job_processes(run.uri), "a process of a job", job)
     status = cluster.status()
     sessions = [process["pid"] for process in status["processes"]]
     assert cluster.shell("cluster", "down")["stopped"]
