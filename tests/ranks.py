@@ -7,17 +7,19 @@ from pathlib import Path
 
 import torch.distributed as dist
 
-__all__ = ["run_ranks"]
+__all__ = ["CONTEXT", "run_ranks"]
 
-# What a rank imports takes it two seconds; a copy of a process that has imported it takes none.
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["torch", "torch.distributed", "unetpp.training.run.rank"])
+# What a rank imports takes it two seconds; a copy of a process that has imported it takes none. The last two
+# are what torch imports where it shall be deterministic, and pyarrow where it gives columns away.
+_PRELOADED = ["torch", "torch.distributed", "unetpp.training.run.rank", "torch._inductor", "pandas"]
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(_PRELOADED)
 
 
 def run_ranks(world_size: int, store: Path, function: Callable[..., None], *arguments: object) -> set[int]:
     """Call `function(rank, *arguments)` in a gloo group that meets at the file `store`; the exit codes."""
     ranks = [
-        _CONTEXT.Process(target=_run_rank, args=(rank, world_size, str(store), function, arguments))
+        CONTEXT.Process(target=_run_rank, args=(rank, world_size, str(store), function, arguments))
         for rank in range(world_size)
     ]
     for process in ranks:

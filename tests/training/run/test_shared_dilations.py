@@ -1,13 +1,13 @@
 """Runs whose weights several vectors of dilations share: trained, scored, killed, resumed and loaded."""
 
 import json
-import multiprocessing
 import os
 import signal
 
 import pytest
 
 from fakes import LocalSession, final_weights, start_run, tiny_config, train
+from ranks import CONTEXT
 from unetpp.config.dilations import scored_networks
 from unetpp.core.errors import ConfigError
 from unetpp.core.rundir import RunDir
@@ -138,7 +138,7 @@ def test_run_job_killed_outright_and_resumed_ends_with_the_same_weights_and_scor
     options = {"sandwich": True, "distill": 1.0, "ema": 0.5, "checkpoint_every_steps": 3}
     whole, killed = (shared_job(dataset, tmp_path / name, **options) for name in ("whole", "killed"))
     train(whole)
-    process = multiprocessing.get_context("spawn").Process(target=train_until_killed, args=(killed,))
+    process = CONTEXT.Process(target=train_until_killed, args=(killed,))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
