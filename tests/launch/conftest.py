@@ -23,6 +23,7 @@ import pytest
 from aiohttp import web
 
 from cluster_nodes import NODE_SETTINGS
+from unetpp.launch.priority import WORKER_PRIORITY
 
 TOKEN = "0123456789abcdef" * 4
 _START_TIMEOUT_S = 90.0
@@ -214,6 +215,7 @@ def real_head(s3_server: Any) -> Iterator[RealHead]:
         **{name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "AWS_"))},
         **s3_server.env,
         **NODE_SETTINGS,
+        **WORKER_PRIORITY,
         "PYTHONPATH": "",
         "PGPASSWORD": CANARY,
         "WANDB_API_KEY": CANARY,

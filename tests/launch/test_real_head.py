@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from fakes import write_dataset
+from unetpp.cli.main import run
 from unetpp.core.rundir import RunDir
 from unetpp.data.synthetic import make_cells
 from unetpp.launch.submit.upload import checkout_root
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.s3, pytest.mark.timeout(900)]
 
-SMALL = ("model.depth=2", "model.width=4", "data.batch_size=4", "scale.workers=2", "scale.cpus_per_worker=1")
+SMALL = ("model.depth=2", "model.width=4", "data.batch_size=4", "scale.cpus_per_worker=1")
 _TRAIN_RUNS = "/api/train/v2/runs/v1"
 """What the dashboard's page of training runs reads."""
 EPOCHS = 1000
@@ -45,18 +46,32 @@ def copy(tmp_path_factory) -> Path:
     return folder
 
 
-def unetpp(head, *arguments: str, code: Path | None = None, **environment: str):
-    """The command in a process of its own that knows the head and its token."""
-    source = (code or checkout_root()) / "distributed"
-    known = {"PYTHONPATH": str(source), "RAY_API_SERVER_ADDRESS": head.url}
+def beside(head, *arguments: str, code: Path):
+    """A command in a process of its own, with another code, that knows the head and its token."""
+    known = {"PYTHONPATH": str(code / "distributed"), "RAY_API_SERVER_ADDRESS": head.url}
     return subprocess.run(
         [sys.executable, "-m", "unetpp", *arguments],
-        env={**head.environment, **known, **environment},
+        env={**head.environment, **known},
         capture_output=True,
         text=True,
         timeout=_DEADLINE_S,
         check=False,
     )
+
+
+@pytest.fixture
+def unetpp(real_head, monkeypatch, capfd):
+    """A command in this process, which knows the head and its token."""
+    names = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH", "PGPASSWORD", "WANDB_API_KEY")
+    for name in names:
+        monkeypatch.setenv(name, real_head.environment[name])
+    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", real_head.url)
+
+    def call(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        capfd.readouterr()
+        return subprocess.CompletedProcess(arguments, run(arguments), *capfd.readouterr())
+
+    return call
 
 
 def answer(url: str, *, method: str = "GET", token: str | None = None) -> int:
@@ -107,8 +122,8 @@ def test_driver_that_joins_by_address_brings_its_code(real_head, copy, tmp_path)
     assert file.startswith(str(real_head.folder))
 
 
-def test_job_runs_the_submitted_copy_and_shows_no_secret_anywhere(real_head, copy, data, tmp_path):
-    done = unetpp(
+def test_job_runs_the_submitted_copy_and_shows_no_secret_anywhere(real_head, copy, data, tmp_path, unetpp):
+    done = beside(
         real_head, "submit", "train", f"data.uri={data}", f"out={tmp_path}/run", "train.epochs=1", *SMALL,
         "--json", code=copy,
     )  # fmt: skip
@@ -119,8 +134,7 @@ def test_job_runs_the_submitted_copy_and_shows_no_secret_anywhere(real_head, cop
     assert "first training step" in done.stderr
     assert "epoch   1/1" in done.stderr
 
-    run = RunDir(f"{tmp_path}/run")
-    provenance = json.loads(run.storage.read("provenance.json"))
+    provenance = json.loads(RunDir(f"{tmp_path}/run").storage.read("provenance.json"))
     assert provenance["version"].startswith("9.9+")
     assert str(real_head.folder) in provenance["package"]
 
@@ -133,7 +147,7 @@ def test_job_runs_the_submitted_copy_and_shows_no_secret_anywhere(real_head, cop
         real_head.environment["AWS_SECRET_ACCESS_KEY"],
         real_head.token,
     ]
-    reported = unetpp(real_head, "report", f"{tmp_path}/run", "--out", f"{tmp_path}/run/report.html")
+    reported = unetpp("report", f"{tmp_path}/run", "--out", f"{tmp_path}/run/report.html")
     assert reported.returncode == 0, reported.stderr
     written = [done.stdout, done.stderr, record, *_texts(tmp_path / "run"), *_texts(real_head.folder / "ray")]
     assert len(written) > 20
@@ -142,11 +156,12 @@ def test_job_runs_the_submitted_copy_and_shows_no_secret_anywhere(real_head, cop
         assert not [text[:200] for text in written if secret in text]
 
 
-def test_images_are_packed_and_swept_by_jobs(real_head, tmp_path):
+@pytest.mark.nightly
+def test_images_are_packed_and_swept_by_jobs(tmp_path, unetpp):
     make_cells(tmp_path / "cells", 24, 32, 0)
     cells, dataset, sweep = tmp_path / "cells", tmp_path / "dataset", tmp_path / "sweep"
     packed = unetpp(
-        real_head, "submit", "data", "pack", "--images", f"{cells}/images", "--masks", f"{cells}/masks",
+        "submit", "data", "pack", "--images", f"{cells}/images", "--masks", f"{cells}/masks",
         "--out", str(dataset), "--json",
     )  # fmt: skip
     assert packed.returncode == 0, packed.stderr
@@ -154,54 +169,54 @@ def test_images_are_packed_and_swept_by_jobs(real_head, tmp_path):
     space = tmp_path / "space.py"
     space.write_text('def space(trial):\n    return {"optim.lr": trial.suggest_float("lr", 1e-3, 1e-2)}\n')
     swept = unetpp(
-        real_head, "submit", "tune", str(space), f"data.uri={dataset}", f"out={sweep}", "tune.trials=2",
+        "submit", "tune", str(space), f"data.uri={dataset}", f"out={sweep}", "tune.trials=2",
         "train.epochs=1", "model.depth=1", "model.width=4", "data.batch_size=4", "--json",
     )  # fmt: skip
     assert swept.returncode == 0, swept.stderr
     assert json.loads(swept.stdout.splitlines()[-1])["result"]["trials"]["complete"] == 2
 
 
-def test_large_upload_is_staged_in_the_bucket_and_unpacked_from_there(real_head, tmp_path, s3_env):
+def test_large_upload_is_staged_in_the_bucket_and_unpacked_from_there(tmp_path, s3_env, unetpp):
     (tmp_path / "large.bin").write_bytes(os.urandom(101 * 2**20))
     arguments = ("evaluate", "/nonexistent", "--json")
-    refused = unetpp(real_head, "submit", "--working-dir", str(tmp_path), *arguments)
+    refused = unetpp("submit", "--working-dir", str(tmp_path), *arguments)
     assert refused.returncode == 2
     assert "--staging" in refused.stderr
     bucket = s3_env.new_bucket()
-    staged = unetpp(real_head, "submit", "--working-dir", str(tmp_path), "--staging", bucket, *arguments)
+    staged = unetpp("submit", "--working-dir", str(tmp_path), "--staging", bucket, *arguments)
     # The submitted command ran, and its own mistake is the job's exit code.
     assert "no run at /nonexistent" in staged.stderr
     assert staged.returncode == 2
     assert json.loads(staged.stdout.splitlines()[-1])["status"] == "FAILED"
 
 
-def test_stopped_job_keeps_its_checkpoint_and_resumes_on_a_restarted_head(real_head, data, tmp_path):
-    run = RunDir(f"{tmp_path}/run")
+def test_stopped_job_keeps_its_checkpoint_and_resumes_on_a_restarted_head(real_head, data, tmp_path, unetpp):
+    trained = RunDir(f"{tmp_path}/run")
     command = ("train", f"data.uri={data}", f"out={tmp_path}/run", *SMALL)
-    started = unetpp(real_head, "submit", "--no-wait", "--json", *command, f"train.epochs={EPOCHS}")
+    started = unetpp("submit", "--no-wait", "--json", *command, f"train.epochs={EPOCHS}")
     job_id = json.loads(started.stdout)["job_id"]
-    wait_for(lambda: len(run.read_metrics()) >= 1)
-    assert unetpp(real_head, "jobs", "stop").returncode == 0
-    followed = unetpp(real_head, "jobs", "logs", "-f", job_id)
+    wait_for(lambda: len(trained.read_metrics()) >= 1)
+    assert unetpp("jobs", "stop").returncode == 0
+    followed = unetpp("jobs", "logs", "-f", job_id)
     assert followed.returncode in (2, 130)
     assert "--resume" in followed.stderr
-    listed = json.loads(unetpp(real_head, "jobs", "list", "--json").stdout)["jobs"]
+    listed = json.loads(unetpp("jobs", "list", "--json").stdout)["jobs"]
     assert listed[0]["job_id"] == job_id
-    before = len(run.read_metrics())
+    before = len(trained.read_metrics())
     assert 1 <= before < EPOCHS
 
     real_head.kill()
-    gone = unetpp(real_head, "jobs", "status", job_id)
+    gone = unetpp("jobs", "status", job_id)
     assert gone.returncode == 2
     assert "no Ray head answers" in gone.stderr
     real_head.start()
-    forgotten = unetpp(real_head, "jobs", "status", job_id)
+    forgotten = unetpp("jobs", "status", job_id)
     assert forgotten.returncode == 2
     assert "forgets its jobs" in forgotten.stderr
 
-    resumed = unetpp(real_head, "submit", *command, "--resume", f"train.epochs={before + 2}")
+    resumed = unetpp("submit", *command, "--resume", f"train.epochs={before + 2}")
     assert resumed.returncode == 0, resumed.stderr
-    epochs = [entry["epoch"] for entry in run.read_metrics()]
+    epochs = [entry["epoch"] for entry in trained.read_metrics()]
     assert epochs == list(range(1, before + 3))
 
 
