@@ -23,7 +23,7 @@ from unetpp.tuning.sweep import run_sweep
 
 pytestmark = pytest.mark.postgresql
 
-_AWAY_S = 3.0
+_AWAY_S = 1.0
 
 
 @pytest.fixture(scope="module")

@@ -76,7 +76,7 @@ def test_train_interrupted_then_killed_then_resumed_finishes_every_epoch(data, t
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(600)
 def test_train_folds_killed_then_resumed_trains_finished_folds_no_more(tmp_path):
     out = tmp_path / "folds"
