@@ -49,5 +49,11 @@ def text(value: Any, *, between: str = "; ") -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key}={text(entry, between=between)}" for key, entry in value.items())
     if isinstance(value, list | tuple):
-        return between.join(text(entry, between=between) for entry in value) or "none"
+        return between.join(_entry(entry, between) for entry in value) or "none"
     return str(value)
+
+
+def _entry(value: Any, between: str) -> str:
+    """Of a list; a list in it is told apart by brackets."""
+    told = text(value, between=between)
+    return f"[{told}]" if isinstance(value, list | tuple) else told

@@ -44,6 +44,16 @@ def test_emit_for_people_writes_a_line_per_entry(capsys: pytest.CaptureFixture[s
     )
 
 
+def test_emit_for_people_tells_entries_of_lists_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    emit(
+        {"stats": [{"mean": 1, "std": 2}, {"mean": 3, "std": 4}], "sizes": [[64, 64], [41, 40]]},
+        json=False,
+    )
+    assert capsys.readouterr().out == (
+        "stats:\n  mean=1, std=2\n  mean=3, std=4\nsizes: [64, 64], [41, 40]\n"
+    )
+
+
 def test_emit_for_people_indents_entries_that_hold_others(capsys: pytest.CaptureFixture[str]) -> None:
     emit({"metrics": {"dice": 0.5, "levels": {"1": {"dice": 0.25, "iou": 0.125}}}}, json=False)
     assert capsys.readouterr().out == "metrics:\n  dice: 0.5\n  levels:\n    1: dice=0.25, iou=0.125\n"

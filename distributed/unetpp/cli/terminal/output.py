@@ -26,7 +26,7 @@ def emit(result: Mapping[str, Any], *, json: bool) -> None:
     """Write a verb's result as the last thing on stdout.
 
     With `json` it is exactly one line holding one JSON object; without, one `key: value` line per entry,
-    indented where an entry holds others.
+    indented where an entry holds others; a line each for those of a list.
     """
     if json:
         sys.stdout.write(json_module.dumps(_plain(result), allow_nan=False) + "\n")
@@ -68,5 +68,8 @@ def _lines(entries: Mapping[str, Any], indent: str) -> Iterator[str]:
         if isinstance(value, Mapping) and any(isinstance(inner, Mapping) for inner in value.values()):
             yield f"{indent}{key}:\n"
             yield from _lines(value, indent + "  ")
+        elif isinstance(value, list | tuple) and any(isinstance(inner, Mapping) for inner in value):
+            yield f"{indent}{key}:\n"
+            yield from (f"{indent}  {text(inner, between=', ')}\n" for inner in value)
         else:
             yield f"{indent}{key}: {text(value, between=', ')}\n"
