@@ -34,6 +34,16 @@ def test_plan_that_does_not_fit_says_so(capsys):
     assert "lower data.batch_size" in train["fits"]
 
 
+def test_plan_prints_what_auto_decides_for_a_training_as_a_command_takes_it(capsys):
+    node = ("--node", "cpus=16 memory_gib=64", "scale.cpus_per_worker=1")
+    assert run(["plan", *_IMAGES, *node, "scale.gpu=false"]) == 0
+    printed = capsys.readouterr().err
+    assert "auto  train.sync_bn = false " in printed
+    (train, tune) = plans(capsys, *node, "scale.gpu=false")
+    assert train["memory_gib"] != tune["memory_gib"]
+    assert f"{train['memory_gib']:.2f} GiB a worker" in printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -1,5 +1,6 @@
 """The watcher that draws: decisions as lines, progress as bars and tables."""
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,9 @@ class ProgressWatcher:
 def print_decisions(decisions: "Sequence[Decision]", *, word: str = "auto ") -> None:
     """One line for each field: what it was decided to be, or is now, and why."""
     for decision in decisions:
-        _print(f"{word} {decision.field} = {decision.value}  ({decision.reason})")
+        # As it is written in a command.
+        value = decision.value if isinstance(decision.value, str) else json.dumps(decision.value)
+        _print(f"{word} {decision.field} = {value}  ({decision.reason})")
 
 
 def _print(text: str) -> None:

@@ -70,8 +70,8 @@ def register(app: typer.Typer) -> None:
                 for verb in ("train", "tune"):
                     found = outlook(replace(each, configs_at), manifest, hardware, verb, facts)
                     rows.append(_row(verb, found))
-        if len(configs) == 1 and not json:
-            print_decisions(found.decisions)
+                    if verb == "train" and len(configs) == 1 and not json:
+                        print_decisions(found.decisions)
         if json:
             emit({"plans": rows}, json=True)
         else:

@@ -292,7 +292,8 @@ def _cache_bytes(given: _Given) -> tuple[int, str]:
 
 
 def _gib(count_bytes: int) -> str:
-    return f"{count_bytes / 2**30:.2f}"
+    gib = count_bytes / 2**30
+    return f"{gib:.2f}" if gib >= 0.1 else f"{gib:.1g}"
 
 
 def _sync_bn(given: _Given) -> tuple[bool, str]:
