@@ -82,6 +82,15 @@ def test_run_wrong_usage_exits_with_two(arguments: list[str], capsys: pytest.Cap
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arguments", [["train", "--out", "x"], ["submit", "tune", "s.py", "--data.uri=x"]])
+def test_run_field_given_as_an_option_is_told_from_one(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(arguments) == 2
+    name = "out" if "out" in arguments[1] else "data.uri"
+    assert f"{name} is a field of the configuration: write {name}=VALUE" in capsys.readouterr().err
+
+
 def test_run_version_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["--version"]) == 0
     assert capsys.readouterr().out == f"{unetpp.__version__}\n"

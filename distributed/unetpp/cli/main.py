@@ -14,7 +14,7 @@ import typer
 
 import unetpp
 from unetpp.cli.terminal.output import STOPPED, error_line, note
-from unetpp.core.errors import UnetppError
+from unetpp.core.errors import UnetppError, UserError
 from unetpp.core.logs import redact
 from unetpp.core.process_memory import spare_lasting_objects
 from unetpp.core.waiting_threads import wait_passively
@@ -40,6 +40,8 @@ _VERBS = (
     "cluster",
     "dashboard",
 )
+_VERBS_OF_FIELDS = {"train", "tune", "plan", "config"}
+"""Verbs that take key=value."""
 _DEBUG_FLAG = "--debug"
 _DEBUG_VARIABLE = "UNETPP_DEBUG"
 
@@ -61,6 +63,8 @@ def run(arguments: Sequence[str]) -> int:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         if code == STOPPED:
             error_line("stopped")
+        if code == UserError.exit_code:
+            _tell_fields_from_options(arguments)
         return code
     except KeyboardInterrupt:
         error_line("stopped")
@@ -76,6 +80,18 @@ def run(arguments: Sequence[str]) -> int:
         error_line(f"{type(error).__name__}: {first_line}")
         return 1
     return 0
+
+
+def _tell_fields_from_options(arguments: Sequence[str]) -> None:
+    """Click knows no more of a field with dashes than that it is no option."""
+    if not _VERBS_OF_FIELDS.intersection(arguments[:2]):
+        return
+    from unetpp.config.fields import dotted_fields
+
+    for argument in arguments:
+        name = argument.removeprefix("--").partition("=")[0]
+        if argument.startswith("--") and name in dotted_fields():
+            note(f"{name} is a field of the configuration: write {name}=VALUE, without dashes")
 
 
 def build_app() -> typer.Typer:
