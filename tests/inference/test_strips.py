@@ -177,5 +177,6 @@ def test_large_raster_is_predicted_by_an_exported_file_as_by_its_run(tmp_path, m
     run = make_run()
     export_run(run, tmp_path / "m.safetensors")
     for name, model in (("run", run), ("file", str(tmp_path / "m.safetensors"))):
-        predict_paths(model, str(tmp_path / "in"), str(tmp_path / name))
-    assert (tmp_path / "run/a.png").read_bytes() == (tmp_path / "file/a.png").read_bytes()
+        predict_paths(model, str(tmp_path / "in"), str(tmp_path / f"masks-{name}"))
+    masks = [(tmp_path / f"masks-{name}" / "a.png").read_bytes() for name in ("run", "file")]
+    assert masks[0] == masks[1]

@@ -162,4 +162,4 @@ def test_submit_refuses_a_sweep_in_a_bucket_before_it_reaches_a_head():
 
     call = _parse(["tune", "--resume", "s3://bucket/sweep"])
     with pytest.raises(UserError, match=re.escape("unetpp tune SPACE.py out=s3://bucket/sweep --resume")):
-        _decided(call, JobPaths(same_machine=False))
+        _decided(call, JobPaths(same_machine=False), gpus=0.0)
