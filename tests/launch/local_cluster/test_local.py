@@ -26,33 +26,39 @@ _PERIOD_S = 900
 
 @dataclass(frozen=True)
 class Disturbed:
-    """A run on two nodes whose job was killed, and that lost a node when it went on."""
+    """A run or sweep that lost a node and went on."""
 
-    run: RunDir
-    killed_code: int
-    last: int
-    """Epoch; there are enough after the losses for several readings of its metrics."""
     result: dict[str, Any]
     said: str
+    last: int = 0
+    """The run's last epoch; there are enough after the loss for several readings of its metrics."""
 
 
 @pytest.fixture(scope="module")
 def disturbed(cluster: LocalCluster) -> Disturbed:
-    training = cluster.training("run", "scale.workers=2", "scale.max_failures=3")
+    """A run on two nodes of which one is lost and then mended."""
+    last = 22
+    training = cluster.training("run", "scale.workers=2", "scale.max_failures=3", f"train.epochs={last}")
+    process = cluster.submit("train", *training)
     run = RunDir(str(cluster.out / "run"))
-    process = cluster.submit("train", *training, "train.epochs=1000")
     wait_until(lambda: len(run.read_metrics()) >= 2, "two epochs", process)
-    (driver,) = _job_processes(run.uri)
-    os.kill(driver, signal.SIGKILL)
-    killed_code = process.wait()
-    before = len(run.read_metrics())
-    last = before + 20
-    process = cluster.submit("train", *training, f"train.epochs={last}", "--resume")
-    wait_until(lambda: len(run.read_metrics()) > before, "another epoch", process)
     kill_raylet(cluster, _busiest(cluster, "RayTrainWorker"))
     result = finish(process, cluster.shell.log)["result"]
     _mend(cluster)
-    return Disturbed(run, killed_code, last, result, cluster.shell.log.read_text())
+    return Disturbed(result, cluster.shell.log.read_text(), last)
+
+
+@pytest.fixture(scope="module")
+def swept(cluster: LocalCluster, disturbed: Disturbed, tmp_path_factory: pytest.TempPathFactory) -> Disturbed:
+    """A sweep that loses a node; it stays away: what follows needs no more than two."""
+    space = write_space(tmp_path_factory.mktemp("space"))
+    process = cluster.submit(
+        "tune", space,
+        *cluster.training("sweep", "tune.trials=3", "train.epochs=10", "tune.scheduler=none"),
+    )  # fmt: skip
+    wait_until(lambda: all(trial.read_metrics() for trial in _trials(cluster)), "an epoch of each", process)
+    kill_raylet(cluster, "node 2")
+    return Disturbed(finish(process, cluster.shell.log)["result"], cluster.shell.log.read_text())
 
 
 def session_members(leader: int) -> dict[int, str]:
@@ -106,13 +112,27 @@ def test_request_without_token_is_refused(cluster: LocalCluster) -> None:
     assert get(f"{cluster.url('ray')}/api/jobs/", cluster.shell.token)[0] == 200
 
 
-def test_job_killed_and_then_a_node_resumed_run_loses_no_epoch(disturbed: Disturbed) -> None:
-    assert disturbed.killed_code == 2
-    assert "was killed; what it stored is kept: submit train again with --resume" in disturbed.said
+def test_node_killed_during_training_loses_no_epoch(cluster: LocalCluster, disturbed: Disturbed) -> None:
     assert disturbed.result["finished"]
     assert "training was interrupted" in disturbed.said
-    epochs = [epoch["epoch"] for epoch in disturbed.run.read_metrics()]
+    epochs = [epoch["epoch"] for epoch in RunDir(str(cluster.out / "run")).read_metrics()]
     assert epochs == list(range(1, disturbed.last + 1))
+
+
+@pytest.mark.nightly
+def test_job_killed_says_how_to_go_on_and_resumed_loses_no_epoch(cluster: LocalCluster) -> None:
+    training, run = cluster.training("killed", "scale.workers=2"), RunDir(str(cluster.out / "killed"))
+    process = cluster.submit("train", *training, "train.epochs=1000")
+    wait_until(lambda: len(run.read_metrics()) >= 2, "two epochs", process)
+    (driver,) = _job_processes(run.uri)
+    os.kill(driver, signal.SIGKILL)
+    assert process.wait() == 2
+    told = "was killed; what it stored is kept: submit train again with --resume"
+    assert told in cluster.shell.log.read_text()
+    last = len(run.read_metrics()) + 2
+    process = cluster.submit("train", *training, f"train.epochs={last}", "--resume")
+    assert finish(process, cluster.shell.log)["result"]["finished"]
+    assert [epoch["epoch"] for epoch in run.read_metrics()] == list(range(1, last + 1))
 
 
 def test_train_over_two_nodes_is_followed_by_the_page(cluster: LocalCluster, disturbed: Disturbed) -> None:
@@ -129,28 +149,6 @@ def test_token_is_in_no_page_and_no_log(cluster: LocalCluster) -> None:
     pages = [get(f"{cluster.url('page')}{path}")[1] for path in ("/", "/api/folder", "/api/cluster")]
     kept = [path.read_bytes() for path in (cluster.shell.folder / "state").rglob("*") if path.is_file()]
     assert not any(token in text for text in [*pages, *kept])
-
-
-@pytest.mark.prometheus
-def test_every_expression_of_a_board_has_data_after_a_run_and_a_sweep(
-    cluster: LocalCluster, disturbed: Disturbed, tmp_path: Path
-) -> None:
-    space = write_space(tmp_path)
-    cluster.shell("tune", space, *cluster.training("seen-sweep", "tune.trials=2", "train.epochs=3"))
-    wanted = {
-        expression
-        for board in BOARDS
-        for expression in expressions(board)
-        if not NEEDS_GPU & set(NAME.findall(expression))
-    }
-    alerts = {name for rule in alert_rules() for name in NAME.findall(rule["expr"])}
-
-    def missing() -> set[str]:
-        return {expression for expression in wanted | alerts if not _series(cluster, expression)}
-
-    with contextlib.suppress(pytest.fail.Exception):
-        wait_until(lambda: not missing(), "data for every expression")
-    assert missing() == set()
 
 
 @pytest.mark.nightly
@@ -179,6 +177,7 @@ def test_second_cluster_without_prometheus_leaves_the_first_alone(
     assert cluster.status()["state"] == "up"
 
 
+@pytest.mark.nightly
 def test_node_killed_during_packing_dataset_is_whole(cluster: LocalCluster, tmp_path: Path) -> None:
     cells = write_cells(tmp_path, 2000)
     process = cluster.submit("data", "pack", *cells, "--out", str(tmp_path / "packed"))
@@ -192,19 +191,29 @@ def test_node_killed_during_packing_dataset_is_whole(cluster: LocalCluster, tmp_
     _mend(cluster)
 
 
-def test_node_killed_during_sweep_finishes(cluster: LocalCluster, tmp_path: Path) -> None:
-    """The node stays away: what follows needs no more than two."""
-    space = write_space(tmp_path)
-    process = cluster.submit(
-        "tune", space,
-        *cluster.training("sweep", "tune.trials=3", "train.epochs=10", "tune.scheduler=none"),
-    )  # fmt: skip
-    trials = [RunDir(str(cluster.out / "sweep" / "trials" / f"{number:04d}")) for number in range(3)]
-    wait_until(lambda: all(trial.read_metrics() for trial in trials), "an epoch of each trial", process)
-    kill_raylet(cluster, "node 2")
-    result = finish(process, cluster.shell.log)
-    assert result["result"]["trials"]["complete"] == 3
-    assert all(len(trial.read_metrics()) == 10 for trial in trials)
+def test_node_killed_during_sweep_finishes(cluster: LocalCluster, swept: Disturbed) -> None:
+    assert swept.result["trials"]["complete"] == 3
+    assert all(len(trial.read_metrics()) == 10 for trial in _trials(cluster))
+
+
+@pytest.mark.prometheus
+def test_every_expression_of_a_board_has_data_after_a_run_and_a_sweep(
+    cluster: LocalCluster, disturbed: Disturbed, swept: Disturbed
+) -> None:
+    wanted = {
+        expression
+        for board in BOARDS
+        for expression in expressions(board)
+        if not NEEDS_GPU & set(NAME.findall(expression))
+    }
+    alerts = {name for rule in alert_rules() for name in NAME.findall(rule["expr"])}
+
+    def missing() -> set[str]:
+        return {expression for expression in wanted | alerts if not _series(cluster, expression)}
+
+    with contextlib.suppress(pytest.fail.Exception):
+        wait_until(lambda: not missing(), "data for every expression")
+    assert missing() == set()
 
 
 def test_down_leaves_no_process_and_no_port_and_twice_is_fine(cluster: LocalCluster) -> None:
@@ -233,6 +242,10 @@ def _series(cluster: LocalCluster, expression: str) -> list[Any]:
     assert status == 200, body
     series: list[Any] = json.loads(body)["data"]["result"]
     return series
+
+
+def _trials(cluster: LocalCluster) -> list[RunDir]:
+    return [RunDir(str(cluster.out / "sweep" / "trials" / f"{number:04d}")) for number in range(3)]
 
 
 def _job_processes(place: str) -> list[int]:
