@@ -16,6 +16,7 @@ import unetpp.tuning.sweep
 from fakes import start_run, tiny_config, write_dataset
 from machines import GIB, machine
 from sweeps import SPACE, Recorder, epoch_metrics
+from unetpp.compat.ray import few_processes
 from unetpp.config import Hardware, load_config
 from unetpp.config.planning.placement import concurrency
 from unetpp.core.storage import open_storage
@@ -87,7 +88,8 @@ def _read(folder: Path, name: str) -> list[dict[str, float]]:
 if __name__ == "__main__":
     work = Path(sys.argv[1])
     ensure_token()
-    ray.init(address="local", num_cpus=4, num_gpus=1, include_dashboard=False, log_to_driver=False)
+    with few_processes():
+        ray.init(address="local", num_cpus=4, num_gpus=1, include_dashboard=False, log_to_driver=False)
     found = train(work) | sweep(work)
     ray.shutdown()
     sys.stdout.write(json.dumps(found) + "\n")
