@@ -41,7 +41,7 @@ _HEAD_PORTS = {"port": 6379, "ray-client-server-port": 10001}
 _HEAD_METRICS = {44217, 44227}
 _START_TIMEOUT_S = 90.0
 _LOSS_TIMEOUT_S = 200.0
-_ELASTIC_EPOCHS = 30
+_ELASTIC_EPOCHS = 12
 
 
 @dataclass(frozen=True)
