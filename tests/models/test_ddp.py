@@ -41,7 +41,7 @@ def run_rank(rank: int, options: dict[str, object], file: Path) -> None:
     [
         {"norm": "group", "attention": True, "image_classes": 3},
         {"norm": "instance", "dense": "plus", "deep_supervision": False, "upsample": "pixelshuffle"},
-        {"norm": "none", "dense": "unet", "upsample": "deconv"},
+        pytest.param({"norm": "none", "dense": "unet", "upsample": "deconv"}, marks=pytest.mark.nightly),
         {"encoder": "lite0", "stem_stride": 2, "image_classes": 3},
     ],
     ids=str,

@@ -18,7 +18,11 @@ def run_rank(rank: int, job: TrainJob) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("rows", [13, 15], ids=["a rank without", "a rank with one of two"])
+@pytest.mark.parametrize(
+    "rows",
+    [13, pytest.param(15, marks=pytest.mark.nightly)],
+    ids=["a rank without", "a rank with one of two"],
+)
 def test_batch_norm_over_two_ranks_in_an_uneven_last_batch_is_that_of_one(tmp_path, rows):
     uri = str(tmp_path / "data")
     manifest = write_dataset(uri, {"train": rows, "val": 3})
@@ -40,7 +44,7 @@ def test_batch_norm_over_two_ranks_in_an_uneven_last_batch_is_that_of_one(tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("val_rows", [1, 3])
+@pytest.mark.parametrize("val_rows", [1, pytest.param(3, marks=pytest.mark.nightly)])
 def test_minutes_of_two_ranks_end_together_validated(tmp_path, val_rows):
     uri = str(tmp_path / "data")
     manifest = write_dataset(uri, {"train": 13, "val": val_rows})

@@ -92,7 +92,7 @@ def test_two_ranks_killed_inside_an_epoch_and_resumed_are_bit_equal(tmp_path, da
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("distill", [0.0, 1.0])
+@pytest.mark.parametrize("distill", [pytest.param(0.0, marks=pytest.mark.nightly), 1.0])
 def test_two_ranks_draw_the_dilations_of_one(tmp_path, dataset, distill):
     uri, manifest = dataset
     jobs = []
