@@ -1,4 +1,4 @@
-"""A sweep from the command line: killed, interrupted, resumed, refused, and on a cluster of several nodes."""
+"""A sweep from the command line: stopped, resumed, refused; at night also killed and on several nodes."""
 
 import json
 import os
@@ -71,7 +71,8 @@ def runs(sweep: Path) -> list[list[dict]]:
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(700)
-def test_tune_killed_then_interrupted_then_resumed_runs_every_trial_once(tmp_path):
+@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.nightly)])
+def test_tune_interrupted_then_resumed_runs_every_trial_once(tmp_path, killed):
     write_dataset(tmp_path / "data", {"train": 60, "val": 8}, rows_per_shard=30)
     (tmp_path / "space.py").write_text(_SPACE)
     sweep, log = tmp_path / "my sweep", tmp_path / "log"
@@ -80,19 +81,21 @@ def test_tune_killed_then_interrupted_then_resumed_runs_every_trial_once(tmp_pat
         "train.epochs=8", *_TINY,
     ]  # fmt: skip
 
-    process = start(*arguments)
+    process = start(*arguments, log=log)
     wait_for_reports(process, sweep, 17)  # of two at a time, so that one at least has finished
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    before, kept = load(sweep), runs(sweep)
-    assert TrialState.COMPLETE in {trial.state for trial in before}
-
-    process = start(*arguments, "--resume", log=log)
-    wait_for_reports(process, sweep, sum(len(trial.intermediate_values) for trial in before) + 3)
+    if killed:
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        before, kept = load(sweep), runs(sweep)
+        process = start(*arguments, "--resume", log=log)
+        wait_for_reports(process, sweep, sum(len(trial.intermediate_values) for trial in before) + 3)
     os.killpg(process.pid, signal.SIGINT)
     output = process.communicate(timeout=_DEADLINE_S)[0]
     assert process.returncode == 130
     assert json.loads(output.splitlines()[-1])["finished"] is False
+    if not killed:
+        before, kept = load(sweep), runs(sweep)
+    assert TrialState.COMPLETE in {trial.state for trial in before}
 
     # What it says how to go on is a command that goes on.
     (hint,) = re.findall(r"Continue: unetpp tune (.*)", log.read_text())
