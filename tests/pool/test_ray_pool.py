@@ -127,24 +127,14 @@ def test_evaluation_by_a_pool_tells_and_writes_what_one_process_does(tmp_path, c
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
 @pytest.mark.timeout(300)
 def test_killed_command_is_resumed_and_nothing_is_predicted_twice(run, tmp_path):
     images = write_tiles(tmp_path / "in", KILLED_COUNT)
     predict_paths(run, str(images), str(tmp_path / "whole"))
     out = tmp_path / "out"
-    words = [
-        sys.executable,
-        "-m",
-        "unetpp",
-        "predict",
-        run,
-        str(images),
-        "--out",
-        str(out),
-        "--workers",
-        "2",
-    ]
-    killed = subprocess.Popen(words)
+    words = ["predict", run, str(images), "--out", str(out), "--workers", "2"]
+    killed = subprocess.Popen([sys.executable, "-m", "unetpp", *words])
     limit = time.monotonic() + START_TIMEOUT_S
     while len(list(out.glob("*.png"))) < 8:
         assert time.monotonic() < limit
@@ -154,7 +144,7 @@ def test_killed_command_is_resumed_and_nothing_is_predicted_twice(run, tmp_path)
     killed.wait()
     before = {path.name: path.stat().st_mtime_ns for path in out.glob("*.png")}
     assert len(before) < KILLED_COUNT
-    subprocess.run([*words, "--resume"], check=True)
+    assert command([*words, "--resume"]) == 0
     after = {path.name: path.stat().st_mtime_ns for path in out.glob("*.png")}
     assert {name: after[name] for name in before} == before
     assert written(out) == written(tmp_path / "whole")
