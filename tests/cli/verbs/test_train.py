@@ -49,7 +49,7 @@ def wait_for_epoch(process: subprocess.Popen[str], folder: Path, epoch: int) -> 
 @pytest.mark.timeout(600)
 def test_train_interrupted_then_killed_then_resumed_finishes_every_epoch(data, tmp_path, capsys):
     out = tmp_path / "run"
-    fields = ("model.depth=2", "model.width=4", "train.epochs=9", "data.batch_size=2", "scale.workers=2")
+    fields = ("model.depth=2", "model.width=4", "train.epochs=8", "data.batch_size=2")
     process = start(f"data.uri={data}", f"out={out}", *fields)
     wait_for_epoch(process, out, 1)
     os.killpg(process.pid, signal.SIGINT)
@@ -70,9 +70,9 @@ def test_train_interrupted_then_killed_then_resumed_finishes_every_epoch(data, t
     assert sorted(process.returncode for process in both) == [0, 2]
     output = outputs[0] or outputs[1]
     result = json.loads(output.splitlines()[-1])
-    assert (result["run"], result["epochs"], result["finished"]) == (str(out), 9, True)
+    assert (result["run"], result["epochs"], result["finished"]) == (str(out), 8, True)
     assert set(result["metrics"]["levels"]) == {"1", "2"}
-    assert [epoch["epoch"] for epoch in RunDir(str(out)).read_metrics()] == list(range(1, 10))
+    assert [epoch["epoch"] for epoch in RunDir(str(out)).read_metrics()] == list(range(1, 9))
 
 
 @pytest.mark.ray
@@ -102,7 +102,7 @@ def test_train_folds_killed_then_resumed_trains_finished_folds_no_more(tmp_path)
 @pytest.mark.usefixtures("ray_cluster")
 @pytest.mark.timeout(400)
 def test_train_resumed_for_longer_with_other_workers_keeps_its_dataset_version(tmp_path, capsys):
-    """2 -> 1 -> 2 workers, the second and the third time after the dataset was packed anew."""
+    """From 2 workers to 1, after the dataset was packed anew."""
     data, out = tmp_path / "data", tmp_path / "run"
     make_cells(tmp_path / "raw", 30, 32, seed=1)
     pack = ["data", "pack", "--workers", "0", "--out", str(data), "--json"]
@@ -114,14 +114,12 @@ def test_train_resumed_for_longer_with_other_workers_keeps_its_dataset_version(t
     for file in (tmp_path / "more").glob("*/*"):
         file.rename(tmp_path / "raw" / file.parent.name / f"more-{file.name}")
     assert run([*pack, *folders, "--overwrite"]) == 0
-    for epochs, workers in ((2, 1), (3, 2)):
-        changes = (f"train.epochs={epochs}", f"scale.workers={workers}")
-        capsys.readouterr()
-        assert run(["train", f"out={out}", "--resume", *changes, "--json"]) == 0
-        result = json.loads(capsys.readouterr().out.splitlines()[-1])
-        assert (result["epochs"], result["finished"]) == (epochs, True)
+    capsys.readouterr()
+    assert run(["train", f"out={out}", "--resume", "train.epochs=2", "scale.workers=1", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (result["epochs"], result["finished"]) == (2, True)
     trained = [(epoch["workers"], epoch["images"]) for epoch in RunDir(str(out)).read_metrics()]
-    assert trained == [(2, 24), (1, 24), (2, 24)]
+    assert trained == [(2, 24), (1, 24)]
     capsys.readouterr()
     for given, rows in (([], 3), ([f"data.uri={data}"], 7)):
         assert run(["evaluate", str(out), *given, "--json"]) == 0
@@ -129,7 +127,7 @@ def test_train_resumed_for_longer_with_other_workers_keeps_its_dataset_version(t
         # Images stay in their split when more are packed, so that none of these was trained on.
         assert (result["rows"], result["overlap"]) == (rows, 0)
     assert run(["train", f"out={out}", "--resume", "train.epochs=1", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["epochs"] == 3
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["epochs"] == 2
 
 
 @pytest.mark.parametrize(
