@@ -23,6 +23,12 @@ SAID = {
 }
 
 
+def _program(path: Path) -> Any:
+    """The longest is run at night."""
+    marks = [pytest.mark.nightly] if path.stem == "text_as_image" else []
+    return pytest.param(path, marks=marks, id=path.stem)
+
+
 def read(notebook: Path) -> Any:
     return nbformat.read(notebook, as_version=4)
 
@@ -53,7 +59,7 @@ def test_notebook_is_kept_without_outputs(path: Path) -> None:
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [_program(path) for path in PROGRAMS])
 def test_program_does_what_it_says(path: Path, ray_cluster, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     runpy.run_path(str(path), run_name="__main__")

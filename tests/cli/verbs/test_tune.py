@@ -218,6 +218,7 @@ def test_tune_without_a_single_result_exits_1_with_the_causes_and_counts(tmp_pat
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.usefixtures("ray_cluster")
 @pytest.mark.timeout(400)
 def test_tune_confirm_decides_what_is_called_best_and_survives(tmp_path, capfd):
