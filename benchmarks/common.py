@@ -27,6 +27,12 @@ def unetpp(*arguments: str, env: Mapping[str, str] | None = None) -> dict[str, A
     return result
 
 
+def checkout_environment(checkout: Path) -> dict[str, str]:
+    """The variables with which a command runs the package of a checkout."""
+    # Versions that are compared run at one priority: it is the work that counts.
+    return {**os.environ, "PYTHONPATH": str(checkout / "distributed"), "RAY_worker_niceness": "0"}
+
+
 def script(name: str, *arguments: str) -> dict[str, Any]:
     """Run another benchmark script in its own process and return the JSON of its last line."""
     command = [sys.executable, str(Path(__file__).parent / name), *arguments]

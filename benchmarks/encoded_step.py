@@ -9,13 +9,12 @@ turns, and the least CPU time of a step counts, as the machine may have other wo
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from common import markdown
+from common import checkout_environment, markdown
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
 _PLANS = {
@@ -51,7 +50,7 @@ def main() -> None:
 def measured(checkout: Path, plan: str, baseline: Path) -> float:
     """CPU milliseconds an image of a step by a checkout."""
     command = [sys.executable, __file__, "--baseline", str(baseline), "--child", plan]
-    environment = {**os.environ, "PYTHONPATH": str(checkout / "distributed"), "OMP_NUM_THREADS": "1"}
+    environment = {**checkout_environment(checkout), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return float(done.stdout)
 

@@ -10,7 +10,6 @@ also runs on another checkout of the package, in turns, and the last column is t
 """
 
 import argparse
-import os
 import signal
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from statistics import median
 
 import optuna
 import psutil
-from common import markdown
+from common import checkout_environment, markdown
 from process_memory import processor_seconds
 
 from unetpp.data.synthetic import make_cells
@@ -88,7 +87,7 @@ def _pack(checkout: Path, work: Path, build: str) -> str:
         [sys.executable, "-m", "unetpp", *pack, "--out", packed, "--val", "0.5", "--test", "0"],
         check=True,
         stdout=subprocess.DEVNULL,
-        env=_environment(checkout),
+        env=checkout_environment(checkout),
     )
     return packed
 
@@ -147,15 +146,10 @@ def _start(checkout: Path, command: list[str], log: Path) -> subprocess.Popen[by
     with log.open("wb") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "unetpp", *command],
-            env=_environment(checkout),
+            env=checkout_environment(checkout),
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-
-
-def _environment(checkout: Path) -> dict[str, str]:
-    # Both builds at one priority: it is the work that is compared.
-    return {**os.environ, "PYTHONPATH": str(checkout / "distributed"), "RAY_worker_niceness": "0"}
 
 
 def _processes(root: int) -> list[list[str]]:

@@ -21,7 +21,7 @@ from unetpp.tuning.folder import load_sweep
 from unetpp.tuning.results.leaderboard import LeaderRow, trial_counts
 from unetpp.tuning.results.pareto import pareto_front
 
-_SPACE = str(Path(__file__).parents[1] / "search_spaces" / "depth_dilation_loss.py")
+SPACE = str(Path(__file__).parents[1] / "search_spaces" / "depth_dilation_loss.py")
 SETTINGS = (
     "model.depth=3", "model.width=16", "data.batch_size=8", "optim.lr=0.002", "train.epochs=12",
     "tune.trials=16", "tune.max_concurrent=2", "tune.grace_epochs=3", "tune.reduction_factor=2",
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, required=True, help="SVG file to write")
     arguments = parser.parse_args()
     if not (Path(arguments.work) / "study.db").exists():
-        unetpp("tune", _SPACE, f"data.uri={arguments.data}", f"out={arguments.work}", *SETTINGS)
+        unetpp("tune", SPACE, f"data.uri={arguments.data}", f"out={arguments.work}", *SETTINGS)
     sweep = load_sweep_data(arguments.work)
 
     arguments.picture.parent.mkdir(parents=True, exist_ok=True)

@@ -10,18 +10,16 @@ trial's score.
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import optuna
-from common import markdown
-from sweep import SETTINGS
+from common import checkout_environment, markdown
+from sweep import SETTINGS, SPACE
 
 _CHECKOUT = Path(__file__).parents[1]
-_SPACE = str(_CHECKOUT / "search_spaces" / "depth_dilation_loss.py")
 _PACKING = ("--size", "96", "--val", "0.1", "--test", "0.1")
 
 
@@ -45,7 +43,7 @@ def main() -> None:
         out = work / name
         fields = (f"data.uri={data}", f"out={out}", *SETTINGS, *arguments.override)
         began_s = time.monotonic()
-        run(checkout, "tune", _SPACE, *fields)
+        run(checkout, "tune", SPACE, *fields)
         rows.append([name, f"{time.monotonic() - began_s:.0f}", *study_of(out)])
         print(rows[-1], flush=True)
     print(markdown(["version", "wall s", "trials", "epochs trained", "best val Dice"], rows))
@@ -53,9 +51,7 @@ def main() -> None:
 
 def run(checkout: Path, *command: str) -> None:
     """Run a command of a checkout of the package."""
-    # Both versions at one priority: it is the work that is compared.
-    environment = {**os.environ, "PYTHONPATH": str(checkout / "distributed"), "RAY_worker_niceness": "0"}
-    subprocess.run([sys.executable, "-m", "unetpp", *command], env=environment, check=True)
+    subprocess.run([sys.executable, "-m", "unetpp", *command], env=checkout_environment(checkout), check=True)
 
 
 def study_of(out: Path) -> list[str]:
